@@ -1,0 +1,3 @@
+"""Weft: a declarative workflow operator for Kubernetes."""
+
+__version__ = "0.1.0"
