@@ -1,0 +1,61 @@
+# Everything a contributor runs. `make help` lists it; `make test` is what CI runs.
+
+PYTHON  ?= python3
+BIN     := .venv/bin
+CLUSTER := $(PYTHON) hack/cluster
+# The names the tests read: KUBECONFIG, WEFT_KUBECTL, WEFT_HELM, WEFT_IMAGE, ...
+EXPORTS := eval "$$($(CLUSTER) env)"
+
+.DEFAULT_GOAL := help
+.PHONY: help venv lock cluster cluster-down images demo test check unit e2e generate bench bench-quick clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv/.installed  ## .venv with every dependency, pinned
+
+.venv/.installed: requirements.txt requirements-dev.txt pyproject.toml hack/venv.sh
+	@hack/venv.sh $(PYTHON)
+
+lock:  ## pin the dependencies anew (requirements*.txt)
+	@hack/lock.sh
+
+cluster:  ## a Kubernetes cluster on this machine; KWOK=10 adds ten fake nodes, SCHEDULER_QPS=500 frees the scheduler
+	@$(CLUSTER) up $(if $(KWOK),--kwok $(KWOK)) > /dev/null
+
+cluster-down:  ## remove the cluster and everything of it
+	@$(CLUSTER) down
+
+images: venv cluster  ## build what changed of Weft's images and load it into the cluster
+	@$(CLUSTER) images
+
+demo: images  ## install Weft and watch one workflow run
+	@$(EXPORTS) && $(BIN)/python hack/demo.py
+
+test: check unit e2e  ## everything: check, unit, e2e
+
+check: venv  ## lint, types, layers, and generated files are what the code writes
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	MYPYPATH=operator:. $(BIN)/mypy --explicit-package-bases hack
+	$(BIN)/lint-imports
+	$(BIN)/python hack/generate.py --check
+
+unit: venv  ## unit and property tests, with coverage
+	$(BIN)/pytest tests/unit tests/property -n 2 --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+
+e2e: images  ## end-to-end tests on the cluster; ARGS="-k name" chooses
+	$(EXPORTS) && $(BIN)/pytest tests/e2e $(ARGS)
+
+generate: venv  ## write the generated files anew (crds/, ...)
+	$(BIN)/python hack/generate.py
+
+bench: images  ## the benchmarks, in full
+	$(EXPORTS) && $(BIN)/python bench/run.py $(ARGS)
+
+bench-quick: images  ## the benchmarks, small
+	$(EXPORTS) && $(BIN)/python bench/run.py --quick $(ARGS)
+
+clean:  ## remove what tools left in this folder; not .venv, the cluster, nor the cache (~/.cache/weft)
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* .work build dist
+	find operator tests hack -name __pycache__ -type d -prune -exec rm -rf {} +
