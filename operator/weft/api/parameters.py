@@ -1,0 +1,156 @@
+"""What a Workflow, a graph or a NodeType asks to be given, and the check of what it was given.
+
+`check_parameters` is the one place where values meet declarations: for a run's parameters, a graph node's, a `use`'s.
+It fills in defaults and reports every problem, each with the parameter's name and the mend; it converts nothing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, field_validator
+
+from weft.api.base import Count, Json, Model, Short, ValueName, plain, unique_names
+
+ParameterType = Literal["string", "integer", "number", "boolean", "array", "object"]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Parameter(Model):
+    """One parameter: its type, its default and its bounds. Without a default it must be given."""
+
+    name: ValueName = Field(description="Name, as in params.<name>.")
+    type: ParameterType = Field("string", description="Type of the value; nothing is converted.")
+    description: Annotated[str, Field(max_length=4096)] | None = Field(None, description="What it is for.")
+    default: Json | None = Field(None, description="Value when none is given; without it the parameter is required.")
+    enum: Annotated[list[Json], Field(max_length=256)] | None = Field(None, description="The values allowed.")
+    minimum: Number | None = Field(None, description="Least value of an integer or number.")
+    maximum: Number | None = Field(None, description="Greatest value of an integer or number.")
+    min_length: Count | None = Field(None, description="Least length of a string.")
+    max_length: Count | None = Field(None, description="Greatest length of a string.")
+    pattern: Short | None = Field(
+        None, description="Regular expression a string must match somewhere; anchor it with ^ and $."
+    )
+    min_items: Count | None = Field(None, description="Least length of an array.")
+    max_items: Count | None = Field(None, description="Greatest length of an array.")
+
+    @field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        try:
+            re.compile(pattern or "")
+        except re.error as error:
+            raise ValueError(f"is not a regular expression: {error}") from error
+        return pattern
+
+
+Parameters = Annotated[
+    list[Parameter],
+    Field(max_length=64, json_schema_extra={"x-kubernetes-list-type": "map"}),
+    AfterValidator(unique_names),
+]
+
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+_WORDS = {
+    str: "string",
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+    type(None): "null",
+}
+
+
+def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Hold the values given against the parameters declared.
+
+    Gives the values a run works with (defaults filled in, in declared order) and the problems found; with problems the
+    values are not to be used.
+    """
+    parameters = {parameter.name: parameter for parameter in declared}
+    problems = [_unknown(name, parameters) for name in given if name not in parameters]
+    values: dict[str, Any] = {}
+    for name, parameter in parameters.items():
+        if name in given:
+            values[name] = given[name]
+            problems += check_value(parameter, given[name])
+        elif parameter.default is not None:
+            values[name] = parameter.default
+            problems += [f"{problem} (its default)" for problem in check_value(parameter, parameter.default)]
+        else:
+            problems.append(
+                f"parameter {name!r} is required: give it a value of type {parameter.type}, or declare a default"
+            )
+    return values, problems
+
+
+def check_defaults(declared: Iterable[Parameter]) -> list[str]:
+    """Say what is wrong with the declarations themselves: defaults and enum values that break their own rules."""
+    problems: list[str] = []
+    for parameter in declared:
+        of_the_enum = (_type_problem(parameter, value) for value in parameter.enum or [])
+        problems += [f"{problem} (in its enum)" for problem in of_the_enum if problem]
+        if parameter.default is not None:
+            problems += [f"{problem} (its default)" for problem in check_value(parameter, parameter.default)]
+    return problems
+
+
+def check_value(parameter: Parameter, value: Any) -> list[str]:
+    """Say what is wrong with one value of one parameter."""
+    if problem := _type_problem(parameter, value):
+        return [problem]
+    name = f"parameter {parameter.name!r}"
+    problems: list[str] = []
+    if parameter.enum is not None and not any(_same(value, choice) for choice in parameter.enum):
+        problems.append(f"{name} must be one of {', '.join(map(str, parameter.enum))}, got {value!r}")
+    if parameter.type in ("integer", "number"):
+        problems += _bounds(name, value, parameter.minimum, parameter.maximum, "")
+    if parameter.type == "string":
+        problems += _bounds(name, len(value), parameter.min_length, parameter.max_length, " characters")
+        if parameter.pattern is not None and not re.search(parameter.pattern, value):
+            problems.append(f"{name} must match {parameter.pattern}, got {value!r}")
+    if parameter.type == "array":
+        problems += _bounds(name, len(value), parameter.min_items, parameter.max_items, " items")
+    return problems
+
+
+def _same(left: Any, right: Any) -> bool:
+    return left == right and isinstance(left, bool) == isinstance(right, bool)
+
+
+def _type_problem(parameter: Parameter, value: Any) -> str | None:
+    fits = isinstance(value, _CLASSES[parameter.type]) and (parameter.type == "boolean" or not isinstance(value, bool))
+    if fits:
+        return None
+    word = _WORDS.get(type(value), type(value).__name__)
+    hint = ""
+    if parameter.type == "string":
+        hint = f'; write it in quotes: "{value}"' if word in ("integer", "number", "boolean") else ""
+    elif word == "string" and parameter.type in ("integer", "number", "boolean"):
+        hint = "; write it without quotes"
+    return f"parameter {parameter.name!r} must be of type {parameter.type}, got the {word} {value!r}{hint}"
+
+
+def _bounds(name: str, size: float, low: float | None, high: float | None, unit: str) -> list[str]:
+    if low is not None and size < low:
+        return [f"{name} must be at least {plain(low)}{unit}, got {plain(size)}"]
+    if high is not None and size > high:
+        return [f"{name} must be at most {plain(high)}{unit}, got {plain(size)}"]
+    return []
+
+
+def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
+    close = get_close_matches(name, parameters, n=1)
+    if close:
+        return f"parameter {name!r} is not declared; did you mean {close[0]!r}?"
+    known = ", ".join(parameters) or "none"
+    return f"parameter {name!r} is not declared; declared: {known}"

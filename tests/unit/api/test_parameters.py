@@ -1,0 +1,133 @@
+"""Values against declarations: nothing is converted, every problem names the parameter and the mend."""
+
+from typing import Any
+
+import pytest
+from weft.api.parameters import Parameter, check_defaults, check_parameters
+from weft.api.problems import parse
+
+
+def declare(**fields: Any) -> Parameter:
+    parameter, problems = parse(Parameter, {"name": "p", **fields})
+    assert parameter is not None, problems
+    return parameter
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("string", "x"),
+        ("string", ""),
+        ("integer", 3),
+        ("integer", -3),
+        ("number", 3),
+        ("number", 3.5),
+        ("boolean", True),
+        ("boolean", False),
+        ("array", []),
+        ("array", [1, "x"]),
+        ("object", {}),
+        ("object", {"a": [1]}),
+    ],
+)
+def test_a_value_of_the_type_is_taken_as_it_is(kind: str, value: object) -> None:
+    assert check_parameters([declare(type=kind)], {"p": value}) == ({"p": value}, [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "said"),
+    [
+        ("string", 3, "parameter 'p' must be of type string, got the integer 3; write it in quotes: \"3\""),
+        ("string", None, "parameter 'p' must be of type string, got the null None"),
+        ("string", ["x"], "parameter 'p' must be of type string, got the array ['x']"),
+        ("integer", "3", "parameter 'p' must be of type integer, got the string '3'; write it without quotes"),
+        ("integer", True, "parameter 'p' must be of type integer, got the boolean True"),
+        ("integer", 3.0, "parameter 'p' must be of type integer, got the number 3.0"),
+        ("number", False, "parameter 'p' must be of type number, got the boolean False"),
+        ("boolean", 1, "parameter 'p' must be of type boolean, got the integer 1"),
+        ("boolean", "true", "parameter 'p' must be of type boolean, got the string 'true'; write it without quotes"),
+        ("array", {}, "parameter 'p' must be of type array, got the object {}"),
+        ("object", [], "parameter 'p' must be of type object, got the array []"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(kind: str, value: object, said: str) -> None:
+    assert check_parameters([declare(type=kind)], {"p": value})[1] == [said]
+
+
+@pytest.mark.parametrize(
+    ("declared", "good", "bad", "said"),
+    [
+        ({"type": "integer", "minimum": 1}, 1, 0, "must be at least 1, got 0"),
+        ({"type": "integer", "maximum": 9}, 9, 10, "must be at most 9, got 10"),
+        ({"type": "number", "minimum": 0.5}, 0.5, 0.4, "must be at least 0.5, got 0.4"),
+        ({"minLength": 2}, "ab", "a", "must be at least 2 characters, got 1"),
+        ({"maxLength": 2}, "ab", "abc", "must be at most 2 characters, got 3"),
+        ({"pattern": "^v[0-9]+$"}, "v1", "1", "must match ^v[0-9]+$, got '1'"),
+        ({"enum": ["a", "b"]}, "a", "c", "must be one of a, b, got 'c'"),
+        ({"type": "integer", "enum": [1, 2]}, 2, 3, "must be one of 1, 2, got 3"),
+        ({"type": "array", "minItems": 1}, [0], [], "must be at least 1 items, got 0"),
+        ({"type": "array", "maxItems": 1}, [0], [0, 0], "must be at most 1 items, got 2"),
+    ],
+)
+def test_bounds(declared: dict[str, Any], good: object, bad: object, said: str) -> None:
+    parameter = declare(**declared)
+    assert check_parameters([parameter], {"p": good})[1] == []
+    assert check_parameters([parameter], {"p": bad})[1] == [f"parameter 'p' {said}"]
+
+
+def test_large_bounds_are_spelled_in_full() -> None:
+    (problem,) = check_parameters([declare(type="integer", maximum=12_345_678)], {"p": 123_456_789})[1]
+    assert problem == "parameter 'p' must be at most 12345678, got 123456789"
+
+
+def test_defaults_fill_in_and_given_values_win() -> None:
+    declared = [declare(name="a", default="x"), declare(name="b", type="integer", default=0)]
+    assert check_parameters(declared, {"b": 7}) == ({"a": "x", "b": 7}, [])
+
+
+def test_a_parameter_without_default_is_required() -> None:
+    assert check_parameters([declare(type="integer")], {})[1] == [
+        "parameter 'p' is required: give it a value of type integer, or declare a default"
+    ]
+
+
+def test_an_unknown_parameter_is_told_its_likeness() -> None:
+    declared = [declare(name="limit", default="x")]
+    assert check_parameters(declared, {"limt": 1})[1] == ["parameter 'limt' is not declared; did you mean 'limit'?"]
+    assert check_parameters(declared, {"zzz": 1})[1] == ["parameter 'zzz' is not declared; declared: limit"]
+    assert check_parameters([], {"zzz": 1})[1] == ["parameter 'zzz' is not declared; declared: none"]
+
+
+def test_every_problem_is_reported_at_once() -> None:
+    declared = [declare(name="a", type="integer"), declare(name="b"), declare(name="c", type="boolean")]
+    assert len(check_parameters(declared, {"a": "x", "c": 1, "d": 2})[1]) == 4
+
+
+@pytest.mark.parametrize(
+    ("declared", "problems"),
+    [
+        ({"type": "integer", "default": 5, "maximum": 9}, []),
+        ({"type": "integer"}, []),
+        (
+            {"type": "integer", "default": 10, "maximum": 9},
+            ["parameter 'p' must be at most 9, got 10 (its default)"],
+        ),
+        (
+            {"type": "integer", "enum": ["a"]},
+            ["parameter 'p' must be of type integer, got the string 'a'; write it without quotes (in its enum)"],
+        ),
+        ({"default": "c", "enum": ["a", "b"]}, ["parameter 'p' must be one of a, b, got 'c' (its default)"]),
+    ],
+)
+def test_declarations_keep_their_own_rules(declared: dict[str, Any], problems: list[str]) -> None:
+    assert check_defaults([declare(**declared)]) == problems
+
+
+def test_a_bad_default_is_found_when_it_is_used() -> None:
+    assert check_parameters([declare(type="integer", default="x")], {})[1][0].endswith("(its default)")
+
+
+def test_a_pattern_must_be_a_regular_expression() -> None:
+    parameter, problems = parse(Parameter, {"name": "p", "pattern": "("})
+    assert parameter is None
+    assert "pattern: is not a regular expression" in str(problems[0])
