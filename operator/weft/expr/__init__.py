@@ -1,0 +1,1 @@
+"""Expressions: CEL, the `${{ }}` templates around it, and what names mean where."""

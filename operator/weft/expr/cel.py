@@ -1,0 +1,167 @@
+"""Expressions in CEL: compiled once, checked for names and types, evaluated within a budget over plain JSON values.
+
+The language is Google's CEL with the extensions strings (`split`, `join`, `replace`, `format`, ...), math, lists
+(`sort`, `distinct`, `slice`, `flatten`, `lists.range`, ...), sets, encoders (`base64.encode`) and optionals
+(`nodes.scrape.outputs.?count.orValue(0)`). int and double mix freely. Google's library parses, checks and brings the
+functions; `evaluate` runs the tree (why: see `library`).
+
+Limits: 4,096 characters, 32 levels of nesting, a million steps per evaluation (a fraction of a second), 1 MiB of JSON
+as a result. Whatever an expression does, `ExpressionError` is all that can come of it.
+"""
+
+import difflib
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
+from typing import Any
+
+from weft.expr import lexical
+from weft.expr.error import ExpressionError as ExpressionError
+from weft.expr.error import Fault
+from weft.expr.evaluate import plan
+from weft.expr.frame import Budget, Frame, Plan
+from weft.expr.library import checker
+from weft.expr.references import References, references
+from weft.expr.result import to_json
+from weft.expr.syntax import read_tree
+from weft.expr.values import describe
+
+MAX_LENGTH = 4096
+STEPS = 1_000_000
+
+_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '(.*)' \(in container")
+_OVERLOAD = re.compile(r"found no matching overload for '(.*)' applied to '\((.*)\)'")
+_MISMATCHED = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(.*?)' expecting")
+_CALLED = re.compile(r"\w*\s*\(")
+_NAMESPACES = frozenset({"math", "lists", "sets", "strings", "base64", "optional"})
+_DASHED = re.compile(r"\b(\w+(?:\.\w+)*)\.([A-Za-z_]\w*(?:-\w+)+)")
+
+
+class Program:
+    """A compiled expression; immutable, and free of any state between evaluations.
+
+    `text` is the bare expression. `roots` are the variables it needs; `nodes`, `params` the names read from these two
+    (None: all of them, the name is computed), `node_fields` the (node, field) pairs; `dashed` what reads like a node's
+    name with a dash, but is a subtraction.
+    """
+
+    __slots__ = ("_plan", "dashed", "node_fields", "nodes", "params", "roots", "text")
+
+    def __init__(self, text: str, run: Plan, found: References, dashed: frozenset[str]) -> None:
+        self.text = text
+        self.roots = found.roots
+        self.nodes = found.nodes
+        self.node_fields = found.node_fields
+        self.params = found.params
+        self.dashed = dashed
+        self._plan = run
+
+    def __repr__(self) -> str:
+        return f"Program({self.text!r})"
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Any:
+        """The result as plain JSON, for variables of plain JSON (only those in `roots` are asked for); raises
+        ExpressionError.
+        """
+        try:
+            values = {name: variables[name] for name in self.roots if name in variables}
+            return to_json(self._plan(Frame(values, Budget(STEPS))))
+        except Fault as fault:
+            raise ExpressionError(fault.detail, text=self.text, position=fault.at or 0) from None
+        except RecursionError:
+            raise ExpressionError("a value is nested too deeply", text=self.text, position=0) from None
+        except Exception as error:  # the promise above holds for what nobody has foreseen, too
+            raise ExpressionError(f"{type(error).__name__}: {error}", text=self.text) from error
+
+    def evaluate_bool(self, variables: Mapping[str, Any]) -> bool:
+        """Like `evaluate`, for a condition; raises ExpressionError if the result is not true or false."""
+        value = self.evaluate(variables)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"gave {describe(value)}, a true or false was expected", text=self.text, position=0)
+        return value
+
+
+def compile_expression(text: str, names: Collection[str]) -> Program:
+    """The program of an expression, bare or wholly in `${{ }}`, in which `names` may be used; cached.
+
+    Raises ExpressionError for a syntax or type error, an unknown name or function, and a text that is too long.
+    """
+    return _compiled(_bare(text), frozenset(names))
+
+
+def _bare(text: str) -> str:
+    text = text.strip()
+    if text.startswith(lexical.OPENING):
+        end = lexical.closing(text, len(lexical.OPENING))
+        if end == len(text) - len(lexical.CLOSING):
+            return text[len(lexical.OPENING) : end].strip()
+        raise ExpressionError("one expression was expected, wholly in `${{ }}` or bare", text=text, position=0)
+    return text
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str, names: frozenset[str]) -> Program:
+    if len(text) > MAX_LENGTH:
+        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}", text=text)
+    if not text:
+        raise ExpressionError("the expression is empty", text=text, position=0)
+    try:
+        tree = read_tree(checker(names).compile(text).serialize())
+        dashed = frozenset(match[2] for match in _dashes(text) if match[1] == "nodes")
+        return Program(text, plan(tree), references(tree, names), dashed)
+    except Fault as fault:
+        raise ExpressionError(fault.detail, text=text, position=fault.at) from None
+    except (TypeError, UnicodeError):
+        raise ExpressionError("the text is not valid Unicode", text=ascii(text)) from None
+    except RuntimeError as error:
+        raise _explained(text, names, str(error)) from None
+
+
+def _dashes(text: str) -> list[re.Match[str]]:
+    return list(_DASHED.finditer(lexical.without_strings(text)))
+
+
+def _explained(text: str, names: frozenset[str], message: str) -> ExpressionError:
+    """The library's first complaint, in our words."""
+    found = _ERROR.search(message)
+    if found is None or found[1] == "-1":
+        too_deep = "nested too deeply, or too long a chain of operators (32 levels at most)"
+        return ExpressionError(too_deep if "recursion" in message else message, text=text)
+    lines = text.split("\n")
+    position = min(sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1, len(text))
+    for dashed in _dashes(text):
+        if dashed.start(2) <= position <= dashed.end():
+            detail = f'write {dashed[1]}["{dashed[2]}"]: a dash in a name reads as a subtraction'
+            return ExpressionError(detail, text=text, position=dashed.start(2))
+    if undeclared := _UNDECLARED.search(found[3]):
+        name = undeclared[1].split(".")[0]
+        position = text.rfind(name, 0, position + 1) if "." in undeclared[1] else position
+        return ExpressionError(_unknown(text, names, name, position), text=text, position=position)
+    return ExpressionError(_reworded(found[3]), text=text, position=position)
+
+
+def _unknown(text: str, names: frozenset[str], name: str, position: int) -> str:
+    if _CALLED.match(text, position):
+        return f"there is no function {name}()"
+    if name in _NAMESPACES:
+        return f"there is no such function in {name}"
+    known = ", ".join(sorted(names)) or "no names"
+    return f'there is no name "{name}" here{suggestion(name, names) or f" (there are {known})"}'
+
+
+def _reworded(complaint: str) -> str:
+    complaint = complaint.removesuffix(" [INVALID_ARGUMENT]")
+    if overload := _OVERLOAD.search(complaint):
+        sign = overload[1].replace("@in", "in").strip("_").replace("_", "") or overload[1]
+        mend = "; dyn(...) around one operand leaves the choice to the evaluation" if "_" in overload[1] else ""
+        return f"`{sign}` cannot take ({overload[2]}){mend}"
+    if mismatched := _MISMATCHED.search(complaint):
+        return "the expression ends too early" if mismatched[1] == "<EOF>" else f"unexpected `{mismatched[1]}`"
+    return complaint[:1].lower() + complaint[1:]
+
+
+def suggestion(name: str, known: Collection[str]) -> str:
+    """`; did you mean "price"?` for a name close to a known one, else ""."""
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""

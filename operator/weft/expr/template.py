@@ -1,0 +1,125 @@
+"""Templates: text, or any JSON structure of texts, with `${{ expression }}` parts.
+
+A text that is one `${{ }}` and nothing else gives the expression's value, with its type; otherwise the values are put
+into the text, strings as they are, everything else as compact JSON. `$${{` is a literal `${{`.
+"""
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from weft.expr import lexical
+from weft.expr.cel import ExpressionError, Program, compile_expression
+from weft.expr.kubelet import escape_kubelet as escape_kubelet
+from weft.expr.kubelet import kubelet_references as kubelet_references
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with expressions in it: its literal parts (str) and its programs, in order."""
+
+    text: str
+    parts: tuple[str | Program, ...]
+
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The expressions, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Program))
+
+    def render(self, variables: Mapping[str, Any]) -> Any:
+        """The value of a whole-value template, with its type; else the text. Raises ExpressionError."""
+        if len(self.parts) == 1 and isinstance(self.parts[0], Program):
+            return self.parts[0].evaluate(variables)
+        return self._text(variables, to_text)
+
+    def render_kubelet(self, variables: Mapping[str, Any]) -> str:
+        """The text for a command, args or env value, in which the kubelet expands what the author wrote and no more.
+
+        Raises ExpressionError, also when a value would complete or become a `$(NAME)` of the author's.
+        """
+        text = self._text(variables, lambda value: escape_kubelet(to_text(value)))
+        written = [name for part in self.parts if isinstance(part, str) for name in kubelet_references(part)]
+        if kubelet_references(text) != written:
+            raise ExpressionError("a rendered value cannot be part of a $(NAME)", text=self.text)
+        return text
+
+    def _text(self, variables: Mapping[str, Any], shown: Callable[[Any], str]) -> str:
+        return "".join(part if isinstance(part, str) else shown(part.evaluate(variables)) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Structure:
+    """A JSON value in which any text may be a template; `programs` are all its expressions."""
+
+    root: Any
+    programs: tuple[Program, ...]
+
+    @property
+    def is_static(self) -> bool:
+        """Whether nothing in it is templated."""
+        return not self.programs
+
+    def render(self, variables: Mapping[str, Any]) -> Any:
+        """A new value with all templates rendered; raises ExpressionError with the `path` of the text that failed."""
+        return _walk(self.root, "", lambda leaf: leaf.render(variables) if isinstance(leaf, Template) else leaf)
+
+
+def compile_template(text: str, names: Collection[str]) -> Template | str:
+    """The template, or the plain text (`$${{` unescaped) when there is no expression in it; raises ExpressionError."""
+    parts: list[str | Program] = []
+    literal, at = "", 0
+    while (start := text.find(lexical.OPENING, at)) >= 0:
+        after = start + len(lexical.OPENING)
+        if start > at and text[start - 1] == "$":
+            literal += text[at : start - 1] + lexical.OPENING
+            at = after
+            continue
+        end = lexical.closing(text, after)
+        if end < 0:
+            raise ExpressionError("`${{` without its `}}` (a literal one is written `$${{`)", text=text, position=start)
+        literal += text[at:start]
+        if literal:
+            parts.append(literal)
+        literal, at = "", end + len(lexical.CLOSING)
+        parts.append(compile_expression(text[after:end], names))
+    literal += text[at:]
+    if not parts:
+        return literal
+    return Template(text, (*parts, literal) if literal else tuple(parts))
+
+
+def compile_structure(value: Any, names: Collection[str]) -> Structure:
+    """The structure of templates in a JSON value (a key cannot be one); raises ExpressionError with its `path`."""
+    programs: list[Program] = []
+
+    def compiled(leaf: Any) -> Any:
+        template = compile_template(leaf, names) if isinstance(leaf, str) else leaf
+        if isinstance(template, Template):
+            programs.extend(template.programs)
+        return template
+
+    return Structure(_walk(value, "", compiled), tuple(programs))
+
+
+def _walk(value: Any, path: str, leaf: Callable[[Any], Any]) -> Any:
+    """A copy of a nested value with `leaf` applied to all but dicts and lists; puts the path on its errors."""
+    if isinstance(value, dict):
+        for key in value:
+            if lexical.OPENING in str(key):
+                raise ExpressionError("a key cannot be a template", text=str(key), position=0, path=path)
+        return {key: _walk(item, f"{path}.{key}", leaf) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_walk(item, f"{path}[{index}]", leaf) for index, item in enumerate(value)]
+    try:
+        return leaf(value)
+    except ExpressionError as error:
+        error.path = path
+        raise
+
+
+def to_text(value: Any) -> str:
+    """A value as text: strings as they are, everything else as compact JSON (`true`, `12`, `3.0`, `[1,2]`, `null`)."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
