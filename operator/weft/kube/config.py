@@ -1,0 +1,67 @@
+"""Where the API server is, and how to be let in: what the official client's loader knows, in the form aiohttp wants.
+
+Kubeconfig files, exec plugins, in-cluster service accounts and their many corner cases are the official client's work.
+Here its `Configuration` becomes a base URL, a TLS context and an Authorization header; and since tokens and
+certificates are rotated under a long-running process, it can be asked for them again. Both `reload` and `refresh` may
+read files or run a plugin: call them off the event loop.
+"""
+
+import ssl
+from collections.abc import Callable
+
+from kubernetes import config as kubernetes_config
+from kubernetes.client import Configuration
+
+
+class Connection:
+    """The API server's address and our credentials, as last loaded."""
+
+    def __init__(self, load: Callable[[], Configuration]):
+        """Take what loads the configuration anew (see `load_configuration`), and load it once."""
+        self._load = load
+        self.reload()
+
+    def reload(self) -> None:
+        """Load everything again: address, certificates and token."""
+        self._configuration = self._load()
+        self.host: str = self._configuration.host.rstrip("/")
+        self.proxy: str | None = self._configuration.proxy
+        self.server_name: str | None = self._configuration.tls_server_name
+        self.tls = _tls_context(self._configuration) if self.host.startswith("https") else None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Ask the loader for the token again: it reads a service account's file, or runs a plugin's command."""
+        self.authorization: str | None = self._configuration.get_api_key_with_prefix(
+            "BearerToken", alias="authorization"
+        )
+
+
+def load_configuration(*, kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Load from the named kubeconfig, else as a Pod's service account, else from the user's own kubeconfig.
+
+    Raises kubernetes.config.ConfigException when there is none.
+    """
+    configuration = Configuration()
+    if kubeconfig is None and context is None:
+        try:
+            kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+            return configuration
+        except kubernetes_config.ConfigException:
+            pass
+    kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
+        config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+    )
+    return configuration
+
+
+def _tls_context(configuration: Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
+    # Python 3.13 turns this on by default; cluster authorities made by older tools lack what it demands.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, configuration.key_file)
+    return context

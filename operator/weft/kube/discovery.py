@@ -1,0 +1,32 @@
+"""Finds where the API server serves a kind that Weft does not know by itself: `resource` nodes may name any.
+
+Answers are kept: a kind does not move. A kind that was not there is asked for again each time, since a CRD may be
+installed at any moment.
+"""
+
+from weft.kube.client import Client
+from weft.kube.errors import NotFound
+from weft.kube.resources import Resource
+
+
+class Discovery:
+    """Kinds to resources, remembered."""
+
+    def __init__(self, client: Client):
+        self._client = client
+        self._known: dict[tuple[str, str], Resource] = {}
+
+    async def resource(self, api_version: str, kind: str) -> Resource:
+        """Give the resource that serves the kind (`apps/v1`, `Deployment`). Raises NotFound, or another ApiError."""
+        wanted = (api_version, kind)
+        if wanted not in self._known:
+            group, _, version = api_version.rpartition("/")
+            listing = await self._client.get_path(f"/apis/{group}/{version}" if group else f"/api/{version}")
+            for entry in listing.get("resources") or ():
+                if "/" not in entry["name"]:
+                    self._known[api_version, entry["kind"]] = Resource(
+                        group, version, entry["name"], entry["kind"], entry["namespaced"]
+                    )
+        if wanted not in self._known:
+            raise NotFound(f"the API server serves no kind {kind} in {api_version}", code=404, reason="NotFound")
+        return self._known[wanted]

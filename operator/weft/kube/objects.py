@@ -1,0 +1,69 @@
+"""The few questions the shell asks of a Kubernetes object, which is a plain dict of JSON.
+
+Typed models cost ten times the CPU on the hot path (see the measurements in the design), so objects stay as the JSON
+parser made them. What is asked of them everywhere (key, uid, version, owner) is asked here, in one place.
+"""
+
+import datetime as dt
+from typing import Any, NamedTuple
+
+Obj = dict[str, Any]
+"""A Kubernetes object as parsed JSON."""
+
+Objects = list[Obj]
+"""Several of them."""
+
+
+class Key(NamedTuple):
+    """Where an object lives. Cluster-scoped objects have the namespace ""."""
+
+    namespace: str
+    name: str
+
+
+def key_of(obj: Obj) -> Key:
+    """Give the object's namespace and name."""
+    metadata = obj["metadata"]
+    return Key(metadata.get("namespace", ""), metadata["name"])
+
+
+def uid_of(obj: Obj) -> str:
+    """Give the object's UID, or "" for one that the server has not stored yet."""
+    uid: str = obj["metadata"].get("uid", "")
+    return uid
+
+
+def version_of(obj: Obj) -> str:
+    """Give the object's (or list's) resourceVersion, or ""."""
+    version: str = obj.get("metadata", {}).get("resourceVersion", "")
+    return version
+
+
+def annotation(obj: Obj, name: str) -> str | None:
+    """Give one annotation of the object, or None."""
+    value: str | None = (obj["metadata"].get("annotations") or {}).get(name)
+    return value
+
+
+def owner_of(obj: Obj, kind: str) -> Obj | None:
+    """Give the first ownerReference of that kind, or None."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("kind") == kind:
+            found: Obj = reference
+            return found
+    return None
+
+
+def is_older(version: str, than: str) -> bool:
+    """Say whether one resourceVersion came before another; False when they cannot be ordered (not both integers)."""
+    return version.isdecimal() and than.isdecimal() and int(version) < int(than)
+
+
+def timestamp(epoch: float) -> str:
+    """Write epoch seconds as metav1.Time does: UTC, whole seconds."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp(epoch: float) -> str:
+    """Write epoch seconds as metav1.MicroTime does: UTC, microseconds (Leases)."""
+    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

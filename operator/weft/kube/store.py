@@ -1,0 +1,143 @@
+"""Which Jobs and Pods belong to which run: the index the run loop reads its children from.
+
+Two informers feed it. Jobs name their run by the annotation `weft.dev/run-uid` or, lacking it, by their owner; Pods by
+the same annotation or through the Job that owns them, whichever of the two is heard of first. A Pod may outlive its
+Job (a finalizer holds it until its result is recorded), so Pods without a Job are reported too, as orphans.
+
+Answers to our own writes go in through `remember_created` at once: a worker that runs again before the watch has
+caught up sees what it made, and never makes it twice.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
+
+from weft.kube.cache import Cache, Change
+from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
+
+RUN_UID_ANNOTATION = "weft.dev/run-uid"
+
+Group = TypeVar("Group")
+
+
+class RunKey(NamedTuple):
+    """A run by identity: one that is deleted and made again under its name is another."""
+
+    namespace: str
+    uid: str
+
+
+class JobFamily(NamedTuple):
+    """A Job and its Pods."""
+
+    job: Obj
+    pods: tuple[Obj, ...]
+
+
+class Children(NamedTuple):
+    """All children of a run: its Jobs with their Pods, and Pods whose Job is gone."""
+
+    jobs: tuple[JobFamily, ...]
+    orphans: tuple[Obj, ...]
+
+
+class ChildStore:
+    """Jobs and Pods by run. Give `jobs` and `pods` to the informers as caches, `on_job` and `on_pod` as handlers."""
+
+    def __init__(self, *, changed: Callable[[RunKey], None], monotonic: Callable[[], float]):
+        """Take whom to tell that a run's children have changed: synchronous and fast."""
+        self.jobs = Cache(monotonic=monotonic)
+        self.pods = Cache(monotonic=monotonic)
+        self._changed = changed
+        self._jobs_of_run: dict[RunKey, dict[Key, Obj]] = {}
+        self._pods_of_run: dict[RunKey, dict[Key, Obj]] = {}
+        self._pods_of_job: dict[str, dict[Key, Obj]] = {}
+        self._run_of_job: dict[str, RunKey] = {}
+
+    def children(self, namespace: str, run_uid: str) -> Children:
+        """Give the run's children as known now, at a cost of their number."""
+        run = RunKey(namespace, run_uid)
+        jobs = tuple(
+            JobFamily(job, tuple(self._pods_of_job.get(uid_of(job), {}).values()))
+            for job in self._jobs_of_run.get(run, {}).values()
+        )
+        known = {uid_of(family.job) for family in jobs}
+        orphans = tuple(pod for pod in self._pods_of_run.get(run, {}).values() if _job_uid(pod) not in known)
+        return Children(jobs, orphans)
+
+    def remember_created(self, obj: Obj) -> None:
+        """Take in the answer to our own POST or PATCH of a Job or Pod; `changed` is not called, the caller knows."""
+        cache, index = (self.jobs, self._index_job) if obj["kind"] == "Job" else (self.pods, self._index_pod)
+        for change in cache.remember(obj):
+            index(change)
+
+    def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
+        """Take in one change of a Job: the handler of the informer that feeds `jobs`."""
+        self._tell(self._index_job(Change(event_type, job, old)))
+
+    def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
+        """Take in one change of a Pod: the handler of the informer that feeds `pods`."""
+        self._tell(self._index_pod(Change(event_type, pod, old)))
+
+    def _tell(self, run: RunKey | None) -> None:
+        if run is not None:
+            self._changed(run)
+
+    def _index_job(self, change: Change) -> RunKey | None:
+        job = change.obj
+        run, uid = _run_of(job), uid_of(job)
+        if run is None:
+            return None
+        if change.type == "DELETED":
+            _remove(self._jobs_of_run, run, key_of(job))
+            if uid not in self._pods_of_job:
+                self._run_of_job.pop(uid, None)
+            return run
+        self._jobs_of_run.setdefault(run, {})[key_of(job)] = job
+        if uid not in self._run_of_job:
+            self._run_of_job[uid] = run
+            for key, pod in self._pods_of_job.get(uid, {}).items():
+                self._pods_of_run.setdefault(run, {})[key] = pod
+        return run
+
+    def _index_pod(self, change: Change) -> RunKey | None:
+        pod = change.obj
+        job_uid, key = _job_uid(pod), key_of(pod)
+        run = _run_of(pod) or self._run_of_job.get(job_uid)
+        if change.type == "DELETED":
+            _remove(self._pods_of_job, job_uid, key)
+            if run is not None:
+                _remove(self._pods_of_run, run, key)
+            if job_uid not in self._pods_of_job and not self._job_stands(pod):
+                self._run_of_job.pop(job_uid, None)
+            return run
+        if job_uid:
+            self._pods_of_job.setdefault(job_uid, {})[key] = pod
+        if run is not None:
+            self._pods_of_run.setdefault(run, {})[key] = pod
+        return run
+
+    def _job_stands(self, pod: Obj) -> bool:
+        owner = owner_of(pod, "Job")
+        job = self.jobs.get(key_of(pod).namespace, owner["name"]) if owner else None
+        return job is not None and uid_of(job) == _job_uid(pod)
+
+
+def _run_of(obj: Obj) -> RunKey | None:
+    """Give the run an object names by itself: by annotation, or by its owner (Jobs)."""
+    uid = annotation(obj, RUN_UID_ANNOTATION)
+    if uid is None:
+        owner = owner_of(obj, "WorkflowRun")
+        uid = owner["uid"] if owner else None
+    return RunKey(key_of(obj).namespace, uid) if uid else None
+
+
+def _job_uid(pod: Obj) -> str:
+    owner = owner_of(pod, "Job")
+    return owner["uid"] if owner else ""
+
+
+def _remove(index: dict[Group, dict[Key, Obj]], group: Group, key: Key) -> None:
+    members = index.get(group, {})
+    members.pop(key, None)
+    if not members:
+        index.pop(group, None)

@@ -1,0 +1,183 @@
+"""Who is looked at next: a queue of keys in which each key stands once and is worked on by one worker at a time.
+
+Events say only that something about a key has changed; what changed is read from the cache when its turn comes, so a
+hundred events for one key before its turn cost one pass. A key added while it is being worked on gets another turn
+afterwards. Keys take turns in the order in which they were added, so a busy run does not hold up a quiet one. Wake-ups
+(a timeout, a back-off, a coalesced status write) share one heap and one timer, and a key that fails comes back with a
+growing, jittered pause.
+"""
+
+import asyncio
+import heapq
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from weft.kube.clock import Clock, Spawn
+from weft.kube.retry import jittered_backoff
+from weft.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+K = TypeVar("K", bound=Hashable)
+
+FIRST_BACKOFF = 0.1
+LONGEST_BACKOFF = 60.0
+SHORTEST_SLEEP = 0.001
+"""Epoch seconds are only exact to a fraction of a microsecond: a shorter sleep might not move the clock at all."""
+LONGEST_SLEEP = 30.0
+"""The wall clock may be set; looking again this often keeps a wake-up from being late by more."""
+SPARE_ENTRIES = 64
+"""How many overtaken wake-ups (beyond half of all) the heap may hold before it is swept."""
+
+
+class WorkQueue(Generic[K]):
+    """Calls `handle(key)` for every key added, until it is shut down. What the handler raises is logged and retried."""
+
+    def __init__(
+        self,
+        name: str,
+        handle: Callable[[K], Awaitable[None]],
+        *,
+        workers: int,
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take the queue's name (a metric label), the handler, and the number of keys worked on at once."""
+        self._name = name
+        self._handle = handle
+        self._workers = workers
+        self._clock = clock
+        self._rng = rng
+        self._spawn = spawn
+        self._depth = metrics.queue_depth.labels(name)
+        self._latency = metrics.queue_latency.labels(name)
+        self._duration = metrics.reconcile_duration.labels(name)
+        self._succeeded = metrics.reconciles.labels(name, "success")
+        self._failed = metrics.reconciles.labels(name, "error")
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closed = False
+        self._ready: deque[K] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._added_at: dict[K, float] = {}
+        self._working: set[K] = set()
+        self._failures: dict[K, int] = {}
+        self._wakes: dict[K, float] = {}
+        self._heap: list[tuple[float, int, K]] = []
+        self._sequence = 0
+        self._timer: asyncio.Task[None] | None = None
+        self._timer_at = 0.0
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def start(self) -> None:
+        """Start the workers. Keys may be added before."""
+        self._tasks = [self._spawn(self._work(), name=f"{self._name}.{n}") for n in range(self._workers)]
+
+    def add(self, key: K) -> None:
+        """Ask for a pass over the key, soon. Does nothing when one is already due, or after shutdown."""
+        if self._closed or key in self._added_at:
+            return
+        self._added_at[key] = self._clock.monotonic()
+        if key not in self._working:
+            self._put(key)
+
+    def add_after(self, key: K, at: float) -> None:
+        """Ask for a pass over the key at that time (the clock's `now()`); of several wake-ups the earliest counts."""
+        if self._closed:
+            return
+        if at <= self._clock.now():
+            self.add(key)
+        elif at < self._wakes.get(key, float("inf")):
+            self._wakes[key] = at
+            self._sequence += 1
+            heapq.heappush(self._heap, (at, self._sequence, key))
+            if len(self._heap) > 2 * len(self._wakes) + SPARE_ENTRIES:
+                self._heap = [entry for entry in self._heap if self._wakes.get(entry[2]) == entry[0]]
+                heapq.heapify(self._heap)
+            self._set_timer()
+
+    async def shutdown(self) -> None:
+        """Take no more keys, finish those that are due or in hand, forget the wake-ups, and return when all is done."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        while self._idle:
+            _wake(self._idle.popleft())
+        await asyncio.gather(*self._tasks)
+
+    def _put(self, key: K) -> None:
+        self._ready.append(key)
+        self._depth.set(len(self._ready))
+        if self._idle:
+            _wake(self._idle.popleft())
+
+    async def _work(self) -> None:
+        while True:
+            while not self._ready:
+                if self._closed:
+                    return
+                turn = asyncio.get_running_loop().create_future()
+                self._idle.append(turn)
+                await turn
+            key = self._ready.popleft()
+            self._depth.set(len(self._ready))
+            await self._pass(key)
+
+    async def _pass(self, key: K) -> None:
+        started = self._clock.monotonic()
+        self._latency.observe(started - self._added_at.pop(key))
+        self._working.add(key)
+        try:
+            await self._handle(key)
+        except (Exception, asyncio.CancelledError) as error:
+            # A handler may fail by a task of its own that was cancelled; only our own cancellation ends the worker.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            failures = self._failures[key] = self._failures.get(key, 0) + 1
+            delay = jittered_backoff(failures, first=FIRST_BACKOFF, longest=LONGEST_BACKOFF, rng=self._rng)
+            _log.exception("%s: %s failed (%d in a row), again in %.1f s", self._name, key, failures, delay)
+            self._failed.inc()
+            self.add_after(key, self._clock.now() + delay)
+        else:
+            self._failures.pop(key, None)
+            self._succeeded.inc()
+        finally:
+            self._working.discard(key)
+            self._duration.observe(self._clock.monotonic() - started)
+            if key in self._added_at:
+                self._put(key)
+
+    def _set_timer(self) -> None:
+        at = self._heap[0][0]
+        if self._timer is not None and not self._timer.done():
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._spawn(self._fire(), name=f"{self._name}.timer")
+
+    async def _fire(self) -> None:
+        while self._heap:
+            at, _, key = self._heap[0]
+            self._timer_at = at
+            wait = at - self._clock.now()
+            if wait > 0:
+                await self._clock.sleep(min(max(wait, SHORTEST_SLEEP), LONGEST_SLEEP))
+                continue
+            heapq.heappop(self._heap)
+            # An entry that an earlier wake-up has overtaken is dead: only the one in `_wakes` counts.
+            if self._wakes.get(key) == at:
+                del self._wakes[key]
+                self.add(key)
+
+
+def _wake(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)

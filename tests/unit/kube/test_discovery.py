@@ -1,0 +1,57 @@
+import random
+
+import pytest
+from support.clock import VirtualClock
+from support.transport import ScriptedTransport, ok
+from weft.kube.client import Client
+from weft.kube.discovery import Discovery
+from weft.kube.errors import NotFound
+from weft.kube.limiter import Limiter
+from weft.kube.resources import Resource
+from weft.metrics import Metrics
+
+APPS = ok(
+    {
+        "kind": "APIResourceList",
+        "resources": [
+            {"name": "deployments", "kind": "Deployment", "namespaced": True},
+            {"name": "deployments/scale", "kind": "Scale", "namespaced": True},
+            {"name": "deployments/status", "kind": "Deployment", "namespaced": True},
+        ],
+    }
+)
+CORE = ok({"resources": [{"name": "nodes", "kind": "Node", "namespaced": False}]})
+
+
+def discovery(*answers):
+    metrics = Metrics()
+    transport = ScriptedTransport(list(answers))
+    limiter = Limiter(maximum=1, metrics=metrics)
+    client = Client(transport, clock=VirtualClock(), rng=random.Random(1), metrics=metrics, limiter=limiter)
+    return Discovery(client), transport
+
+
+async def test_a_kind_is_asked_for_once():
+    known, transport = discovery(APPS)
+    for _ in range(2):
+        assert await known.resource("apps/v1", "Deployment") == Resource("apps", "v1", "deployments", "Deployment")
+    assert [request.path for request in transport.requests] == ["/apis/apps/v1"]
+
+
+async def test_the_core_group_has_a_path_of_its_own():
+    known, transport = discovery(CORE)
+    assert await known.resource("v1", "Node") == Resource("", "v1", "nodes", "Node", namespaced=False)
+    assert transport.requests[0].path == "/api/v1"
+
+
+async def test_a_kind_that_is_not_served_is_asked_for_again_next_time():
+    known, _ = discovery(CORE, APPS)
+    with pytest.raises(NotFound, match="serves no kind Deployment in apps/v1"):
+        await known.resource("apps/v1", "Deployment")
+    assert (await known.resource("apps/v1", "Deployment")).plural == "deployments"
+
+
+async def test_a_subresources_kind_is_none_to_create():
+    known, _ = discovery(APPS)
+    with pytest.raises(NotFound):
+        await known.resource("apps/v1", "Scale")

@@ -1,0 +1,196 @@
+"""The real transport against a real server on the loopback: sockets cannot be simulated honestly."""
+
+import asyncio
+
+import pytest
+from aiohttp import web
+from weft.kube.http import REFRESH_SECONDS, HttpTransport
+from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused
+
+
+class Login:
+    """Stands for `weft.kube.config.Connection`: its token is what the test says, once it is asked for again."""
+
+    tls = None
+    server_name = None
+    proxy = None
+
+    def __init__(self, host):
+        self.host = host
+        self.authorization = "Bearer first"
+        self.next = "Bearer first"
+        self.reloads = 0
+
+    def reload(self):
+        self.reloads += 1
+        self.refresh()
+
+    def refresh(self):
+        self.authorization = self.next
+
+
+class World:
+    def __init__(self):
+        self.seen = []
+        self.accepted = {"Bearer first"}
+        self.time = 0.0
+        self.handler = None
+
+    async def serve(self, request):
+        body = await request.read()
+        self.seen.append((request.method, request.path_qs, dict(request.headers), body, request.transport))
+        if request.headers.get("Authorization") not in self.accepted:
+            return web.Response(status=401, body=b'{"reason": "Unauthorized"}')
+        if self.handler is not None:
+            return await self.handler(request)
+        return web.Response(status=201, body=b'{"a": 1}', headers={"Retry-After": "3"})
+
+    async def request(self, method="GET", path="/api", **options):
+        options = {"params": {}, "headers": {}, "body": None, "content_type": None, "time_limit": 5.0} | options
+        return await self.transport.request(method, path, **options)
+
+    async def lines(self, **options):
+        options = {"params": {}, "headers": {}, "idle_timeout": 5.0} | options
+        return [line async for line in self.transport.stream("/watch", **options)]
+
+
+@pytest.fixture
+async def world(unused_tcp_port):
+    made = World()
+    server = web.Server(made.serve)
+    runner = web.ServerRunner(server, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port).start()
+    made.login = Login(f"http://127.0.0.1:{unused_tcp_port}")
+    made.transport = HttpTransport(made.login, monotonic=lambda: made.time)
+    yield made
+    await made.transport.close()
+    await runner.cleanup()
+
+
+async def test_a_request_carries_everything_and_the_answer_comes_back_whole(world):
+    response = await world.request(
+        "PATCH",
+        "/api/v1/namespaces/ns/pods/a%2Fb",
+        params={"fieldManager": "weft", "labelSelector": "a=b,c in (d)"},
+        headers={"Impersonate-User": "sa"},
+        body=b'{"x": 1}',
+        content_type="application/merge-patch+json",
+    )
+    assert (response.status, response.body, response.headers["retry-after"]) == (201, b'{"a": 1}', "3")
+    ((method, path, headers, body, _),) = world.seen
+    assert method == "PATCH"
+    assert path.startswith("/api/v1/namespaces/ns/pods/a%2Fb?fieldManager=weft&labelSelector=a%3Db")
+    assert headers["Authorization"] == "Bearer first"
+    assert headers["Impersonate-User"] == "sa"
+    assert headers["Content-Type"] == "application/merge-patch+json"
+    assert body == b'{"x": 1}'
+
+
+async def test_connections_are_used_again(world):
+    for _ in range(3):
+        await world.request()
+    assert len({id(seen[4]) for seen in world.seen}) == 1
+
+
+async def test_after_a_401_the_credentials_are_loaded_again_once_for_all_who_met_it(world):
+    world.accepted = {"Bearer second"}
+    world.login.next = "Bearer second"
+    responses = await asyncio.gather(*(world.request() for _ in range(5)))
+    assert [response.status for response in responses] == [201] * 5
+    assert world.login.reloads == 1
+
+
+async def test_a_401_that_stays_is_given_to_the_caller(world):
+    world.accepted = set()
+    assert (await world.request()).status == 401
+
+
+async def test_the_token_is_asked_for_again_every_minute(world):
+    await world.request()
+    world.login.next = "Bearer rotated"
+    world.accepted = {"Bearer first", "Bearer rotated"}
+    world.time = REFRESH_SECONDS - 1
+    await world.request()
+    world.time = REFRESH_SECONDS
+    await world.request()
+    assert [seen[2]["Authorization"] for seen in world.seen] == ["Bearer first", "Bearer first", "Bearer rotated"]
+    assert world.login.reloads == 0
+
+
+async def test_no_server_means_not_sent(world, unused_tcp_port_factory):
+    world.login.host = f"http://127.0.0.1:{unused_tcp_port_factory()}"
+    with pytest.raises(NotSent, match="no connection to the API server"):
+        await world.request()
+    with pytest.raises(NotSent):
+        await world.lines()
+
+
+async def never(_request):
+    await asyncio.get_running_loop().create_future()
+
+
+async def test_no_answer_in_time_is_a_stall(world):
+    world.handler = never
+    with pytest.raises(Stalled):
+        await world.request(time_limit=0.05)
+
+
+async def hang_up(request):
+    request.transport.abort()
+    return web.Response()
+
+
+async def test_a_connection_that_breaks_is_a_drop(world):
+    world.handler = hang_up
+    with pytest.raises(Dropped) as caught:
+        await world.request("POST")
+    assert not isinstance(caught.value, Stalled)
+
+
+def streaming(*chunks, then=None):
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for chunk in chunks:
+            await response.write(chunk)
+        if then is not None:
+            await then(request)
+        return response
+
+    return handler
+
+
+async def test_a_stream_gives_whole_lines_until_the_server_ends_it(world):
+    world.handler = streaming(b'{"a"', b': 1}\n{"b": 2}\n{"c', b'": 3}\n')
+    assert await world.lines(params={"watch": "1"}) == [b'{"a": 1}', b'{"b": 2}', b'{"c": 3}']
+    assert world.seen[0][1] == "/watch?watch=1"
+
+
+async def test_a_line_far_longer_than_any_buffer_passes(world):
+    long = b"x" * (4 * 1024 * 1024)
+    world.handler = streaming(long, long, b"\n")
+    assert [len(line) for line in await world.lines()] == [8 * 1024 * 1024]
+
+
+async def test_a_silent_stream_is_a_stall(world):
+    world.handler = streaming(b"first\n", then=never)
+    with pytest.raises(Stalled):
+        await world.lines(idle_timeout=0.05)
+
+
+async def test_a_stream_that_breaks_is_a_drop(world):
+    world.handler = streaming(b"first\n", then=hang_up)
+    with pytest.raises(Dropped) as caught:
+        await world.lines()
+    assert not isinstance(caught.value, Stalled)
+
+
+async def test_a_stream_that_is_refused_says_why_and_the_next_one_has_new_credentials(world):
+    world.accepted = {"Bearer second"}
+    world.login.next = "Bearer second"
+    with pytest.raises(StreamRefused) as caught:
+        await world.lines()
+    assert (caught.value.response.status, caught.value.response.body) == (401, b'{"reason": "Unauthorized"}')
+    world.handler = streaming(b"a\n")
+    assert await world.lines() == [b"a"]
