@@ -1,0 +1,87 @@
+"""The words for what a Pod tells: one fact in the terms of an attempt, and the readings of JSON it is made of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from weft.api.conditions import DISRUPTIONS, Reason, message_for
+
+
+class PodState(StrEnum):
+    """Where a Pod stands, seen from its attempt."""
+
+    Pending = "Pending"
+    Running = "Running"
+    Ready = "Ready"
+    Succeeded = "Succeeded"
+    Failed = "Failed"
+    Gone = "Gone"
+
+
+@dataclass(slots=True, frozen=True)
+class PodFact:
+    """One Pod's story so far. `text` is main's termination message as it is; times are epoch seconds."""
+
+    state: PodState
+    reason: Reason | None = None
+    message: str = ""
+    exit_code: int | None = None
+    text: str | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether none of its processes can run any more."""
+        return self.state in _ENDED
+
+    @property
+    def disruption(self) -> bool:
+        """Whether the platform ended it, and not the work."""
+        return self.reason in DISRUPTIONS
+
+
+_ENDED = frozenset({PodState.Succeeded, PodState.Failed, PodState.Gone})
+
+POD_GONE = PodFact(PodState.Gone, Reason.PodDeleted, message_for(Reason.PodDeleted))
+"""The fact about a Pod that was there, is gone, and left no result."""
+
+
+def container_state(status: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Give the state of a container, {running: ...} or the like; empty while there is none."""
+    for container in status.get("containerStatuses") or ():
+        if container["name"] == name:
+            return container.get("state") or {}
+    return {}
+
+
+def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Give the Pod's condition of a type, or an empty one."""
+    return next((one for one in status.get("conditions") or () if one.get("type") == kind), {})
+
+
+def epoch(time: str | None) -> float | None:
+    """Read a time of the API as epoch seconds; it gives null for what it does not know."""
+    return datetime.fromisoformat(time).timestamp() if time else None
+
+
+def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = None, message: str = "") -> PodFact:
+    """Make the fact of a Pod that has ended, with what its container main (`container_state`) left behind."""
+    last = main.get("terminated") or {}
+    ran = not never_ran(last)
+    return PodFact(
+        state,
+        reason,
+        message,
+        exit_code=last.get("exitCode"),
+        text=last.get("message") if ran else None,
+        started_at=epoch(last.get("startedAt")) if ran else None,
+        ended_at=epoch(last.get("finishedAt")),
+    )
+
+
+def never_ran(terminated: Mapping[str, Any]) -> bool:
+    """Say whether a container ended without its process having begun: its message is the runtime's, its start 1970."""
+    return terminated.get("reason") in ("StartError", "ContainerCannotRun")

@@ -1,0 +1,110 @@
+"""What a Pod or a Job tells about its attempt: its JSON, read as one fact. Pure.
+
+The container `main` gives the result; sidecars and helpers do not, but an init container that fails keeps main from
+starting. Nothing has ended before the Pod's phase says so: until then its processes may run, and no other attempt of
+the same work may start. `render.postmortem` finds out why a Pod failed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from weft.api.conditions import Reason, message_for
+from weft.kube.objects import Obj
+from weft.render.facts import POD_GONE as POD_GONE
+from weft.render.facts import PodFact as PodFact
+from weft.render.facts import PodState as PodState
+from weft.render.facts import condition, container_state, ending, epoch
+from weft.render.overlay import MAIN
+from weft.render.postmortem import failed_fact
+
+_IMAGE = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+_STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
+
+
+def pod_fact(pod: Obj) -> PodFact:
+    """Read a Pod. One that is gone is `POD_GONE`."""
+    status: dict[str, Any] = pod.get("status") or {}
+    phase = status.get("phase", "Pending")
+    main = container_state(status, MAIN)
+    if phase == "Succeeded":
+        return ending(PodState.Succeeded, main)
+    if phase == "Failed":
+        return failed_fact(pod)
+    if pod["metadata"].get("deletionTimestamp") and not pod["spec"].get("nodeName"):
+        # Nothing ran, and nothing will: the scheduler leaves it alone, and only our finalizer holds it.
+        return PodFact(PodState.Failed, Reason.PodDeleted, message_for(Reason.PodDeleted))
+    if phase == "Pending" or "waiting" in main:
+        return _pending(pod, status)
+    began = (main.get("running") or main.get("terminated") or {}).get("startedAt")
+    ready = phase == "Running" and "running" in main and condition(status, "Ready").get("status") == "True"
+    return PodFact(PodState.Ready if ready else PodState.Running, started_at=epoch(began))
+
+
+def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        why = waiting.get("reason") or ""
+        told = f"{why}: {waiting['message']}" if waiting.get("message") else why
+        if why in _IMAGE:
+            message = message_for(Reason.ImagePullFailed, image=container.get("image", ""), message=told)
+            return PodFact(PodState.Pending, Reason.ImagePullFailed, message)
+        if why not in _STARTING:
+            message = f"container {container['name']} cannot start: {told}"
+            return PodFact(PodState.Pending, Reason.WaitingForPod, message)
+    scheduled = condition(status, "PodScheduled")
+    if scheduled.get("status") == "False":
+        told = scheduled.get("message") or scheduled.get("reason") or ""
+        return PodFact(PodState.Pending, Reason.Unschedulable, message_for(Reason.Unschedulable, message=told))
+    host = pod["spec"].get("nodeName")
+    message = f"the Pod is starting on cluster node {host}" if host else "the Pod waits for the scheduler"
+    return PodFact(PodState.Pending, Reason.WaitingForPod, message)
+
+
+class JobState(StrEnum):
+    """Where a Job stands that the built-in controller carries out."""
+
+    Suspended = "Suspended"
+    Active = "Active"
+    Succeeded = "Succeeded"
+    Failed = "Failed"
+
+
+@dataclass(slots=True, frozen=True)
+class JobFact:
+    """What a Job tells by itself, for when its Pod cannot be asked any more."""
+
+    state: JobState
+    reason: Reason | None = None
+    message: str = ""
+    ended_at: float | None = None
+
+
+def job_fact(job: Obj) -> JobFact:
+    """Read a Job. Only Complete and Failed are ends; SuccessCriteriaMet and FailureTarget merely announce them."""
+    status: dict[str, Any] = job.get("status") or {}
+    for kind, state in (("Complete", JobState.Succeeded), ("Failed", JobState.Failed)):
+        ended = condition(status, kind)
+        if ended.get("status") == "True":
+            at = epoch(ended.get("lastTransitionTime"))
+            if state is JobState.Succeeded:
+                return JobFact(state, ended_at=at)
+            late = ended.get("reason") == "DeadlineExceeded"
+            told = ended.get("message") or ended.get("reason") or ""
+            return JobFact(state, Reason.DeadlineExceeded if late else Reason.Error, told, at)
+    if job["spec"].get("suspend"):
+        told = condition(status, "Suspended").get("message") or "the Job is suspended"
+        return JobFact(JobState.Suspended, Reason.WaitingForPod, told)
+    return JobFact(JobState.Active)
