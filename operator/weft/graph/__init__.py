@@ -1,0 +1,1 @@
+"""The graph of a workflow: compiled to indexed arrays, validated, drawn. Pure."""

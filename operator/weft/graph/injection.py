@@ -1,0 +1,152 @@
+"""Why nobody's parameter can become code: where templates may stand, and how variables may be named.
+
+A template's value is data. It is refused where something would read it as a program: in `script`, in `command`, and in
+the `args` of a shell with -c. The kubelet puts variables into command and args where it finds `$(NAME)`, so naming a
+variable whose value is templated, directly or through another variable, is the same thing and refused too. Wherever
+templates mean nothing at all they are refused as well, with the list of places where they may stand.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from weft.api.job import JobBody
+from weft.api.problems import Problem, path_text
+from weft.expr.template import kubelet_references
+
+PLACES = (
+    "templates may stand in env values, image, args, `with`, parameters of graph and workflow, http and resource"
+    " bodies, approval.message, wait and concurrency.key"
+)
+SCRIPT_SHELL = ("sh", "-ec")
+"""What runs a script when no command says otherwise."""
+SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh"})
+
+_OPENING = re.compile(r"(?<!\$)\$\{\{")
+_OPTION = re.compile(r"[-+].")
+_WITH_VALUE = re.compile(r"[-+][A-Za-z]*[oO]|--(rcfile|init-file)")
+_COMMAND_FLAG = re.compile(r"-[A-Za-z]*c[A-Za-z]*|--command(=.*)?")
+_SPLIT = re.compile(r"(?:-[A-Za-z]*S|--split-string=?)(.*)", re.DOTALL)
+
+
+def is_templated(value: Any) -> bool:
+    """Whether there is a `${{` (and not its literal form, `$${{`) in a JSON value."""
+    if isinstance(value, str):
+        return "${{" in value and _OPENING.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(is_templated(item) for item in value.values())
+    return isinstance(value, list) and any(is_templated(item) for item in value)
+
+
+def plain(value: Any, path: str, problems: list[Problem], why: str = "") -> Any:
+    """A JSON value in which templates mean nothing: reports each one, gives the value with `$${{` made literal."""
+    if isinstance(value, str):
+        if is_templated(value):
+            problems.append(Problem(path, why or f"cannot be templated (${{{{ }}}}); {PLACES}"))
+        return value.replace("$${{", "${{") if "$${{" in value else value
+    if isinstance(value, dict):
+        problems += [
+            Problem(path, f"the key {key!r} cannot be templated (${{{{ }}}}); {PLACES}")
+            for key in value
+            if is_templated(key)
+        ]
+        return {key: plain(item, path_text((str(key),), path), problems, why) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item, f"{path}[{index}]", problems, why) for index, item in enumerate(value)]
+    return value
+
+
+def check_job(
+    job: JobBody, main: Mapping[str, Any], env: Mapping[str, str | None], at: str, problems: list[Problem]
+) -> None:
+    """Refuse what could make a value a program in the job that stands at the path `at`.
+
+    `main` is what its podTemplate says of the container main; `env` has the text of every variable of main, None for
+    one that an expression gives.
+    """
+    for index, word in enumerate(job.command):
+        plain(word, f"{at}.command[{index}]", problems, _NOT_CODE)
+    command = job.command
+    if job.script is not None:
+        plain(job.script, f"{at}.script", problems, _NOT_CODE)
+        command = [*(command or SCRIPT_SHELL), "script"]
+    if "args" not in main and _reads_code(_words(main, "command") or command, job.args):
+        for index, word in enumerate(job.args):
+            plain(word, f"{at}.args[{index}]", problems, _NOT_SHELL)
+    env = {**env, **{variable["name"]: str(variable.get("value", "")) for variable in main.get("env", ())}}
+    if templated := _templated_variables(env):
+        for path, text in _expanded(job, main, at):
+            problems += [
+                Problem(path, f"$({name}) would put the templated variable {name} into a command; {_MEND}")
+                for name in kubelet_references(text)
+                if name in templated
+            ]
+
+
+_MEND = "read it as an environment variable inside the program instead"
+_NOT_CODE = f"cannot be templated: a value would become code; pass it through env and {_MEND.replace('it', 'that', 1)}"
+_NOT_SHELL = (
+    "args of a shell with -c cannot be templated: a value would become code; pass it through env and"
+    ' write "$NAME" in the command'
+)
+
+
+def _reads_code(command: Sequence[str], args: Sequence[str]) -> bool:
+    """Whether a shell anywhere in the command line takes one of the arguments as a program.
+
+    Anywhere: a shell behind env, timeout or nice reads code just as well. An option that is templated could turn out to
+    be -c, so it counts as one for the arguments after it.
+    """
+    words = _split([*command, *args])
+    for position, word in enumerate(words):
+        if posixpath.basename(word) in SHELLS and not is_templated(word):
+            rest = iter(words[position + 1 :])
+            for option in rest:
+                if is_templated(option):
+                    return any(is_templated(later) for later in rest)
+                if _COMMAND_FLAG.fullmatch(option):
+                    return True
+                if _WITH_VALUE.fullmatch(option):
+                    next(rest, None)
+                elif option == "--" or not _OPTION.match(option):
+                    break
+    return False
+
+
+def _split(words: Sequence[str]) -> list[str]:
+    """The words, those that `env -S` splits taken apart."""
+    result: list[str] = []
+    behind_env = split_next = False
+    for word in words:
+        found = _SPLIT.fullmatch(word) if behind_env else None
+        text = word if split_next else found[1] if found is not None else ""
+        result += [word] if is_templated(word) or not text else text.split()
+        split_next = found is not None and not found[1]
+        behind_env = behind_env or posixpath.basename(word) == "env"
+    return result
+
+
+def _templated_variables(env: Mapping[str, str | None]) -> set[str]:
+    """The variables whose value is templated, or contains one that is by `$(NAME)`."""
+    found = {name for name, text in env.items() if text is None or is_templated(text)}
+    references = {name: set(kubelet_references(text)) for name, text in env.items() if text is not None}
+    while more := {name for name, used in references.items() if name not in found and used & found}:
+        found |= more
+    return found
+
+
+def _expanded(job: JobBody, main: Mapping[str, Any], at: str) -> Iterable[tuple[str, str]]:
+    """Every text of the job into which the kubelet puts variables, with its path."""
+    yield from ((f"{at}.command[{index}]", word) for index, word in enumerate(job.command))
+    yield from ((f"{at}.args[{index}]", word) for index, word in enumerate(job.args))
+    if job.script is not None:
+        yield f"{at}.script", job.script
+    yield from ((f"{at}.podTemplate", word) for field in ("command", "args") for word in _words(main, field))
+
+
+def _words(main: Mapping[str, Any], field: str) -> list[str]:
+    words = main.get(field)
+    return [str(word) for word in words] if isinstance(words, list) else []

@@ -1,0 +1,152 @@
+"""The place an expression stands in: which names it may use there, and who is told when it is wrong.
+
+A `Scope` compiles expressions, templates and whole structures of templates for one place of a Workflow. What is wrong
+is added to a shared list of problems and something harmless is handed back, so that one pass over a Workflow finds
+every problem in it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from weft.api.problems import Problem, path_text
+from weft.expr import lexical
+from weft.expr.cel import ExpressionError, Program, compile_expression, suggestion
+from weft.expr.scope import check_references
+from weft.expr.template import Structure, Template, compile_template
+from weft.graph.enough import unless_enough
+
+STAND_IN = compile_expression("false", ())
+"""Takes the place of an expression that does not compile, until the problem it left ends the compilation."""
+
+RUN_FIELDS = frozenset({"name", "namespace", "uid", "outcome", "failures", "attempt"})
+AFTERWARDS = frozenset({"outcome", "failures"})
+"""What `run` has only when the graph is over."""
+
+_DASHED_NODE = re.compile(r"(?<![\w.])nodes\s*\.\s*([a-z][a-z0-9]*(?:-+[a-z0-9]+)+)")
+_RUN_FIELD = re.compile(r"""(?<![\w.])run\s*(?:\.\s*\??\s*([A-Za-z_]\w*)|\[\s*\??\s*["'](\w+)["']\s*\])""")
+
+
+class KubeletText(Template):
+    """A template for args and env: text in which the kubelet expands nothing but what the author wrote."""
+
+    __slots__ = ()
+
+    def render(self, variables: Mapping[str, Any]) -> str:
+        """The text; raises ExpressionError."""
+        return self.render_kubelet(variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names of one place.
+
+    `names` are the variables, `params` the parameters declared, `nodes` the nodes of the graph, `ancestors` those that
+    have surely ended before; `ended` says that the graph is over, so that `run.outcome` is known. `problems` is shared.
+    """
+
+    problems: list[Problem]
+    names: frozenset[str]
+    params: Collection[str]
+    nodes: Collection[str] = ()
+    ancestors: Collection[str] = ()
+    ended: bool = False
+
+    def with_names(self, *more: Collection[str]) -> Scope:
+        """The same place with further variables."""
+        return replace(self, names=self.names.union(*more))
+
+    def report(self, path: str, message: str) -> None:
+        """Add a problem, unless it is known: what defaults bring into many nodes is one. Raises Enough."""
+        problem = Problem(path, message)
+        if problem not in self.problems:
+            unless_enough(self.problems)
+            self.problems.append(problem)
+
+    def program(self, text: str, path: str) -> Program:
+        """The expression `text`, which stands at `path`; a stand-in when it is wrong."""
+        try:
+            program = compile_expression(text, self.names)
+        except ExpressionError as error:
+            self.report(path, self._dashed(text) or str(error))
+            return STAND_IN
+        self._check(program, path)
+        return program
+
+    def template(self, text: str, path: str) -> Template | str:
+        """The template `text`, or the plain text if there is no expression in it; "" when it is wrong."""
+        try:
+            template = compile_template(text, self.names)
+        except ExpressionError as error:
+            self.report(path, self._dashed(text) or str(error))
+            return ""
+        if isinstance(template, Template):
+            for program in template.programs:
+                self._check(program, path)
+        return template
+
+    def kubelet_text(self, text: str, path: str) -> Template | str:
+        """Like `template`, for a text that the kubelet will read."""
+        template = self.template(text, path)
+        return KubeletText(template.text, template.parts) if isinstance(template, Template) else template
+
+    def structure(self, value: Any, path: str) -> Structure:
+        """The structure of templates in a JSON value."""
+        return structure(self._leaves(value, path))
+
+    def _leaves(self, value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {key: self._leaves(item, path_text((str(key),), path)) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._leaves(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return self.template(value, path) if isinstance(value, str) else value
+
+    def _dashed(self, text: str) -> str | None:
+        """The mend for a node whose dash was read as a subtraction, when that is why an expression does not compile."""
+        code = lexical.without_strings(text)
+        read = {found[1] for found in _DASHED_NODE.finditer(code)}
+        name = next((name for name in sorted(read) if name in self.nodes), None)
+        return name and f'write nodes["{name}"]: a dash in a name reads as a subtraction (in `{text}`)'
+
+    def _check(self, program: Program, path: str) -> None:
+        for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
+            self.report(path, f"{message} (in `{program.text}`)" if program.text not in message else message)
+        if "run" in program.roots:
+            for message in self._run_messages(program.text):
+                self.report(path, message)
+
+    def _run_messages(self, text: str) -> list[str]:
+        code = lexical.without_strings(text)
+        used = {found[1] or found[2] for found in _RUN_FIELD.finditer(text) if code[found.start()] == "r"}
+        messages = [
+            f'run.{field}: run has no "{field}"{suggestion(field, RUN_FIELDS)} (it has {", ".join(sorted(RUN_FIELDS))})'
+            for field in sorted(used - RUN_FIELDS)
+        ]
+        if not self.ended:
+            messages += [
+                f"run.{field} is known only in finally and compensate, when the graph is over;"
+                " hand it on to a graph as a parameter"
+                for field in sorted(used & AFTERWARDS)
+            ]
+        return messages
+
+
+def structure(root: Any) -> Structure:
+    """The structure over a JSON value whose templates are compiled already."""
+    programs: list[Program] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, Template):
+            programs.extend(value.programs)
+        elif isinstance(value, dict):
+            for item in value.values():
+                collect(item)
+        elif isinstance(value, list):
+            for item in value:
+                collect(item)
+
+    collect(root)
+    return Structure(root, tuple(programs))

@@ -1,0 +1,78 @@
+"""Everything that can be said of a manifest without a cluster: the checks of `weft validate`, webhook and operator.
+
+First its shape (`api.problems.parse`, which stops there if that is wrong), then its meaning: a Workflow and a run's
+inline workflow are compiled, a NodeType's body and a run's parameters are checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft.api.approval import Approval
+from weft.api.base import API_VERSION, GROUP, ResourceModel
+from weft.api.nodetype import NodeType, NodeTypeSpec
+from weft.api.notificationchannel import NotificationChannel
+from weft.api.parameters import check_parameters
+from weft.api.problems import Problem, parse
+from weft.api.workflow import Workflow
+from weft.api.workflowqueue import WorkflowQueue
+from weft.api.workflowrun import WorkflowRun
+from weft.expr.cel import suggestion
+from weft.graph.bodies import compile_type
+from weft.graph.compile import TOO_DEEP, check_workflow
+from weft.graph.enough import Enough
+from weft.graph.jobs import JobDefaults
+
+_MODELS: dict[str, type[ResourceModel]] = {
+    model.__name__: model for model in (Workflow, WorkflowRun, Approval, WorkflowQueue, NodeType, NotificationChannel)
+}
+
+
+def is_weft(manifest: Any) -> bool:
+    """Whether a manifest is meant as one of Weft's kinds: by its group, or by its kind if it forgot the group."""
+    if not isinstance(manifest, Mapping):
+        return False
+    version = manifest.get("apiVersion")
+    if version is None:
+        return str(manifest.get("kind")) in _MODELS
+    return str(version).split("/")[0] == GROUP
+
+
+def validate(manifest: Any, *, node_types: Mapping[str, NodeTypeSpec] | None = None) -> list[Problem]:
+    """Everything that is wrong with the manifest of one of Weft's kinds; nothing when all is well.
+
+    `node_types` are the specs of all NodeTypes there are; without it `use` is taken on trust.
+    """
+    if not isinstance(manifest, Mapping):
+        return [Problem("", "must be an object with apiVersion, kind, metadata and spec")]
+    kind = manifest.get("kind")
+    model = _MODELS.get(kind) if isinstance(kind, str) else None
+    if model is None:
+        hint = suggestion(str(kind), _MODELS)
+        return [Problem("kind", f"must be one of {', '.join(_MODELS)}, got {kind!r}{hint}")]
+    if "apiVersion" not in manifest:
+        return [Problem("apiVersion", f"is required: {API_VERSION}")]
+    resource, problems = parse(model, manifest)
+    match resource:
+        case Workflow():
+            return check_workflow(resource.spec, node_types=node_types, at="spec")
+        case WorkflowRun():
+            return _run_problems(resource, node_types)
+        case NodeType():
+            try:
+                compile_type(resource.spec, problems, "spec", JobDefaults())
+            except Enough:
+                return problems
+            except RecursionError:
+                return [Problem("spec", TOO_DEEP)]
+    return problems
+
+
+def _run_problems(run: WorkflowRun, node_types: Mapping[str, NodeTypeSpec] | None) -> list[Problem]:
+    workflow = run.spec.workflow
+    if workflow is None:
+        return []
+    problems = check_workflow(workflow, node_types=node_types, at="spec.workflow")
+    messages = check_parameters(workflow.parameters, run.spec.parameters)[1]
+    return problems + [Problem("spec.parameters", message) for message in messages]

@@ -1,0 +1,160 @@
+import pytest
+from support.specs import compiled, node, wrong
+
+
+def body(**fields):
+    parameters = fields.pop("parameters", [{"name": "p", "default": "x"}])
+    types = fields.pop("types", None)
+    return compiled(node("n", **fields), parameters=parameters, types=types).main.nodes[0].body
+
+
+def test_a_switch():
+    switch = body(switch={"cases": [{"name": "a", "when": "params.p == 'x'"}], "default": "b"})
+    assert [(name, when.text) for name, when in switch.cases] == [("a", "params.p == 'x'")]
+    assert switch.default == "b"
+
+
+def test_an_approval_asks_level_by_level_only_if_it_escalates():
+    asked = {
+        "from": {"users": ["u"]},
+        "timeoutSeconds": 10,
+        "message": "Go ${{ params.p }}?",
+        "escalation": [{"from": {"groups": ["g"]}, "timeoutSeconds": 20}],
+    }
+    approval = body(approval={**asked, "onTimeout": "Escalate"}).approval
+    assert [(level.users, level.groups, level.timeout) for level in approval.levels] == [
+        (("u",), (), 10),
+        ((), ("g",), 20),
+    ]
+    assert approval.message.render({"params": {"p": "x"}}) == "Go x?"
+    assert len(body(approval=asked).approval.levels) == 1
+
+
+def test_a_wait():
+    assert body(wait={"seconds": 5}).seconds.render({}) == 5
+    assert body(wait={"seconds": "${{ params.p }}"}).seconds.render({"params": {"p": 7}}) == 7
+    assert body(wait={"until": "2026-12-24T18:00:00Z"}).until.render({}) == "2026-12-24T18:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("wait", "mend"),
+    [
+        ({"seconds": "params.p"}, "${{ params.p }}"),
+        ({"until": "params.p"}, "${{ params.p }}"),
+        ({"until": "tomorrow"}, "a moment such as 2026-12-24T18:00:00Z"),
+    ],
+)
+def test_a_wait_for_nothing_that_can_come_is_refused(wait, mend):
+    [problem] = wrong(node("n", wait=wait), parameters=[{"name": "p"}])
+    assert mend in problem
+
+
+def test_http():
+    http = body(
+        http={
+            "url": "https://a.example/${{ params.p }}",
+            "headers": [{"name": "X", "value": "${{ params.p }}"}],
+            "body": {"a": ["${{ params.p }}"]},
+            "successWhen": "status < 300 && body.ok",
+            "timeoutSeconds": 9,
+        }
+    )
+    assert http.request.render({"params": {"p": "y"}}) == {
+        "url": "https://a.example/y",
+        "method": "GET",
+        "headers": [{"name": "X", "value": "y"}],
+        "body": {"a": ["y"]},
+    }
+    assert (http.success_when.text, http.timeout, http.max_bytes) == ("status < 300 && body.ok", 9, 65_536)
+
+
+def test_http_wants_an_address():
+    [problem] = wrong(node("n", http={"url": "ftp://a.example"}))
+    assert problem.startswith("spec.nodes[0].http.url: must begin with http:// or https://")
+
+
+def test_a_resource():
+    resource = body(
+        resource={
+            "manifest": {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "${{ params.p }}"}},
+            "successWhen": "object.data.a == 'x'",
+            "failWhen": "false",
+        }
+    )
+    assert resource.request.render({"params": {"p": "y"}})["data"] == {"a": "y"}
+    assert (resource.success_when.text, resource.fail_when.text) == ("object.data.a == 'x'", "false")
+
+
+def test_expr_and_workflow():
+    assert [(name, program.text) for name, program in body(expr={"a": "1", "b": "params.p"}).values] == [
+        ("a", "1"),
+        ("b", "params.p"),
+    ]
+    child = body(workflow={"name": "other", "parameters": {"a": "${{ params.p }}"}})
+    assert (child.name, child.parameters.render({"params": {"p": [1]}})) == ("other", {"a": [1]})
+
+
+TYPE = {
+    "parameters": [{"name": "to"}, {"name": "n", "type": "integer", "default": 1}],
+    "job": {"image": "i", "env": [{"name": "TO", "value": "${{ params.to }} ${{ run.name }}"}]},
+    "outputs": [{"name": "sent"}, {"name": "twice", "value": "outputs.count * params.n"}],
+    "retry": {"limit": 2, "when": "exitCode == 1"},
+    "timeoutSeconds": 9,
+}
+
+
+def test_a_node_type_is_inlined():
+    workflow = compiled(
+        node("n", use={"name": "t", "with": {"to": "${{ params.p }}"}}), parameters=[{"name": "p"}], types={"t": TYPE}
+    )
+    n = workflow.main.nodes[0]
+    assert (n.body.kind, n.body.node_type, n.retry.limit, n.timeout) == ("job", "t", 2, 9)
+    assert n.body.inputs.render({"params": {"p": "x"}}) == {"to": "x"}
+    assert [parameter.name for parameter in n.body.declared] == ["to", "n"]
+    results = {
+        name: program.evaluate({"outputs": {"count": 3}, "params": {"n": 2}}) for name, program in n.body.results
+    }
+    assert results == {"sent": None, "twice": 6}
+
+
+def test_inside_a_node_type_nothing_of_the_graph_is_known():
+    bad = {"expr": {"a": "nodes.m.outputs.x", "b": "params.p", "c": "run.name"}}
+    problems = wrong(node("m"), node("n", "m", use={"name": "t"}), parameters=[{"name": "p"}], types={"t": bad})
+    assert len(problems) == 2
+    assert all(problem.startswith("spec.nodes[1].use.name: in NodeType 't': spec.expr.") for problem in problems)
+
+
+def test_with_is_held_against_the_types_parameters():
+    [missing] = wrong(node("n", use={"name": "t"}), types={"t": TYPE})
+    assert missing.startswith("spec.nodes[0].use.with: parameter 'to' is required")
+    [unknown] = wrong(node("n", use={"name": "t", "with": {"to": "a", "too": "b"}}), types={"t": TYPE})
+    assert "'too'" in unknown
+
+
+def test_an_unknown_node_type():
+    [problem] = wrong(node("n", use={"name": "slak"}), types={"slack": TYPE})
+    assert problem == "spec.nodes[0].use.name: there is no NodeType named 'slak'; did you mean \"slack\"?"
+    [problem] = wrong(node("n", use={"name": "slack"}))
+    assert problem == "spec.nodes[0].use.name: NodeType 'slack' is not known here"
+
+
+def test_a_service_of_a_node_type_needs_a_job():
+    assert wrong(node("n", service=True, use={"name": "t"}), types={"t": {"job": {"image": "i"}}}) == []
+    [problem] = wrong(node("n", service=True, use={"name": "t"}), types={"t": {"expr": {"a": "1"}}})
+    assert problem == "spec.nodes[0].service: a service is a job, and NodeType 't' is expr"
+
+
+def test_a_node_type_inherits_the_defaults_that_are_not_templated():
+    workflow = compiled(
+        node("n", use={"name": "t"}),
+        parameters=[{"name": "p"}],
+        types={"t": {"job": {"command": ["x"]}}},
+        defaults={
+            "image": "base",
+            "env": [{"name": "A", "value": "1"}, {"name": "B", "value": "${{ params.p }}"}],
+            "nodeSelector": {"zone": "a"},
+        },
+    )
+    job = workflow.main.nodes[0].body.job
+    assert job.values.render({}) == {"image": "base", "env": [{"name": "A", "value": "1"}]}
+    assert job.spec["nodeSelector"] == {"zone": "a"}

@@ -1,0 +1,124 @@
+import pytest
+from support.specs import node, wrong
+
+X = "${{ params.x }}"
+
+
+def refused(**job):
+    return wrong(node("n", job={"image": "i", **job}), parameters=[{"name": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("job", "path"),
+    [
+        ({"script": f"echo {X}"}, "script"),
+        ({"command": ["echo", X]}, "command[1]"),
+        ({"command": [X]}, "command[0]"),
+    ],
+)
+def test_code_cannot_be_templated(job, path):
+    [problem] = refused(**job)
+    assert problem.startswith(f"spec.nodes[0].job.{path}: cannot be templated")
+    assert "env" in problem
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["sh", "-c"],
+        ["/bin/sh", "-c"],
+        ["bash", "-ec"],
+        ["bash", "-xc"],
+        ["bash", "-e", "-c"],
+        ["bash", "-euo", "pipefail", "-c"],
+        ["bash", "-o", "pipefail", "-c"],
+        ["bash", "--norc", "--rcfile", "x", "-c"],
+        ["/usr/bin/env", "bash", "-c"],
+        ["/usr/bin/env", "-S", "bash -c"],
+        ["/usr/bin/env", "-Sbash -c"],
+        ["env", "A=1", "dash", "-c"],
+        ["busybox", "sh", "-c"],
+        ["/bin/busybox", "ash", "-c"],
+        ["zsh", "-c"],
+        ["ksh", "-c"],
+        ["timeout", "10", "sh", "-c"],
+    ],
+)
+def test_a_shell_with_c_takes_no_template_however_it_is_called(command):
+    for job in (
+        {"command": command, "args": [f"echo {X}"]},
+        {"command": command[:1], "args": [*command[1:], f"echo {X}"]},
+        {"command": command, "args": ['echo "$1"', "_", X]},
+        {"args": [*command, X]},
+    ):
+        [problem] = refused(**job)
+        assert "args of a shell with -c cannot be templated" in problem
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"command": ["python", "-c", "import sys"], "args": [X]},
+        {"command": ["sh", "run.sh"], "args": ["-c", X]},
+        {"command": ["bash", "--", "run.sh"], "args": [X]},
+        {"command": ["bash", "-e", "run.sh"], "args": ["-c", X]},
+        {"command": ["bash"], "args": [X]},
+        {"command": ["sh", "-c"], "args": ["echo $A"], "env": [{"name": "A", "value": X}]},
+        {"args": ["--flag", X]},
+        {"command": ["tar", "-c"], "args": [X]},
+    ],
+)
+def test_what_no_shell_reads_as_code_is_taken(job):
+    assert refused(**job) == []
+
+
+def test_an_option_that_is_templated_could_be_c():
+    assert "args of a shell" in refused(command=["bash"], args=[X, X])[0]
+
+
+def test_the_shell_may_come_from_the_overlay_or_from_script():
+    overlay = {"spec": {"containers": [{"name": "main", "command": ["sh", "-c"]}]}}
+    assert "args of a shell" in refused(podTemplate=overlay, args=[X])[0]
+    assert "args of a shell" in refused(script="echo $1", args=["_", X])[0]
+    assert refused(command=["python"], script="print(1)", args=[X]) == []
+
+
+TEMPLATED = [{"name": "A", "value": X}]
+
+
+@pytest.mark.parametrize("env", [TEMPLATED, [{"name": "A", "expr": "params.x"}]])
+@pytest.mark.parametrize(
+    ("job", "path"),
+    [
+        ({"command": ["echo", "$(A)"]}, "command[1]"),
+        ({"args": ["x$(A)"]}, "args[0]"),
+        ({"script": "echo $(A)"}, "script"),
+        ({"podTemplate": {"spec": {"containers": [{"name": "main", "args": ["$(A)"]}]}}}, "podTemplate"),
+    ],
+)
+def test_the_kubelet_does_not_put_a_templated_variable_into_a_command(env, job, path):
+    [problem] = refused(env=env, **job)
+    assert problem.startswith(f"spec.nodes[0].job.{path}: $(A) would put the templated variable A into a command")
+
+
+def test_nor_one_that_contains_it():
+    env = [*TEMPLATED, {"name": "B", "value": "b $(A)"}, {"name": "C", "value": "$(B)"}]
+    assert "the templated variable C" in refused(env=env, args=["$(C)"])[0]
+
+
+def test_nor_one_of_the_defaults():
+    problems = wrong(
+        node("n", job={"image": "i", "args": ["$(A)"]}), parameters=[{"name": "x"}], defaults={"env": TEMPLATED}
+    )
+    assert "the templated variable A" in problems[0]
+
+
+@pytest.mark.parametrize("text", ["$$(A)", "$(B)", "$(date)", "$A"])
+def test_other_dollars_are_taken(text):
+    assert refused(env=[*TEMPLATED, {"name": "B", "value": "fixed"}], args=[text], script=f"echo {text}") == []
+
+
+def test_a_node_type_is_held_to_the_same():
+    bad = {"parameters": [{"name": "x"}], "job": {"image": "i", "script": X}}
+    [problem] = wrong(node("n", use={"name": "t", "with": {"x": "1"}}), types={"t": bad})
+    assert "in NodeType 't': spec.job.script: cannot be templated" in problem
