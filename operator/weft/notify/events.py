@@ -1,0 +1,152 @@
+"""What happened to a run, as CloudEvents: derived from its status alone, so a restart derives the same events again.
+
+`events_between` reads two statuses of a WorkflowRun and gives the events that the newer one tells of and the older one
+did not; from an empty one it gives all. Nothing needs to have been watched: an operator that slept through a run finds
+the same events, and each has the same id: a hash of the run's UID, the kind, the rerun generation and the node's path
+(so a second failure, in a rerun, is a new event). The data tells only what was settled when it happened.
+
+It carries no parameters and no outputs: they may hold secrets, and who is allowed to can read the run.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from weft.api.conditions import ConditionType, NodePhase, Reason, find_condition
+
+Json = Mapping[str, Any]
+
+CONTENT_TYPE = "application/cloudevents+json"
+MAX_FAILURES = 10
+MAX_MESSAGE = 1024
+
+
+class EventKind(StrEnum):
+    """The events that a Workflow can subscribe a channel to, as written in `notifications[].events`."""
+
+    Started = "Started"
+    Succeeded = "Succeeded"
+    Failed = "Failed"
+    Cancelled = "Cancelled"
+    NodeFailed = "NodeFailed"
+    ApprovalRequested = "ApprovalRequested"
+
+
+TYPES: Mapping[EventKind, str] = {
+    EventKind.Started: "dev.weft.run.started",
+    EventKind.Succeeded: "dev.weft.run.succeeded",
+    EventKind.Failed: "dev.weft.run.failed",
+    EventKind.Cancelled: "dev.weft.run.cancelled",
+    EventKind.NodeFailed: "dev.weft.node.failed",
+    EventKind.ApprovalRequested: "dev.weft.approval.requested",
+}
+_ENDINGS = {kind.value: kind for kind in (EventKind.Succeeded, EventKind.Failed, EventKind.Cancelled)}
+_BEGINNINGS = (EventKind.Started, EventKind.ApprovalRequested)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened: `cloud_event` is its CloudEvents 1.0 form in structured JSON."""
+
+    kind: EventKind
+    id: str
+    source: str
+    subject: str
+    time: str | None
+    data: Json
+
+    def cloud_event(self) -> dict[str, Any]:
+        """Give the CloudEvents object; `time` is left out where the status does not tell it."""
+        return {
+            "specversion": "1.0",
+            "id": self.id,
+            "source": self.source,
+            "type": TYPES[self.kind],
+            "subject": self.subject,
+            **({"time": self.time} if self.time else {}),
+            "datacontenttype": "application/json",
+            "data": dict(self.data),
+        }
+
+
+def events_between(old_status: Json, new_status: Json, run: Json) -> list[Event]:
+    """Give the events of `run` that `new_status` tells of and `old_status` did not; the old one may be empty."""
+    known = {fact for fact, _ in _facts(old_status)}
+    return [_event(fact, teller, run) for fact, teller in _facts(new_status) if fact not in known]
+
+
+class _Fact(NamedTuple):
+    """What makes an event itself and no other; cheap, for it is read from every node of every update."""
+
+    kind: EventKind
+    generation: int
+    node: str
+
+
+def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
+    """Yield what a status tells of, each fact with what tells more about it: the node's entry, or the whole status."""
+    generation = status.get("rerunGeneration") or 0
+    if status.get("startTime"):
+        yield _Fact(EventKind.Started, generation, ""), status
+    for node in status.get("nodes") or ():
+        if node.get("phase") == NodePhase.Failed:
+            yield _Fact(EventKind.NodeFailed, generation, node["name"]), node
+        elif node.get("phase") == NodePhase.Waiting and node.get("reason") == Reason.AwaitingApproval:
+            yield _Fact(EventKind.ApprovalRequested, generation, node["name"]), node
+    if ending := _ENDINGS.get(status.get("phase", "")):
+        yield _Fact(ending, generation, ""), status
+
+
+def _event(fact: _Fact, teller: Json, run: Json) -> Event:
+    metadata = run["metadata"]
+    namespace, name = quote(metadata["namespace"]), quote(metadata["name"])
+    identity = [metadata["uid"], fact.kind, str(fact.generation), fact.node]
+    data = {
+        "namespace": metadata["namespace"],
+        "run": metadata["name"],
+        "uid": metadata["uid"],
+        "workflow": (run.get("spec", {}).get("workflowRef") or {}).get("name"),
+    }
+    return Event(
+        kind=fact.kind,
+        id=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
+        source=f"/apis/weft.dev/v1alpha1/namespaces/{namespace}/workflowruns/{name}",
+        subject=f"{metadata['name']}/{fact.node}" if fact.node else metadata["name"],
+        time=teller.get("startTime" if fact.kind in _BEGINNINGS else "completionTime"),
+        data=data | _particulars(fact, teller),
+    )
+
+
+def _particulars(fact: _Fact, teller: Json) -> dict[str, Any]:
+    """Give what the data says beyond naming the run: only what was settled when it happened."""
+    if fact.node:
+        return _told(teller) | _times(teller)
+    if fact.kind is EventKind.Started:
+        return {"startTime": teller["startTime"]}
+    condition = find_condition(teller.get("conditions") or (), ConditionType.Succeeded) or {}
+    data = {"outcome": fact.kind.value, "reason": condition.get("reason"), "message": _short(condition.get("message"))}
+    if fact.kind is not EventKind.Succeeded:
+        failed = [node for node in teller.get("nodes") or () if node.get("phase") == NodePhase.Failed]
+        data |= {"failures": [_told(node) for node in failed[:MAX_FAILURES]], "failureCount": len(failed)}
+    return data | _times(teller)
+
+
+def _told(node: Json) -> dict[str, Any]:
+    return {"node": node["name"], "reason": node.get("reason"), "message": _short(node.get("message"))}
+
+
+def _short(message: str | None) -> str | None:
+    return message if message is None or len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+
+
+def _times(timed: Json) -> dict[str, Any]:
+    """Give when a run or a node started and ended, and how long that was, as far as it is known."""
+    started, completed = timed.get("startTime"), timed.get("completionTime")
+    seconds = None
+    if started and completed:
+        seconds = (datetime.fromisoformat(completed) - datetime.fromisoformat(started)).total_seconds()
+    return {"startTime": started, "completionTime": completed, "durationSeconds": seconds}

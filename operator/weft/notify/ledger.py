@@ -1,0 +1,181 @@
+"""What has been told to whom: the part of the outbox that survives a restart.
+
+Each run with notifications has one ConfigMap, owned by the run and deleted with it; every delivery is an entry. It is
+not the run's status, because a write there makes the reconciler's next write conflict, and notifications must never be
+in its way; nor should the status' bytes go to them. An entry is written after an attempt, not before the first one:
+what has no entry is found again in the run's status. While a delivery waits for another attempt its entry holds the
+whole event, so that a rerun, which changes the status, cannot lose it.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from weft.api.base import API_VERSION
+from weft.kube.client import Client
+from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
+from weft.kube.limiter import Priority
+from weft.kube.objects import Obj, timestamp
+from weft.kube.resources import CONFIG_MAPS
+from weft.notify.events import EventKind
+
+_log = logging.getLogger(__name__)
+
+LABEL = "weft.dev/notifications"
+
+
+class State(StrEnum):
+    """Where a delivery stands."""
+
+    Pending = "Pending"
+    Delivered = "Delivered"
+    Failed = "Failed"
+    Filtered = "Filtered"
+    """The channel does not take such events; kept, so that a change of the channel sends no old ones."""
+
+
+class RunRef(NamedTuple):
+    """The run that a delivery tells of."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One event on its way to one channel: noticed at `since`, tried next at `due`.
+
+    `event` is the CloudEvent, needed until the delivery has ended.
+    """
+
+    run: RunRef
+    channel: str
+    kind: EventKind
+    event_id: str
+    event: Mapping[str, Any] | None
+    since: float
+    due: float
+    state: State = State.Pending
+    attempts: int = 0
+    error: str | None = None
+
+    @property
+    def key(self) -> str:
+        """Its name, unlike any other delivery's, and a ConfigMap's key however long the channel's name is."""
+        return hashlib.sha256(f"{self.event_id}.{self.channel}".encode()).hexdigest()[:32]
+
+
+class Ledger(Protocol):
+    """Keeps deliveries through restarts. Both methods may raise; the caller comes again."""
+
+    async def load(self) -> Sequence[Delivery]:
+        """Give every delivery kept."""
+        ...
+
+    async def save(self, delivery: Delivery) -> None:
+        """Keep the delivery as it stands, in place of what was kept of it."""
+        ...
+
+
+class ConfigMapLedger:
+    """The ledger of a cluster: one ConfigMap per run, `weft-notifications-<run UID>`."""
+
+    def __init__(self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], namespace: str = "") -> None:
+        """Take the client, the labels of a run's children, and the one namespace to look after (all, if none)."""
+        self._client = client
+        self._labels = labels
+        self._namespace = namespace
+
+    async def load(self) -> Sequence[Delivery]:
+        """Give every delivery kept; raises ApiError."""
+        found = await self._client.list(CONFIG_MAPS, namespace=self._namespace, label_selector=LABEL)
+        return [delivery for config_map in found for delivery in _deliveries(config_map)]
+
+    async def save(self, delivery: Delivery) -> None:
+        """Write the delivery's entry, making the ConfigMap at the first; raises ApiError. No namespace, no ledger."""
+        try:
+            if not await self._patch(delivery):
+                await self._create(delivery)
+        except AlreadyExists:
+            await self._patch(delivery)
+        except (NotFound, NamespaceTerminating):
+            _log.info("namespace %s is gone: nothing to keep there", delivery.run.namespace)
+
+    async def _patch(self, delivery: Delivery) -> bool:
+        run = delivery.run
+        body: Obj = {"data": {delivery.key: _to_entry(delivery)}}
+        try:
+            await self._client.patch(CONFIG_MAPS, _name(run), body, namespace=run.namespace, priority=Priority.START)
+        except NotFound:
+            return False
+        return True
+
+    async def _create(self, delivery: Delivery) -> None:
+        run = delivery.run
+        owner = {"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": run.name, "uid": run.uid}
+        labels = {**self._labels(run), LABEL: "true"}
+        config_map: Obj = {
+            "apiVersion": CONFIG_MAPS.api_version,
+            "kind": CONFIG_MAPS.kind,
+            "metadata": {"name": _name(run), "namespace": run.namespace, "labels": labels, "ownerReferences": [owner]},
+            "data": {delivery.key: _to_entry(delivery)},
+        }
+        await self._client.create(CONFIG_MAPS, config_map)
+
+
+def _name(run: RunRef) -> str:
+    return f"weft-notifications-{run.uid}"
+
+
+def _to_entry(delivery: Delivery) -> str:
+    """Write a delivery for the ledger: without the event once nothing is left to do."""
+    entry: dict[str, Any] = {
+        "id": delivery.event_id,
+        "channel": delivery.channel,
+        "event": delivery.kind.value,
+        "state": delivery.state.value,
+        "attempts": delivery.attempts,
+    }
+    if delivery.error:
+        entry["lastError"] = delivery.error
+    if delivery.state is State.Pending:
+        entry |= {"since": timestamp(delivery.since), "nextAttemptTime": timestamp(delivery.due)}
+        entry["body"] = delivery.event
+    return orjson.dumps(entry).decode()
+
+
+def _deliveries(config_map: Obj) -> list[Delivery]:
+    metadata = config_map["metadata"]
+    try:
+        owner = metadata["ownerReferences"][0]
+        run = RunRef(metadata["namespace"], owner["name"], owner["uid"])
+        return [_from_entry(run, orjson.loads(text)) for text in (config_map.get("data") or {}).values()]
+    except (LookupError, ValueError, TypeError):
+        _log.warning("ConfigMap %s/%s is no ledger of notifications: ignored", metadata["namespace"], metadata["name"])
+        return []
+
+
+def _from_entry(run: RunRef, entry: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        run=run,
+        channel=entry["channel"],
+        kind=EventKind(entry["event"]),
+        event_id=entry["id"],
+        event=entry.get("body"),
+        since=_epoch(entry.get("since")),
+        due=_epoch(entry.get("nextAttemptTime")),
+        state=State(entry["state"]),
+        attempts=entry["attempts"],
+        error=entry.get("lastError"),
+    )
+
+
+def _epoch(text: str | None) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0

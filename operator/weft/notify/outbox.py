@@ -1,0 +1,192 @@
+"""The outbox: every event to every channel that asked for it, at least once, however often the operator restarts.
+
+`observe` is called with each update of a run. It only notes what is new and returns: the reconciler neither waits for a
+receiver nor writes anything for one. A work queue makes the attempts; after each of them the ledger keeps how it went.
+After a restart `restore` reads the ledger, the first look at each run gives the events its status tells of, and what
+the ledger does not know yet is due. So a receiver may hear twice of an event, under the same id, but never not at all.
+"""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import orjson
+
+from weft.api.notificationchannel import NotificationChannel
+from weft.api.workflow import Notification
+from weft.kube.clock import Clock, Spawn
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+from weft.notify.deliver import Outcome, Result, backoff_seconds
+from weft.notify.events import Event, EventKind, events_between
+from weft.notify.ledger import Delivery, Ledger, RunRef, State
+
+_log = logging.getLogger(__name__)
+
+WORKERS = 32
+IN_FLIGHT_PER_CHANNEL = 4
+"""A receiver that takes its time must not take all workers."""
+MAX_NODE_DELIVERIES = 100
+"""Of one run, over all channels: nobody reads the thousandth, and the ledger of a run is one ConfigMap."""
+_NODE_KINDS = (EventKind.NodeFailed, EventKind.ApprovalRequested)
+
+RETRY_FOR_SECONDS = 86_400
+"""Of a delivery whose channel does not exist (yet)."""
+
+Send = Callable[[NotificationChannel, str, bytes], Awaitable[Outcome]]
+FindChannel = Callable[[str, str], NotificationChannel | None]
+"""Gives the channel of a namespace and name, from a cache."""
+
+
+@dataclass
+class _Run:
+    """What is known of a run: the status last seen, and the deliveries begun or ended."""
+
+    status: Mapping[str, Any] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
+    node_deliveries: int = 0
+
+
+class Outbox:
+    """Deliveries on their way. Call `restore` once, then `observe` and `forget` as runs change; end with `shutdown`."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        find_channel: FindChannel,
+        send: Send,
+        on_ended: Callable[[Delivery], None],
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ) -> None:
+        """Take what it works with; `on_ended` is told of each delivery made or given up, to tell people."""
+        self._ledger = ledger
+        self._find_channel = find_channel
+        self._send = send
+        self._on_ended = on_ended
+        self._clock = clock
+        self._rng = rng
+        self._metrics = metrics
+        self._runs: defaultdict[str, _Run] = defaultdict(_Run)
+        self._open: dict[str, Delivery] = {}
+        self._in_flight: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._parked: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._gone: set[tuple[str, int]] = set()
+        self._queue = WorkQueue(
+            "notifications", self._advance, workers=WORKERS, clock=clock, rng=rng, spawn=spawn, metrics=metrics
+        )
+
+    async def restore(self) -> None:
+        """Read the ledger and start delivering; raises what the ledger raises."""
+        for delivery in await self._ledger.load():
+            self._add(delivery)
+        self._queue.start()
+
+    def observe(self, run: Mapping[str, Any], notifications: Iterable[Notification]) -> None:
+        """Note the events that the run's status tells of since the last look, for the channels that asked for them.
+
+        `notifications` are those of the spec the run was started with.
+        """
+        metadata = run["metadata"]
+        ref = RunRef(metadata["namespace"], metadata["name"], metadata["uid"])
+        wanted = {(item.channel, kind) for item in notifications for kind in item.events}
+        if not wanted:
+            return
+        seen, status = self._runs[ref.uid], run.get("status") or {}
+        for event in events_between(seen.status, status, run):
+            for channel in sorted(channel for channel, kind in wanted if kind == event.kind):
+                self._note(ref, channel, event)
+        seen.status = status
+
+    def forget(self, uid: str) -> None:
+        """Drop what is known of a run that was deleted; what is still to be delivered goes on."""
+        self._runs.pop(uid, None)
+
+    async def shutdown(self) -> None:
+        """Make the attempts that are due and stop; the rest stands in the ledger or in the runs' status."""
+        await self._queue.shutdown()
+
+    def _note(self, ref: RunRef, channel: str, event: Event) -> None:
+        now, body = self._clock.now(), event.cloud_event()
+        delivery = Delivery(
+            run=ref, channel=channel, kind=event.kind, event_id=event.id, event=body, since=now, due=now
+        )
+        known = self._runs[ref.uid]
+        if delivery.key in known.keys:
+            return
+        if event.kind in _NODE_KINDS and known.node_deliveries >= MAX_NODE_DELIVERIES:
+            self._count("Dropped")
+            return
+        self._add(delivery)
+
+    def _add(self, delivery: Delivery) -> None:
+        known = self._runs[delivery.run.uid]
+        known.keys.add(delivery.key)
+        known.node_deliveries += delivery.kind in _NODE_KINDS
+        if delivery.state is State.Pending:
+            self._open[delivery.key] = delivery
+            self._queue.add_after(delivery.key, delivery.due)
+
+    async def _advance(self, key: str) -> None:
+        """Make the attempt that is due and keep how it went; if keeping fails, the queue comes back for that alone."""
+        delivery = self._open[key]
+        if delivery.state is State.Pending and delivery.due <= self._clock.now():
+            place = (delivery.run.namespace, delivery.channel)
+            if self._in_flight[place] >= IN_FLIGHT_PER_CHANNEL:
+                self._parked[place].append(key)
+                return
+            self._in_flight[place] += 1
+            try:
+                delivery = self._open[key] = await self._attempt(delivery)
+            finally:
+                self._in_flight[place] -= 1
+                if self._parked[place]:
+                    self._queue.add(self._parked[place].pop(0))
+        await self._ledger.save(delivery)
+        if delivery.state is State.Pending:
+            self._queue.add_after(key, delivery.due)
+        else:
+            del self._open[key]
+
+    async def _attempt(self, delivery: Delivery) -> Delivery:
+        channel = self._find_channel(delivery.run.namespace, delivery.channel)
+        if channel and channel.spec.events and delivery.kind not in channel.spec.events:
+            return replace(delivery, state=State.Filtered, event=None)
+        outcome = await self._outcome(channel, delivery)
+        tried = replace(delivery, attempts=delivery.attempts + 1, error=outcome.error)
+        if outcome.result is Result.Delivered:
+            return self._ended(tried, State.Delivered)
+        what = f"{delivery.kind} of run {delivery.run.namespace}/{delivery.run.name} to channel {delivery.channel}"
+        _log.warning("notification of %s, attempt %d: %s", what, tried.attempts, outcome.error)
+        due = self._clock.now() + backoff_seconds(tried.attempts, retry_after=outcome.retry_after, rng=self._rng)
+        last = delivery.since + (channel.spec.retry_for_seconds if channel else RETRY_FOR_SECONDS)
+        if outcome.result is not Result.Retry or due > last:
+            return self._ended(tried, State.Failed)
+        self._count("Retried")
+        return replace(tried, due=due)
+
+    def _ended(self, delivery: Delivery, state: State) -> Delivery:
+        ended = replace(delivery, state=state, event=None)
+        self._count(state.value)
+        self._on_ended(ended)
+        return ended
+
+    async def _outcome(self, channel: NotificationChannel | None, delivery: Delivery) -> Outcome:
+        if channel is None:
+            return Outcome(result=Result.Retry, error=f"there is no NotificationChannel {delivery.channel}; create it")
+        version = (channel.metadata.uid, channel.metadata.generation)
+        if version in self._gone:
+            return Outcome(result=Result.Gone, error="the receiver answered 410 Gone; edit the channel to try it again")
+        outcome = await self._send(channel, delivery.event_id, orjson.dumps(delivery.event))
+        if outcome.result is Result.Gone:
+            self._gone.add(version)
+        return outcome
+
+    def _count(self, result: str) -> None:
+        self._metrics.notifications.labels(result).inc()

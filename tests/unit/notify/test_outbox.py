@@ -1,0 +1,425 @@
+import asyncio
+import base64
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from ipaddress import ip_network
+from itertools import pairwise
+from typing import Any
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from standardwebhooks import Webhook
+from support.clock import VirtualClock, settle
+from weft.api.notificationchannel import NotificationChannel
+from weft.api.workflow import Notification
+from weft.kube.clock import spawn
+from weft.metrics import Metrics
+from weft.notify.addresses import AddressPolicy
+from weft.notify.deliver import Outcome, Result, Sender
+from weft.notify.guarded_http import GuardedHttp
+from weft.notify.ledger import Delivery, State
+from weft.notify.outbox import IN_FLIGHT_PER_CHANNEL, MAX_NODE_DELIVERIES, Outbox, Send
+
+START, END = "2026-11-20T10:00:00Z", "2026-11-20T10:02:30Z"
+DELIVERED = Outcome(result=Result.Delivered)
+REFUSED_503 = Outcome(result=Result.Retry, error="the receiver answered 503")
+ALL_EVENTS = ["Started", "Succeeded", "Failed", "Cancelled", "NodeFailed", "ApprovalRequested"]
+
+
+def run(phase: str = "Running", *, failed: Sequence[str] = (), uid: str = "u1", **status: Any) -> dict[str, Any]:
+    nodes = [{"name": name, "phase": "Failed", "completionTime": END} for name in failed]
+    ended = {} if phase == "Running" else {"completionTime": END}
+    return {
+        "metadata": {"namespace": "shop", "name": f"run-{uid}", "uid": uid},
+        "spec": {"workflowRef": {"name": "listing"}},
+        "status": {"phase": phase, "startTime": START, "nodes": nodes, **ended, **status},
+    }
+
+
+def subscribe(channel: str = "ops", *events: str) -> Notification:
+    return Notification.model_validate({"channel": channel, "events": list(events) or ALL_EVENTS})
+
+
+def channel(
+    name: str = "ops", *, generation: int = 1, url: str = "http://receiver.example/", **spec: Any
+) -> NotificationChannel:
+    return NotificationChannel.model_validate(
+        {
+            "metadata": {"namespace": "shop", "name": name, "uid": f"uid-{name}", "generation": generation},
+            "apiVersion": "weft.dev/v1alpha1",
+            "kind": "NotificationChannel",
+            "spec": {
+                "type": "Webhook",
+                "webhook": {"url": url, "signingSecretRef": {"name": "hook", "key": "signing"}},
+                **spec,
+            },
+        }
+    )
+
+
+class MemoryLedger:
+    """Keeps deliveries; `failures` saves raise first."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Delivery] = {}
+        self.failures = 0
+        self.saved: asyncio.Queue[Delivery] = asyncio.Queue()
+
+    async def load(self) -> Sequence[Delivery]:
+        return list(self.kept.values())
+
+    async def save(self, delivery: Delivery) -> None:
+        await asyncio.sleep(0)
+        if self.failures:
+            self.failures -= 1
+            raise ConnectionError("the API server is away")
+        self.kept[delivery.key] = delivery
+        self.saved.put_nowait(delivery)
+
+    def states(self) -> list[State]:
+        return [delivery.state for delivery in self.kept.values()]
+
+
+class World:
+    """An outbox among fakes: receivers that answer from a list, then accept; a ledger that outlives the outbox."""
+
+    def __init__(self, *answers: Outcome, send: Send | None = None, start: float = 1_700_000_000.0) -> None:
+        self.clock = VirtualClock(start)
+        self.ledger = MemoryLedger()
+        self.channels = {"ops": channel("ops"), "chat": channel("chat")}
+        self.answers = list(answers)
+        self.sent: list[tuple[str, str, str, float]] = []
+        self.ended: list[Delivery] = []
+        self.metrics = Metrics()
+        self.send = send or self.accept
+        self.outbox = self.new_outbox()
+
+    def new_outbox(self) -> Outbox:
+        return Outbox(
+            ledger=self.ledger,
+            find_channel=lambda namespace, name: self.channels.get(name) if namespace == "shop" else None,
+            send=self.send,
+            on_ended=self.ended.append,
+            clock=self.clock,
+            rng=random.Random(7),
+            spawn=spawn,
+            metrics=self.metrics,
+        )
+
+    async def accept(self, to: NotificationChannel, message_id: str, body: bytes) -> Outcome:
+        event_type = orjson.loads(body)["type"].removeprefix("dev.weft.")
+        self.sent.append((to.metadata.name, event_type, message_id, self.clock.monotonic()))
+        await asyncio.sleep(0)
+        return self.answers.pop(0) if self.answers else DELIVERED
+
+    async def started(self) -> "World":
+        await self.outbox.restore()
+        return self
+
+    async def restarted(self) -> None:
+        """Replace the operator: the old outbox is never asked again, the ledger stays."""
+        await self.outbox.shutdown()
+        self.outbox = self.new_outbox()
+        await self.outbox.restore()
+
+    def types(self) -> list[str]:
+        return [event_type for _, event_type, _, _ in self.sent]
+
+    def results(self) -> dict[str, float]:
+        samples = next(iter(self.metrics.notifications.collect())).samples
+        return {sample.labels["result"]: sample.value for sample in samples if sample.name.endswith("_total")}
+
+
+async def test_each_event_goes_once_to_each_channel_that_asked() -> None:
+    world = await World().started()
+    both = [subscribe("ops", "Started", "Failed"), subscribe("chat", "Failed")]
+
+    for update in (run(), run(), run("Failed", failed=["price"]), run("Failed", failed=["price"])):
+        world.outbox.observe(update, both)
+        await settle()
+
+    assert Counter(item[:2] for item in world.sent) == {
+        ("ops", "run.started"): 1,
+        ("ops", "run.failed"): 1,
+        ("chat", "run.failed"): 1,
+    }
+    assert world.ledger.states() == [State.Delivered] * 3
+    assert world.results() == {"Delivered": 3}
+    assert [delivery.channel for delivery in world.ended] == ["ops", "chat", "ops"]
+
+
+async def test_a_run_that_names_no_channel_costs_nothing() -> None:
+    world = await World().started()
+
+    world.outbox.observe(run("Failed", failed=["price"]), [])
+    await settle()
+
+    assert world.sent == []
+    assert world.ledger.kept == {}
+
+
+async def test_observing_only_notes_and_never_waits_for_a_receiver() -> None:
+    world = await World().started()
+
+    world.outbox.observe(run("Failed"), [subscribe()])
+
+    assert world.sent == []
+    await settle()
+    assert world.types() == ["run.started", "run.failed"]
+
+
+async def test_tries_are_repeated_under_the_same_id_with_growing_waits() -> None:
+    world = await World(*[REFUSED_503] * 3).started()
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(1000)
+
+    times = [at for *_, at in world.sent]
+    shares = [(later - earlier) / base for (earlier, later), base in zip(pairwise(times), (5, 30, 120), strict=True)]
+    assert len({message_id for _, _, message_id, _ in world.sent}) == 1
+    assert shares == pytest.approx([1] * 3, abs=0.2)
+    assert world.results() == {"Retried": 3, "Delivered": 1}
+    assert [delivery.attempts for delivery in world.ledger.kept.values()] == [4]
+
+
+async def test_retry_after_is_honoured() -> None:
+    world = await World(Outcome(result=Result.Retry, error="the receiver answered 429", retry_after=600)).started()
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(599)
+    assert len(world.sent) == 1
+    await world.clock.advance(2)
+    assert len(world.sent) == 2
+
+
+async def test_given_up_when_the_channels_time_is_over() -> None:
+    world = await World(*[REFUSED_503] * 99).started()
+    world.channels["ops"] = channel(retryForSeconds=300)
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(1_000_000)
+
+    assert len(world.sent) == 4  # 0, 5, 35 and 155 s; the next would come after 755 s
+    [failed] = world.ledger.kept.values()
+    assert (failed.state, failed.error, failed.event) == (State.Failed, "the receiver answered 503", None)
+    assert world.ended == [failed]
+    assert world.results()["Failed"] == 1
+
+
+async def test_a_refused_address_is_not_tried_again() -> None:
+    world = await World(Outcome(result=Result.Refused, error="AddressRefused: ::1 is loopback")).started()
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(1_000_000)
+
+    assert len(world.sent) == 1
+    assert [delivery.error for delivery in world.ended] == ["AddressRefused: ::1 is loopback"]
+
+
+async def test_a_receiver_that_is_gone_is_left_alone_until_its_channel_is_edited() -> None:
+    world = await World(Outcome(result=Result.Gone, error="the receiver answered 410 Gone")).started()
+
+    world.outbox.observe(run(), [subscribe()])
+    await settle()
+    world.outbox.observe(run("Failed"), [subscribe()])
+    await settle()
+    assert world.types() == ["run.started"]
+    assert world.ledger.states() == [State.Failed] * 2
+
+    world.channels["ops"] = channel(generation=2)
+    world.outbox.observe(run("Succeeded", rerunGeneration=1), [subscribe("ops", "Succeeded")])
+    await settle()
+    assert world.types() == ["run.started", "run.succeeded"]
+
+
+async def test_a_channel_may_come_later_than_the_first_event() -> None:
+    world = await World().started()
+    late = world.channels.pop("ops")
+
+    world.outbox.observe(run(), [subscribe()])
+    await settle()
+    [waiting] = world.ledger.kept.values()
+    assert waiting.error == "there is no NotificationChannel ops; create it"
+    world.channels["ops"] = late
+    await world.clock.advance(10)
+
+    assert world.types() == ["run.started"]
+
+
+async def test_a_channel_takes_only_the_events_it_wants_and_gets_no_old_ones_later() -> None:
+    world = await World().started()
+    world.channels["ops"] = channel(events=["Failed"])
+    world.outbox.observe(run("Failed", failed=["price"]), [subscribe()])
+    await settle()
+    assert world.types() == ["run.failed"]
+    assert Counter(world.ledger.states()) == {State.Filtered: 2, State.Delivered: 1}
+
+    world.channels["ops"] = channel(generation=2)
+    await world.restarted()
+    world.outbox.observe(run("Failed", failed=["price"]), [subscribe()])
+    await settle()
+    assert world.types() == ["run.failed"]
+
+
+async def test_after_a_restart_only_what_was_not_delivered_comes_again_and_with_its_id() -> None:
+    world = await World(DELIVERED, REFUSED_503).started()
+    world.outbox.observe(run("Failed"), [subscribe()])
+    await settle()
+    assert world.types() == ["run.started", "run.failed"]
+
+    await world.restarted()
+    world.outbox.observe(run("Failed"), [subscribe()])
+    await world.clock.advance(60)
+
+    assert world.types() == ["run.started", "run.failed", "run.failed"]
+    assert world.sent[1][2] == world.sent[2][2]
+    assert [delivery.attempts for delivery in world.ledger.kept.values()] == [1, 2]
+
+
+async def test_what_happened_while_no_operator_ran_is_told_after_its_start() -> None:
+    world = await World().started()
+    world.outbox.observe(run(), [subscribe()])
+    await settle()
+
+    await world.restarted()
+    world.outbox.observe(run("Failed", failed=["price"]), [subscribe()])
+    await settle()
+
+    assert sorted(world.types()) == ["node.failed", "run.failed", "run.started"]
+
+
+async def test_a_crash_between_delivery_and_record_delivers_again_with_the_same_id() -> None:
+    world = await World().started()
+    world.ledger.failures = 1
+    world.outbox.observe(run(), [subscribe()])
+    await settle()
+
+    await world.restarted()
+    world.outbox.observe(run(), [subscribe()])
+    await settle()
+
+    assert [message_id for _, _, message_id, _ in world.sent] == [world.sent[0][2]] * 2
+
+
+async def test_a_rerun_does_not_lose_the_failure_that_could_not_be_told() -> None:
+    world = await World(REFUSED_503).started()
+    world.outbox.observe(run("Failed"), [subscribe("ops", "Failed")])
+    await settle()
+
+    await world.restarted()
+    world.outbox.observe(run(rerunGeneration=1), [subscribe("ops", "Failed")])
+    await world.clock.advance(60)
+
+    assert world.types() == ["run.failed", "run.failed"]
+    assert world.ledger.states() == [State.Delivered]
+
+
+async def test_while_the_ledger_is_away_nothing_is_delivered_twice() -> None:
+    world = await World().started()
+    world.ledger.failures = 5
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(600)
+
+    assert world.types() == ["run.started"]
+    assert world.ledger.states() == [State.Delivered]
+
+
+async def test_while_the_ledger_is_away_a_failed_try_is_not_repeated_early() -> None:
+    world = await World(REFUSED_503).started()
+    world.ledger.failures = 3
+
+    world.outbox.observe(run(), [subscribe()])
+    await world.clock.advance(3.9)
+    assert len(world.sent) == 1
+    assert world.ledger.states() == [State.Pending]
+    await world.clock.advance(3)
+    assert len(world.sent) == 2
+
+
+async def test_a_deleted_run_still_gets_what_is_on_its_way() -> None:
+    world = await World(REFUSED_503).started()
+    world.outbox.observe(run("Failed"), [subscribe("ops", "Failed")])
+    await settle()
+
+    world.outbox.forget("u1")
+    await world.clock.advance(60)
+
+    assert world.types() == ["run.failed", "run.failed"]
+
+
+async def test_of_thousands_of_failed_nodes_a_hundred_are_told_and_the_end_always() -> None:
+    world = await World().started()
+    failed = [f"n{number}" for number in range(1000)]
+
+    world.outbox.observe(run(failed=failed), [subscribe()])
+    world.outbox.observe(run("Failed", failed=failed), [subscribe()])
+    await settle()
+
+    assert Counter(world.types()) == {"run.started": 1, "node.failed": MAX_NODE_DELIVERIES, "run.failed": 1}
+    assert world.results()["Dropped"] == 1000 - MAX_NODE_DELIVERIES
+
+
+async def test_a_slow_receiver_holds_up_only_itself() -> None:
+    patience, sent = asyncio.Event(), Counter[str]()
+
+    async def send(to: NotificationChannel, message_id: str, body: bytes) -> Outcome:
+        sent[to.metadata.name] += 1
+        if to.metadata.name == "ops":
+            await patience.wait()
+        return DELIVERED
+
+    world = await World(send=send).started()
+    for number in range(100):
+        world.outbox.observe(run(uid=f"u{number}"), [subscribe("ops"), subscribe("chat")])
+    await settle()
+    assert sent == {"ops": IN_FLIGHT_PER_CHANNEL, "chat": 100}
+
+    patience.set()
+    await settle()
+    assert sent == {"ops": 100, "chat": 100}
+
+
+async def test_a_real_receiver_that_refuses_twice_gets_the_signed_event_at_the_third_try_even_over_a_restart() -> None:
+    secret = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
+    received: list[dict[str, Any]] = []
+
+    async def hook(request: web.Request) -> web.Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        event = Webhook(secret).verify(await request.read(), headers)
+        received.append({"id": headers["webhook-id"], "event": event})
+        return web.Response(status=503 if len(received) <= 2 else 204)
+
+    async def read_secret(namespace: str, ref: object) -> str:
+        return secret
+
+    app = web.Application()
+    app.router.add_post("/hook", hook)
+    server = TestServer(app)
+    await server.start_server()
+    http = GuardedHttp(AddressPolicy(allowed=(ip_network("127.0.0.1/32"),)))
+    world = World(start=time.time())
+    world.send = Sender(http, read_secret=read_secret, clock=world.clock).send
+    world.channels["ops"] = channel(url=f"http://127.0.0.1:{server.port}/hook")
+    await world.restarted()
+
+    world.outbox.observe(run("Failed"), [subscribe("ops", "Failed")])
+    await world.ledger.saved.get()
+    await settle()
+    await world.clock.advance(10)
+    await world.ledger.saved.get()
+    await world.restarted()
+    world.outbox.observe(run("Failed"), [subscribe("ops", "Failed")])
+    await world.clock.advance(60)
+    last = await world.ledger.saved.get()
+
+    await http.close()
+    await server.close()
+    assert (last.state, last.attempts) == (State.Delivered, 3)
+    assert received == [received[0]] * 3
+    assert received[0]["event"]["id"] == received[0]["id"] == last.event_id
+    assert received[0]["event"]["type"] == "dev.weft.run.failed"
