@@ -1,0 +1,128 @@
+"""How an attempt goes, by its event: one pure function from (kind of body, event) to a course of events.
+
+job       runs for durationSeconds, then ends by exitCode (0: Succeeded) or reason. A reason that keeps a Pod from
+          running (ImagePullFailed, Unschedulable, QuotaExceeded) holds it pending until the engine stops it; with
+          durationSeconds, for that long, and then it runs for the default duration.
+service   is ready after readySeconds and runs until it is stopped, unless the event says how or when it ends.
+http      answers {status: 200, body: null}, overlaid by outputs; exitCode or reason: no answer came. A request
+          that takes longer than http.timeoutSeconds fails then.
+resource  gives outputs; exitCode or reason: it failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from weft.api.conditions import DISRUPTIONS, Reason
+from weft.graph.compiled import Node
+from weft.simulate.scenario import Event
+
+PENDING_REASONS = frozenset({Reason.ImagePullFailed, Reason.Unschedulable, Reason.QuotaExceeded})
+
+_WORDS = {
+    Reason.OOMKilled: "main ran out of memory",
+    Reason.Evicted: "the Pod was evicted",
+    Reason.Preempted: "the Pod was preempted by one of higher priority",
+    Reason.NodeLost: "the cluster node was lost",
+    Reason.PodDeleted: "the Pod was deleted by somebody",
+    Reason.JobDeleted: "the Job was deleted by somebody",
+    Reason.ImagePullFailed: "the image cannot be pulled",
+    Reason.Unschedulable: "no cluster node can run the Pod",
+    Reason.QuotaExceeded: "the namespace's quota refuses the Pod",
+}
+
+
+@dataclass(slots=True, frozen=True)
+class Ending:
+    """How an attempt ends by itself: the fields of the engine's `AttemptEnded`."""
+
+    succeeded: bool
+    reason: str | None = None
+    message: str = ""
+    exit_code: int | None = None
+    text: str | None = None
+    outputs: Any = None
+    disruption: bool = False
+
+
+@dataclass(slots=True, frozen=True)
+class Course:
+    """Seconds after the start at which an attempt runs, is ready and ends; None: never by itself."""
+
+    pending: str | None = None  # why it does not run at first
+    message: str = ""
+    runs_after: float | None = 0.0
+    ready_after: float | None = None
+    ends_after: float | None = None
+    ending: Ending | None = None
+
+
+def course_of(kind: str, node: Node, event: Event | None, default_seconds: float) -> Course:
+    """Say how an attempt of this node goes, given its event (None: none speaks of it)."""
+    event = event or Event(node=node.name)
+    if kind == "job" and event.reason in PENDING_REASONS:
+        return _pending(node, event, default_seconds)
+    if kind == "job" and node.service:
+        return _service(event, default_seconds)
+    seconds = default_seconds if event.duration_seconds is None else event.duration_seconds
+    limit = node.body.timeout if kind == "http" else None
+    if limit is not None and seconds > limit:
+        late = Ending(succeeded=False, reason=Reason.RequestFailed, message=f"no answer within {limit:g} s")
+        return Course(ends_after=limit, ending=late)
+    return Course(ends_after=seconds, ending=_ending(kind, event))
+
+
+def _pending(node: Node, event: Event, default_seconds: float) -> Course:
+    reason, seconds = event.reason, event.duration_seconds
+    assert reason is not None
+    message = event.message or _WORDS[Reason(reason)]
+    if seconds is None:
+        return Course(pending=reason, message=message, runs_after=None)
+    runs = event.model_copy(update={"reason": None, "duration_seconds": None})
+    then = course_of("job", node, runs, default_seconds)
+    return Course(
+        pending=reason, message=message, runs_after=seconds, ending=then.ending,
+        ready_after=None if then.ready_after is None else seconds + then.ready_after,
+        ends_after=None if then.ends_after is None else seconds + then.ends_after,
+    )  # fmt: skip
+
+
+def _service(event: Event, default_seconds: float) -> Course:
+    ends = (event.duration_seconds, event.exit_code, event.reason) != (None, None, None)
+    if not ends:
+        return Course(ready_after=event.ready_seconds)
+    seconds = default_seconds if event.duration_seconds is None else event.duration_seconds
+    ready = event.ready_seconds if event.ready_seconds < seconds else None
+    return Course(ready_after=ready, ends_after=seconds, ending=_ending("job", event))
+
+
+def _ending(kind: str, event: Event) -> Ending:
+    failed = event.reason is not None or bool(event.exit_code)
+    if kind == "job":
+        text = _text(event.outputs)
+        if not failed:
+            return Ending(succeeded=True, exit_code=0, text=text)
+        reason = event.reason or Reason.Error
+        disruption = reason in DISRUPTIONS
+        code = event.exit_code if event.exit_code or disruption else 137 if reason == Reason.OOMKilled else 1
+        message = event.message or _WORDS.get(Reason(reason)) or f"exit code {code}"
+        return Ending(succeeded=False, reason=reason, message=message, exit_code=code, text=text, disruption=disruption)
+    if failed:
+        words = f"exit code {event.exit_code}" if event.reason is None else event.reason
+        why = Reason.RequestFailed if kind == "http" else Reason.ResourceFailed
+        return Ending(succeeded=False, reason=why, message=event.message or words)
+    given = event.outputs
+    if kind == "http":
+        answer = {"status": 200, "body": None}
+        return Ending(succeeded=True, outputs=answer | given if isinstance(given, dict) else answer)
+    return Ending(succeeded=True, outputs={} if given is None else given)
+
+
+def _text(outputs: Any) -> str | None:
+    """Spell outputs as a container would write them; a string is what it wrote."""
+    if outputs is None or isinstance(outputs, str):
+        return outputs
+    return orjson.dumps(outputs).decode()

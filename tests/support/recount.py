@@ -1,0 +1,58 @@
+"""What the engine counts as it goes, counted anew from the phases of nodes alone."""
+
+from collections.abc import Iterator
+
+from weft.engine.state import Frame, NodeState, RunState
+
+ENDED = {"Succeeded", "Failed", "Skipped", "Cancelled", "Compensated"}
+Counts = tuple[object, ...]
+
+
+def recounted(state: RunState) -> Iterator[tuple[Counts, Counts]]:
+    """Pairs of what the state says and what it should say."""
+    for frame in _frames(state):
+        yield ("ended", frame.ended), ("ended", sum(node.phase in ENDED for node in frame.nodes))
+        active = sum(node.begun and node.phase not in ENDED and not node.node.service for node in frame.nodes)
+        yield ("active", frame.active), ("active", active)
+        for node in frame.nodes:
+            yield from _node(frame, node)
+    in_flight = [unit for unit in state.active.values() if unit.node.body.kind == "job"]
+    yield ("pods", state.pods), ("pods", sum(unit.stage in ("Active", "Stopping") for unit in in_flight))
+
+
+def _node(frame: Frame, node: NodeState) -> Iterator[tuple[Counts, Counts]]:
+    name = node.node.name
+    if node.phase not in ENDED and not node.begun:
+        values = [_value(frame.nodes[edge.source], edge.outcome) for edge in node.node.incoming]
+        want = tuple(values.count(value) for value in ("open", "met", "broken"))
+        yield (name, node.open, node.met, node.broken), (name, *want)
+    handlers = [frame.nodes[edge.target] for edge in node.node.outgoing if edge.outcome == "Failed"]
+    yield (name, "handlers", node.handlers), (name, "handlers", sum(h.phase not in ENDED for h in handlers))
+    if node.items is not None and node.phase not in ENDED:
+        ended = [unit for unit in node.units.values() if unit.phase in ENDED and unit.stage == "Ended"]
+        failed = sum(unit.phase == "Failed" for unit in ended)
+        yield (name, "failed", node.failed_items), (name, "failed", failed)
+
+
+def _value(node: NodeState, outcome: str) -> str:
+    if node.phase not in ENDED:
+        return "met" if outcome == "Ready" and node.ready else "open"
+    if outcome == "Done":
+        return "met"
+    if outcome == "Failed":
+        return "met" if node.phase == "Failed" else "void"
+    if node.phase == "Skipped":
+        return "broken" if node.reason == "UpstreamFailed" else "void"
+    if node.phase in ("Succeeded", "Compensated"):
+        return "met" if outcome in ("Succeeded", "Ready") or node.chosen == outcome else "void"
+    forgiven = node.phase == "Failed" and outcome in ("Succeeded", "Ready") and node.node.allow_failure
+    return "met" if forgiven or (outcome == "Ready" and node.ready) else "broken"
+
+
+def _frames(state: RunState) -> Iterator[Frame]:
+    stack = [frame for frame in (state.main, state.final) if frame is not None]
+    while stack:
+        frame = stack.pop()
+        yield frame
+        for node in frame.nodes:
+            stack.extend(unit.child for unit in node.units.values() if unit.child is not None)

@@ -1,0 +1,283 @@
+"""Small bodies, services, outputs, keys, caches, child runs and limits of design section 3."""
+
+import pytest
+from support.simulation import simulate
+
+
+def test_a_switch_chooses_the_first_true_case() -> None:
+    workflow = """
+        parameters: [{name: mode, default: standard}]
+        nodes:
+        - {name: route, switch: {cases: [{name: urgent, when: "params.mode == 'urgent'"}, {name: bulk,
+           when: "params.mode == 'bulk'"}], default: standard}}
+        - {name: fast, dependsOn: ["route:urgent"], job: J}
+        - {name: usual, dependsOn: ["route:standard"], job: J}
+        - {name: end, dependsOn: [fast, usual], join: Any, job: J}
+        """
+    usual, urgent = simulate(workflow), simulate(workflow, params={"mode": "urgent"})
+    assert usual.outputs("route") == {"case": "standard"}
+    assert usual.nodes["fast"] == "Skipped(UpstreamSkipped)"
+    assert usual.nodes["end"] == "Succeeded 1-2"
+    assert urgent.outputs("route") == {"case": "urgent"}
+    assert urgent.nodes["usual"] == "Skipped(UpstreamSkipped)"
+
+
+def test_expr_computes_without_a_pod() -> None:
+    ran = simulate(
+        """
+        parameters: [{name: n, type: integer, default: 4}]
+        nodes: [{name: sum, expr: {total: "params.n * 2", text: "'n' + string(params.n)"}}]
+        outputs: [{name: total, value: "${{ nodes.sum.outputs.total }}"}]
+        """
+    )
+    assert ran.nodes == {"sum": "Succeeded 0-0"}
+    assert ran.report["outputs"] == {"total": 8}
+    assert ran.jobs == []
+
+
+HTTP = [
+    ("{url: 'http://x/'}", "{node: a}", "Succeeded 0-1", {"status": 200, "body": None}),
+    ("{url: 'http://x/'}", "{node: a, outputs: {status: 503, body: no}}", "Failed(RequestFailed) 0-1", None),
+    ("{url: 'http://x/', successWhen: 'status == 503'}", "{node: a, outputs: {status: 503}}", "Succeeded 0-1", None),
+    ("{url: 'http://x/'}", "{node: a, exitCode: 1}", "Failed(RequestFailed) 0-1", None),
+    ("{url: 'http://x/', timeoutSeconds: 3}", "{node: a, durationSeconds: 9}", "Failed(RequestFailed) 0-3", None),
+]
+
+
+@pytest.mark.parametrize(("body", "event", "expected", "outputs"), HTTP)
+def test_http_is_judged_by_its_answer(body: str, event: str, expected: str, outputs: object) -> None:
+    ran = simulate(f"nodes: [{{name: a, http: {body}}}]", f"events: [{event}]")
+    assert ran.nodes["a"] == expected
+    assert ran.jobs == []
+    if outputs is not None:
+        assert ran.outputs("a") == outputs
+
+
+def test_a_resource_gives_what_the_scenario_says() -> None:
+    ran = simulate(
+        "nodes: [{name: a, resource: {manifest: {apiVersion: v1, kind: ConfigMap}}}]",
+        "events: [{node: a, outputs: {name: x}}]",
+    )
+    assert ran.nodes["a"] == "Succeeded 0-1"
+    assert ran.outputs("a") == {"name": "x"}
+
+
+SERVICE = """
+    nodes:
+    - {name: db, service: true, timeoutSeconds: 2, job: J}
+    - {name: use, dependsOn: ["db:Ready"], job: J}
+    - {name: more, dependsOn: ["db:Ready", use], job: J}
+    - {name: other, job: J}
+    """
+
+
+def test_a_service_runs_beside_its_dependents_and_is_stopped_after_them() -> None:
+    ran = simulate(
+        SERVICE,
+        "events: [{node: db, readySeconds: 3}, {node: use, durationSeconds: 5}, {node: other, durationSeconds: 99}]",
+    )
+    assert ran.nodes == {
+        "db": "Succeeded 0-9", "use": "Succeeded 3-8", "more": "Succeeded 8-9", "other": "Succeeded 0-99",
+    }  # fmt: skip
+    assert ran.report["outcome"] == "Succeeded"
+
+
+def test_a_service_that_fails_before_its_dependents_have_ended_fails() -> None:
+    early = simulate(SERVICE, "events: [{node: db, readySeconds: 3, durationSeconds: 1, exitCode: 1}]")
+    assert early.nodes["db"] == "Failed(Error) 0-1"
+    assert early.nodes["use"] == "Skipped(UpstreamFailed)"
+    late = simulate(SERVICE, "events: [{node: db, durationSeconds: 2, exitCode: 1}, {node: use, durationSeconds: 5}]")
+    assert late.nodes["db"] == "Failed(Error) 0-2"
+    assert late.nodes["use"] == "Succeeded 0-5"
+    assert late.report["outcome"] == "Failed"
+
+
+OUTPUTS = [
+    ("{a: 1}", "Succeeded", {"a": 1}),
+    ('"{\\"a\\": [1, 2]}"', "Succeeded", {"a": [1, 2]}),
+    ('"a=1\\nb=two"', "Succeeded", {"a": "1", "b": "two"}),
+    ("[1, 2]", "Failed(InvalidOutputs)", {}),
+    ('"{broken"', "Failed(InvalidOutputs)", {}),
+    (f'"{"a=" + "x" * 5000}"', "Failed(OutputsTooLarge)", {}),
+    (f"{{big: {'y' * 5000}}}", "Failed(OutputsTooLarge)", {}),
+]
+
+
+@pytest.mark.parametrize(("outputs", "phase", "expected"), OUTPUTS)
+def test_a_jobs_outputs_are_what_its_container_wrote(outputs: str, phase: str, expected: object) -> None:
+    ran = simulate("nodes: [{name: a, job: J}]", f"events: [{{node: a, outputs: {outputs}}}]")
+    assert ran.nodes["a"].partition(" ")[0] == phase
+    assert ran.outputs("a") == expected
+
+
+def test_parallelism_counts_pods_and_ready_nodes_start_in_written_order() -> None:
+    ran = simulate(
+        """
+        parallelism: 2
+        nodes:
+        - {name: z, job: J}
+        - {name: each, forEach: {range: 2}, job: J}
+        - {name: a, job: J}
+        - {name: pause, wait: {seconds: 1}}
+        """
+    )
+    assert ran.jobs == ["z#1 0-1", "each[0]#1 0-1", "each[1]#1 1-2", "a#1 1-2"]
+    assert ran.nodes["pause"] == "Succeeded 0-1"
+
+
+KEY = [
+    ("Queue", {"a": "Succeeded 0-3", "b": "Succeeded 3-6", "c": "Succeeded 6-9"}),
+    ("Skip", {"a": "Succeeded 0-3", "b": "Skipped(ConcurrencySkipped)", "c": "Skipped(ConcurrencySkipped)"}),
+]
+
+
+@pytest.mark.parametrize(("policy", "expected"), KEY)
+def test_a_concurrency_key_is_shared_by_its_name(policy: str, expected: dict[str, str]) -> None:
+    key = f"concurrency: {{key: 'deploy-${{{{ params.region }}}}', policy: {policy}}}"
+    ran = simulate(
+        f"""
+        failurePolicy: Continue
+        parameters: [{{name: region, default: eu}}]
+        nodes: [{{name: a, {key}, job: J}}, {{name: b, {key}, job: J}}, {{name: c, {key}, job: J}}]
+        """,
+        "default: {durationSeconds: 3}",
+    )
+    assert ran.nodes == expected
+
+
+def test_cancel_running_takes_the_key_from_its_oldest_holder() -> None:
+    ran = simulate(
+        """
+        failurePolicy: Continue
+        nodes:
+        - {name: a, concurrency: {key: k, policy: CancelRunning}, job: J}
+        - {name: first, job: J}
+        - {name: b, dependsOn: [first], concurrency: {key: k, policy: CancelRunning}, job: J}
+        """,
+        "events: [{node: a, durationSeconds: 50}]",
+    )
+    assert ran.nodes["a"] == "Cancelled(ConcurrencyCancelled) 0-1"
+    assert ran.nodes["b"] == "Succeeded 1-2"
+
+
+def test_a_cached_success_is_not_run_again() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - name: loop
+          while: {condition: "iteration < 2"}
+          graph: {name: g}
+        graphs: [{name: g, nodes: [{name: a, cache: {key: "'same'"}, job: J}]}]
+        """,
+        "events: [{node: loop/a, outputs: {n: 1}}]",
+    )
+    assert ran.jobs == ["loop/a<0>#1 0-1"]
+    assert ran.nodes["loop/a"].startswith("Succeeded(Cached)")
+    assert ran.outputs("loop/a") == {"n": 1}
+
+
+CHILD = """
+kind: Workflow
+apiVersion: weft.dev/v1alpha1
+metadata: {name: child}
+spec:
+  parameters: [{name: n, type: integer}]
+  nodes: [{name: x, job: J}, {name: y, dependsOn: [x], expr: {twice: params.n * 2}}]
+  finally: [{name: f, job: J}]
+  outputs: [{name: twice, value: nodes.y.outputs.twice}]
+"""
+
+
+def test_a_child_run_takes_place_in_the_same_time() -> None:
+    ran = simulate(
+        "nodes: [{name: a, job: J}, {name: sub, dependsOn: [a], workflow: {name: child, parameters: {n: 21}}}]",
+        "events: [{node: sub/x, durationSeconds: 4}]",
+        others=CHILD,
+    )
+    assert ran.nodes == {
+        "a": "Succeeded 0-1", "sub": "Succeeded 1-6", "sub/x": "Succeeded 1-5", "sub/y": "Succeeded 5-5",
+        "sub/f": "Succeeded 5-6",
+    }  # fmt: skip
+    assert ran.outputs("sub") == {"twice": 42}
+    assert ran.jobs == ["a#1 0-1", "sub/x#1 1-5", "sub/f#1 5-6"]
+
+
+def test_a_failing_child_run_fails_its_node() -> None:
+    ran = simulate(
+        "nodes: [{name: sub, workflow: {name: child, parameters: {n: 1}}}]",
+        "events: [{node: sub/x, exitCode: 1}]",
+        others=CHILD,
+    )
+    assert ran.nodes["sub"] == "Failed(ChildFailed) 0-2"
+
+
+CHILD_MISTAKES = [
+    ("{name: nobody}", "WorkflowNotFound"),
+    ("{name: child}", "InvalidParameters"),
+    ("{name: child, parameters: {n: many}}", "InvalidParameters"),
+]
+
+
+@pytest.mark.parametrize(("body", "reason"), CHILD_MISTAKES)
+def test_a_child_run_that_cannot_start_fails_its_node(body: str, reason: str) -> None:
+    ran = simulate(f"nodes: [{{name: sub, workflow: {body}}}]", others=CHILD)
+    assert ran.nodes["sub"] == f"Failed({reason}) 0-0"
+    assert "sub" in ran.message()
+
+
+def test_a_workflow_that_starts_itself_comes_to_an_end() -> None:
+    ran = simulate("nodes: [{name: again, workflow: {name: test}}]")
+    assert ran.report["outcome"] == "Failed"
+
+
+CHILD_STOPS = [
+    ("stop: Cancel", "Cancelled(Stopped) 0-3", "Cancelled(Stopped) 0-2"),
+    ("stop: Drain", "Failed(ChildFailed) 0-11", "Succeeded 0-10"),
+    ("stop: Terminate", "Cancelled(Stopped) 0-2", "Cancelled(Stopped) 0-2"),
+]
+
+
+@pytest.mark.parametrize(("action", "node", "inner"), CHILD_STOPS)
+def test_a_stop_reaches_child_runs(action: str, node: str, inner: str) -> None:
+    ran = simulate(
+        "nodes: [{name: sub, workflow: {name: child, parameters: {n: 1}}}]",
+        f"{{events: [{{node: sub/x, durationSeconds: 10}}], actions: [{{at: 2, {action}}}]}}",
+        others=CHILD,
+    )
+    assert ran.nodes["sub"] == node
+    assert ran.nodes["sub/x"] == inner
+    assert ran.report["outcome"] == "Cancelled"
+
+
+def test_a_suspension_reaches_child_runs() -> None:
+    ran = simulate(
+        "nodes: [{name: sub, workflow: {name: child, parameters: {n: 1}}}]",
+        "actions: [{at: 0.5, suspend: true}, {at: 10, suspend: false}]",
+        others=CHILD,
+    )
+    assert ran.nodes["sub/f"] == "Succeeded 10-11"
+
+
+def test_a_node_type_is_used_with_values() -> None:
+    ran = simulate(
+        "nodes: [{name: hi, use: {name: greet, with: {who: you}}}, {name: count, use: {name: shell}}]",
+        "events: [{node: count, outputs: {n: 3}}]",
+        others="""
+apiVersion: weft.dev/v1alpha1
+kind: NodeType
+metadata: {name: greet}
+spec:
+  parameters: [{name: who}]
+  expr: {text: "'hello ' + params.who"}
+---
+apiVersion: weft.dev/v1alpha1
+kind: NodeType
+metadata: {name: shell}
+spec:
+  job: J
+  outputs: [{name: double, value: outputs.n * 2}]
+""",
+    )
+    assert ran.outputs("hi") == {"text": "hello you"}
+    assert ran.outputs("count") == {"double": 6}
+    assert ran.jobs == ["count#1 0-1"]

@@ -1,0 +1,271 @@
+"""Failures of design section 3: who catches them, what each policy stops, compensation and finally."""
+
+import pytest
+from support.simulation import simulate
+
+BAD = "events: [{node: bad, exitCode: 1}, {node: slow, durationSeconds: 3}]"
+
+POLICIES = [
+    (
+        "Drain",  # what runs goes on, nothing new starts
+        {"bad": "Failed(Error) 0-1", "slow": "Succeeded 0-3", "next": "Skipped(RunFailed)",
+         "cut": "Skipped(UpstreamFailed)"},
+        "Failed(NodeFailed) 3",
+    ),
+    (
+        "Cancel",  # what runs is stopped
+        {"bad": "Failed(Error) 0-1", "slow": "Cancelled(RunFailed) 0-1",
+         "next": "Skipped(UpstreamFailed)", "cut": "Skipped(UpstreamFailed)"},
+        "Failed(NodeFailed) 1",
+    ),
+    (
+        "Continue",  # every node runs that still can
+        {"bad": "Failed(Error) 0-1", "slow": "Succeeded 0-3", "next": "Succeeded 3-4",
+         "cut": "Skipped(UpstreamFailed)"},
+        "Failed(NodeFailed) 4",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("policy", "nodes", "outcome"), POLICIES)
+def test_a_failure_policy_says_how_a_graph_fails(policy: str, nodes: dict[str, str], outcome: str) -> None:
+    ran = simulate(
+        f"""
+        failurePolicy: {policy}
+        nodes:
+        - {{name: bad, job: J}}
+        - {{name: slow, job: J}}
+        - {{name: next, dependsOn: [slow], job: J}}
+        - {{name: cut, dependsOn: [bad], job: J}}
+        """,
+        BAD,
+    )
+    assert ran.nodes == nodes
+    assert ran.outcome == outcome
+
+
+def test_drain_is_the_default_and_skips_what_waits_for_a_place() -> None:
+    ran = simulate(
+        "{parallelism: 1, nodes: [{name: bad, job: J}, {name: b, job: J}]}", "events: [{node: bad, exitCode: 1}]"
+    )
+    assert ran.nodes == {"bad": "Failed(Error) 0-1", "b": "Skipped(RunFailed)"}
+
+
+@pytest.mark.parametrize("policy", ["Drain", "Cancel"])
+@pytest.mark.parametrize("outcome", ["Failed", "Done"])
+def test_what_asked_for_the_failure_and_what_follows_is_never_held_back(policy: str, outcome: str) -> None:
+    ran = simulate(
+        f"""
+        failurePolicy: {policy}
+        nodes:
+        - {{name: bad, job: J}}
+        - {{name: clean, dependsOn: ["bad:{outcome}"], job: J}}
+        - {{name: broken, dependsOn: ["bad:{outcome}"], job: J}}
+        - {{name: tell, dependsOn: [clean], job: J}}
+        - {{name: slow, job: J}}
+        - {{name: held, dependsOn: [slow], job: J}}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: clean, durationSeconds: 2}, {node: broken, exitCode: 1},"
+        " {node: slow, durationSeconds: 2}]",
+    )
+    assert ran.nodes["clean"] == "Succeeded 1-3"
+    assert ran.nodes["tell"] == "Succeeded 3-4"
+
+
+CATCHES = [
+    # handler edge, events, outcome
+    ("Failed", "", "Succeeded"),
+    ("Failed", ", {node: handler, exitCode: 1}", "Failed"),
+    ("Done", "", "Failed"),
+]
+
+
+@pytest.mark.parametrize(("edge", "events", "outcome"), CATCHES)
+def test_a_failure_is_caught_by_a_handler_that_succeeds(edge: str, events: str, outcome: str) -> None:
+    ran = simulate(
+        f"{{nodes: [{{name: bad, job: J}}, {{name: handler, dependsOn: ['bad:{edge}'], job: J}}]}}",
+        f"events: [{{node: bad, exitCode: 1}}{events}]",
+    )
+    assert ran.report["outcome"] == outcome
+
+
+def test_a_handler_that_is_skipped_does_not_catch() -> None:
+    ran = simulate(
+        "{nodes: [{name: bad, job: J}, {name: handler, dependsOn: ['bad:Failed'], when: 'false', job: J}]}", BAD
+    )
+    assert ran.outcome == "Failed(NodeFailed) 1"
+
+
+def test_one_of_several_handlers_is_enough() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: bad, job: J}
+        - {name: first, dependsOn: ["bad:Failed"], job: J}
+        - {name: second, dependsOn: ["bad:Failed"], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: first, exitCode: 1}, {node: second, durationSeconds: 5}]",
+    )
+    assert ran.report["outcome"] == "Failed"  # bad is caught by second, but first's own failure is not
+    assert ran.nodes["second"] == "Succeeded 1-6"
+    caught = simulate(
+        """
+        nodes:
+        - {name: bad, job: J}
+        - {name: first, dependsOn: ["bad:Failed"], allowFailure: true, job: J}
+        - {name: second, dependsOn: ["bad:Failed"], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: first, exitCode: 1}]",
+    )
+    assert caught.report["outcome"] == "Succeeded"
+
+
+def test_nothing_is_held_back_while_a_handler_may_still_catch() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: bad, job: J}
+        - {name: handler, dependsOn: ["bad:Failed"], job: J}
+        - {name: slow, job: J}
+        - {name: next, dependsOn: [slow], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: handler, durationSeconds: 9}, {node: slow, durationSeconds: 3}]",
+    )
+    assert ran.nodes["next"] == "Succeeded 3-4"
+    assert ran.outcome == "Succeeded(Succeeded) 10"
+
+
+def test_a_failure_is_judged_in_its_own_graph_and_then_in_the_outer_one() -> None:
+    graphs = "graphs: [{name: g, nodes: [{name: x, job: J}, {name: y, dependsOn: [x], job: J}]}]"
+    events = "events: [{node: sub/x, exitCode: 1}]"
+    plain = simulate(f"{{nodes: [{{name: sub, graph: {{name: g}}}}], {graphs}}}", events)
+    assert plain.nodes == {
+        "sub": "Failed(GraphFailed) 0-1",
+        "sub/x": "Failed(Error) 0-1",
+        "sub/y": "Skipped(UpstreamFailed)",
+    }
+    assert plain.report["outcome"] == "Failed"
+    caught = simulate(
+        f"{{nodes: [{{name: sub, graph: {{name: g}}}}, {{name: h, dependsOn: ['sub:Failed'], job: J}}], {graphs}}}",
+        events,
+    )
+    assert caught.report["outcome"] == "Succeeded"
+    assert caught.nodes["h"] == "Succeeded 1-2"
+
+
+def test_a_subgraph_fails_by_its_own_policy() -> None:
+    ran = simulate(
+        """
+        failurePolicy: Continue
+        nodes: [{name: sub, graph: {name: g}}, {name: other, job: J}]
+        graphs:
+        - {name: g, failurePolicy: Cancel, nodes: [{name: bad, job: J}, {name: slow, job: J}]}
+        """,
+        "events: [{node: sub/bad, exitCode: 1}, {node: sub/slow, durationSeconds: 9}, {node: other,"
+        " durationSeconds: 4}]",
+    )
+    assert ran.nodes["sub/slow"] == "Cancelled(RunFailed) 0-1"
+    assert ran.nodes["other"] == "Succeeded 0-4"
+
+
+UNDO = """
+    nodes:
+    - {name: a, job: J, compensate: {job: J}}
+    - {name: b, dependsOn: [a], job: J, compensate: {job: J}}
+    - {name: plain, dependsOn: [b], job: J}
+    - {name: c, dependsOn: [plain], job: J, compensate: {job: J}}
+    finally: [{name: report, job: J}]
+    """
+
+
+def test_succeeded_work_is_undone_last_done_first_and_then_comes_finally() -> None:
+    ran = simulate(UNDO, "events: [{node: c, exitCode: 1}]")
+    assert ran.jobs == [
+        "a#1 0-1", "b#1 1-2", "plain#1 2-3", "c#1 3-4", "~b#1 4-5", "~a#1 5-6", "report#1 6-7",
+    ]  # fmt: skip
+    assert {name: text.partition("(")[0].partition(" ")[0] for name, text in ran.nodes.items()} == {
+        "a": "Compensated", "b": "Compensated", "plain": "Succeeded", "c": "Failed", "report": "Succeeded",
+    }  # fmt: skip
+    assert ran.outcome == "Failed(NodeFailed) 7"
+
+
+def test_nothing_is_undone_after_success() -> None:
+    ran = simulate(UNDO)
+    assert ran.outcome == "Succeeded(Succeeded) 5"
+    assert not [job for job in ran.jobs if job.startswith("~")]
+
+
+@pytest.mark.parametrize(
+    ("stop", "undone"), [("Drain", ["~b#1 3-4", "~a#1 4-5"]), ("Cancel", ["~b#1 2.5-3.5", "~a#1 3.5-4.5"])]
+)
+def test_a_stopped_run_is_undone_too(stop: str, undone: list[str]) -> None:
+    ran = simulate(UNDO, f"actions: [{{at: 2.5, stop: {stop}}}]")
+    assert [job for job in ran.jobs if job.startswith("~")] == undone
+    assert ran.report["outcome"] == "Cancelled"
+    assert ran.nodes["report"].startswith("Succeeded")
+
+
+def test_terminate_skips_compensation_and_finally() -> None:
+    ran = simulate(UNDO, "actions: [{at: 2.5, stop: Terminate}]")
+    assert ran.jobs == ["a#1 0-1", "b#1 1-2", "plain#1 2-2.5"]
+    assert ran.outcome == "Cancelled(Stopped) 2.5"
+    assert ran.nodes["report"] == "Skipped(Stopped)"
+
+
+def test_items_and_iterations_that_succeeded_are_undone_one_by_one() -> None:
+    ran = simulate(
+        """
+        failurePolicy: Continue
+        nodes:
+        - {name: each, forEach: {items: [1, 2, 3], maxFailed: 3}, job: J, compensate: {job: J}}
+        - {name: again, dependsOn: [each], while: {condition: "iteration < 1"}, job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [again], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: each, index: 1, exitCode: 1}, {node: each, index: 0,"
+        " durationSeconds: 2}]",
+    )
+    assert [job.partition(" ")[0] for job in ran.jobs if job.startswith("~")] == [
+        "~again<1>#1", "~again<0>#1", "~each[0]#1", "~each[2]#1",
+    ]  # fmt: skip
+
+
+def test_a_compensation_may_fail_and_the_others_still_run() -> None:
+    ran = simulate(UNDO, "events: [{node: c, exitCode: 1}, {node: b, role: compensate, exitCode: 1}]")
+    assert [job for job in ran.jobs if job.startswith("~")] == ["~b#1 4-5", "~a#1 5-6"]
+    assert ran.nodes["a"].startswith("Compensated")
+    assert ran.nodes["b"].startswith("Succeeded")
+
+
+def test_finally_sees_the_outcome_and_the_failures() -> None:
+    workflow = """
+        nodes: [{name: bad, job: J}]
+        finally: [{name: f, expr: {outcome: run.outcome, failed: "run.failures.map(f, f.node)"}}]
+        """
+    assert simulate(workflow).outputs("f") == {"outcome": "Succeeded", "failed": []}
+    assert simulate(workflow, BAD).outputs("f") == {"outcome": "Failed", "failed": ["bad"]}
+    stopped = simulate(workflow, "actions: [{at: 0.5, stop: Cancel}]")
+    assert stopped.outputs("f")["outcome"] == "Cancelled"
+
+
+def test_a_failing_finally_node_fails_the_run() -> None:
+    ran = simulate("{nodes: [{name: a, job: J}], finally: [{name: f, job: J}]}", "events: [{node: f, exitCode: 1}]")
+    assert ran.report["outcome"] == "Failed"
+
+
+def test_what_comes_after_the_graph_has_a_timeout_of_its_own() -> None:
+    ran = simulate(
+        "{finallyTimeoutSeconds: 5, nodes: [{name: a, job: J}], finally: [{name: f, job: J}]}",
+        "events: [{node: f, durationSeconds: 100}]",
+    )
+    assert ran.outcome == "Failed(DeadlineExceeded) 6"
+
+
+def test_the_runs_timeout_bounds_the_graph() -> None:
+    ran = simulate(
+        "{timeoutSeconds: 5, nodes: [{name: a, job: J}, {name: b, dependsOn: [a], job: J}], finally: [{name: f,"
+        " job: J}]}",
+        "events: [{node: a, durationSeconds: 100}]",
+    )
+    assert ran.outcome == "Failed(DeadlineExceeded) 6"
+    assert ran.nodes["f"] == "Succeeded 5-6"
+    assert ran.nodes["a"].startswith("Cancelled")
