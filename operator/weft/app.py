@@ -1,0 +1,343 @@
+"""The operator put together: the only place where things are wired.
+
+`Operator` knows nothing of kopf, sockets or the system's clock: it is handed a transport, a clock, a
+source of randomness and a way to start tasks, so that the whole of it can run in one process on a
+simulated API server. `process` hands it the real ones.
+
+Its life: `follow` keeps the caches warm, leader or not. `lead` starts the work: everything is listed
+once more, so that nothing is decided on old news; queues and locks are taken from the statuses; then
+the workers start. Losing the lease ends the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from weft.api.notificationchannel import NotificationChannel
+from weft.api.problems import parse
+from weft.api.workflow import Notification
+from weft.controllers.approval_status import ApprovalStatus
+from weft.controllers.approvals import decisions_for
+from weft.controllers.catalog import Catalog, parent_uid, spec_changed
+from weft.controllers.cleanup import Cleanup
+from weft.controllers.jobs import Jobs
+from weft.controllers.live import LiveRun
+from weft.controllers.loader import Loader
+from weft.controllers.locks import Holder, Locks, held_keys
+from weft.controllers.orphans import Orphans, PodKey
+from weft.controllers.outside import Outside
+from weft.controllers.perform import Performer
+from weft.controllers.queue_status import QueueStatus
+from weft.controllers.queues import Admission
+from weft.controllers.results import Results
+from weft.controllers.retention import jobs_to_delete
+from weft.controllers.revisions import Revisions, revisions_named
+from weft.controllers.runs import Hooks, RunController, finished
+from weft.controllers.workflows import Readiness
+from weft.controllers.writer import StatusWriter
+from weft.engine.observation import LockAnswer, LockLost, Observation
+from weft.engine.state import RunState
+from weft.kube.cache import Cache
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn
+from weft.kube.events import Recorder
+from weft.kube.informer import Informer, drop_managed_fields
+from weft.kube.limiter import Limiter
+from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
+from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
+from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
+from weft.kube.transport import Transport
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+from weft.notify.deliver import Sender
+from weft.notify.guarded_http import GuardedHttp
+from weft.notify.ledger import ConfigMapLedger
+from weft.notify.outbox import Outbox
+from weft.notify.secrets import secret_reader
+from weft.render.names import MANAGED_BY_LABEL
+from weft.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+SELECTOR = f"{MANAGED_BY_LABEL}=weft"
+
+
+class Operator:
+    """All controllers of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        *,
+        http: GuardedHttp,
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+        identity: str,
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.leading = False
+        self._clock = clock
+        self._spawn = spawn
+        limiter = Limiter(maximum=settings.api_concurrency, metrics=metrics)
+        self.client = Client(transport, clock=clock, rng=rng, metrics=metrics, limiter=limiter)
+        self.catalog = Catalog(monotonic=clock.monotonic)
+        self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
+        self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
+        self.informers = [
+            self._informer(JOBS, self.store.jobs, self._on_job, rng),
+            self._informer(PODS, self.store.pods, self._on_pod, rng),
+        ]
+        self.revisions = Revisions(self.client, namespaces=settings.namespaces)
+        common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
+        self.admission = Admission(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
+        self.queue_status = QueueStatus(self.client, self.catalog, count=self.admission.count, **common)
+        self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, **common)
+        self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
+        self.approval_status = ApprovalStatus(self.client, self.catalog, find_state=self._state_of, **common)
+        self.results = Results(self.client, clock=clock, namespaces=settings.namespaces)
+        self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
+        self._outside = Outside(
+            self.client, self.catalog.runs, http, wake=self._wake, clock=clock, spawn=spawn,
+            impersonate=settings.resource_impersonation,
+        )  # fmt: skip
+        managed = settings.job_controller == "managedBy"
+        jobs = Jobs(self.client, self.store, clock=clock, managed=managed, hop=metrics.hop.observe)
+        self.outbox = Outbox(
+            ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}),
+            find_channel=self._channel,
+            send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
+            on_ended=lambda delivery: None,
+            clock=clock,
+            rng=rng,
+            spawn=spawn,
+            metrics=metrics,
+        )
+        loader = Loader(
+            self.client,
+            self.revisions,
+            find_workflow=self.catalog.workflows.get,
+            find_node_types=self.catalog.node_type_specs,
+            ask_queue=self.admission.ask,
+            clock=clock,
+        )
+        writer = StatusWriter(
+            self.client, clock=clock, metrics=metrics, interval=settings.status_interval_seconds,
+            bytes_per_second=settings.status_bytes_per_second,
+        )  # fmt: skip
+        self.runs = RunController(
+            self.client,
+            self.store,
+            find_run=self.catalog.runs.get,
+            loader=loader,
+            performer=Performer(jobs, self._outside, self.locks, self.results, self._say),
+            jobs=jobs,
+            outside=self._outside,
+            writer=writer,
+            hooks=Hooks(
+                forgotten=self._run_forgotten,
+                written=self._status_written,
+                refresh=lambda run: self.catalog.remember(WORKFLOW_RUNS, run),
+                decisions=self._decisions,
+                children=lambda live: self.catalog.child_runs(live.ref.uid),
+                jobs_to_delete=self._jobs_to_delete,
+            ),
+            clock=clock,
+            metrics=metrics,
+            resync=settings.resync_seconds,
+        )
+        orphans = Orphans(self.client, self.store, active=self._is_active, clock=clock)
+        self._run_queue = self._queue("runs", self.runs.reconcile, settings.workers, rng)
+        self.runs.queue = self._run_queue
+        self._pod_queue = self._queue("pods", orphans.reconcile, 4, rng)
+        self.catalog.subscribe(WORKFLOW_RUNS, self._on_run)
+        self.catalog.subscribe(WORKFLOW_RUNS, self.admission.on_run)
+        self.catalog.subscribe(WORKFLOW_RUNS, self.approval_status.on_run)
+        self.catalog.subscribe(WORKFLOW_QUEUES, self.admission.on_queue)
+        self.catalog.subscribe(APPROVALS, self._on_approval)
+        self.catalog.subscribe(APPROVALS, self.approval_status.on_approval)
+        self.readiness.follow()
+        self.cleanup.follow()
+
+    # --- life ---
+
+    def follow(self) -> None:
+        """Keep caches and events going, leader or not."""
+        self._tasks = [self._spawn(informer.run(), name="informer") for informer in self.informers]
+        self._tasks.append(self._spawn(self.recorder.run(), name="events"))
+
+    async def lead(self) -> None:
+        """Start the work. Raises ApiError when the API server cannot be read."""
+        await self.catalog.sync(self.client, self.settings.namespaces)
+        for informer in self.informers:
+            await informer.synced.wait()
+            await informer.refresh()
+        for queue in self.catalog.queues:
+            self.admission.configure(key_of(queue), queue["spec"])
+        self.admission.restore(self.catalog.runs)
+        for run in self.catalog.runs:
+            if not finished(run):
+                for key, gate in held_keys(run.get("status") or {}):
+                    run_key = RunKey(key_of(run).namespace, uid_of(run))
+                    self.locks.restore(run_key.namespace, key, Holder(run_key, gate))
+        await self.outbox.restore()
+        self.leading = True
+        for part in self._working_parts():
+            part.start()
+        for run in self.catalog.runs:
+            self._wake(key_of(run))
+            self._observe(run)
+        for pod in self.store.pods:
+            self._pod_queue.add(PodKey(*key_of(pod)))
+        self._tasks.append(self._spawn(self._resync(), name="resync"))
+        counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
+        _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
+
+    async def stop(self) -> None:
+        """Finish what is in hand and stop."""
+        if self.leading:
+            self.leading = False
+            for part in self._working_parts():
+                await part.shutdown()
+            await self.outbox.shutdown()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _working_parts(self) -> tuple[WorkQueue[Any] | Readiness | Cleanup | QueueStatus | ApprovalStatus, ...]:
+        parts = self.readiness, self.cleanup, self.queue_status, self.approval_status
+        return self._run_queue, self._pod_queue, *parts
+
+    async def _resync(self) -> None:
+        """What kopf does not tell (deletions missed by its watch) is found by listing anew; what nobody names goes."""
+        while True:
+            await self._clock.sleep(self.settings.resync_seconds)
+            try:
+                await self.catalog.sync(self.client, self.settings.namespaces)
+                await self.revisions.sweep(lambda: revisions_named(self.catalog.runs, self.catalog.workflows))
+                await self.results.sweep()
+            except Exception:
+                _log.exception("resync failed; the next one is in %g s", self.settings.resync_seconds)
+
+    # --- events in ---
+
+    def _on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
+        if event_type == "DELETED" or spec_changed(run, old):
+            self._wake(key_of(run))
+        parent = parent_uid(run)
+        if parent is not None and (event_type == "DELETED" or finished(run)):
+            live = self.runs.live(parent)
+            if live is not None:
+                self._wake(live.key)
+
+    def _on_approval(self, event_type: str, approval: Obj, old: Obj | None) -> None:
+        live = self.runs.live(approval["spec"]["run"]["uid"])
+        if live is not None and old is None:
+            self._wake(live.key)
+
+    def _on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
+        self.store.on_job(event_type, job, old)
+        self.runs.touch(_run_uid(job), "Job", key_of(job).name, job if event_type == "DELETED" else None, ended=False)
+
+    def _on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
+        self.store.on_pod(event_type, pod, old)
+        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        name = key_of(pod).name
+        gone = pod if event_type == "DELETED" else None
+        if not self.runs.touch(_run_uid(pod), "Pod", name, gone, ended=ended) and gone is None:
+            self._pod_queue.add(PodKey(*key_of(pod)))
+
+    def _lock_granted(self, holder: Holder) -> None:
+        self._tell(holder.run.uid, LockAnswer(holder.gate, granted=True))
+
+    def _lock_lost(self, holder: Holder) -> None:
+        self._tell(holder.run.uid, LockLost(holder.gate))
+
+    def _tell(self, uid: str, seen: Observation) -> None:
+        live = self.runs.live(uid)
+        if live is not None:
+            live.inbox.append(seen)
+            self._wake(live.key)
+
+    def _wake(self, key: Key) -> None:
+        self._run_queue.add(key)
+
+    def _decisions(self, live: LiveRun) -> list[Observation]:
+        approvals = self.catalog.approvals_of(live.ref.uid)
+        return list(decisions_for(live.state, approvals)) if approvals else []
+
+    def _is_active(self, uid: str) -> bool:
+        run = self.catalog.run(uid)
+        return self.runs.live(uid) is not None or (run is not None and not finished(run))
+
+    def _state_of(self, uid: str) -> RunState | None:
+        live = self.runs.live(uid)
+        return live.state if live is not None else None
+
+    def _jobs_to_delete(self, live: LiveRun) -> set[str]:
+        keep = (live.frozen.get("jobs") or {}).get("keep") or "Failed"
+        families = self.store.children(live.key.namespace, live.ref.uid).jobs
+        return {key_of(job).name for job in jobs_to_delete(keep, families)}
+
+    # --- events out ---
+
+    def _run_forgotten(self, uid: str) -> None:
+        run = self.catalog.run(uid)
+        if run is None:
+            self.outbox.forget(uid)
+        if run is None or finished(run):
+            self.locks.forget(uid)
+
+    def _status_written(self, live: LiveRun, run: Obj) -> None:
+        self.catalog.remember(WORKFLOW_RUNS, run)
+        self.admission.started(run)
+        self._observe(run, live.frozen)
+
+    def _observe(self, run: Obj, frozen: dict[str, Any] | None = None) -> None:
+        """Let the outbox see a run's status; which channels want it stands in the spec it was started with."""
+        spec = frozen if frozen is not None else run["spec"].get("workflow") or self._workflow_spec(run)
+        wanted = [Notification.model_validate(each) for each in spec.get("notifications") or ()]
+        if wanted:
+            self.outbox.observe(run, wanted)
+
+    def _workflow_spec(self, run: Obj) -> dict[str, Any]:
+        name = (run["spec"].get("workflowRef") or {}).get("name", "")
+        workflow = self.catalog.workflows.get(key_of(run).namespace, name)
+        return workflow["spec"] if workflow is not None else {}
+
+    def _say(self, live: LiveRun, type_: str, reason: str, message: str) -> None:
+        run = self.catalog.runs.get(*live.key)
+        if run is not None:
+            self.recorder.record(run, "Warning" if type_ == "Warning" else "Normal", reason, message)
+
+    def _channel(self, namespace: str, name: str) -> NotificationChannel | None:
+        obj = self.catalog.channels.get(namespace, name)
+        return parse(NotificationChannel, obj)[0] if obj is not None else None
+
+    # --- making parts ---
+
+    def _informer(self, resource: Any, cache: Cache, handler: Callable[..., None], rng: random.Random) -> Informer:
+        return Informer(
+            self.client, resource, cache=cache, on_event=handler, clock=self._clock, rng=rng, metrics=self.metrics,
+            label_selector=SELECTOR, trim=drop_managed_fields,
+        )  # fmt: skip
+
+    def _queue(
+        self, name: str, handle: Callable[[Any], Coroutine[Any, Any, None]], workers: int, rng: random.Random
+    ) -> WorkQueue[Any]:
+        return WorkQueue(
+            name, handle, workers=workers, clock=self._clock, rng=rng, spawn=self._spawn, metrics=self.metrics
+        )
+
+
+def _run_uid(obj: Obj) -> str:
+    return annotation(obj, RUN_UID_ANNOTATION) or ""
+
+

@@ -1,0 +1,1 @@
+"""The shell: one file per loop. Read `runs` first: observe, advance, perform, write."""

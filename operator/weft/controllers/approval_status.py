@@ -1,0 +1,115 @@
+"""Tells the author of an Approval whether his decision counts, in the Approval's status.
+
+The run loop takes decisions up by itself (`approvals.decisions_for`); this controller only reports. It looks at an
+Approval when it appears and again whenever its run's status was written, until the verdict is final.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from weft.controllers.approvals import ACCEPTED, Verdict, judge, refused
+from weft.controllers.catalog import Catalog
+from weft.controllers.queues import is_over
+from weft.engine.snapshot import moment
+from weft.engine.state import RunState
+from weft.engine.status import read_nodes
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import NotFound
+from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.resources import APPROVALS
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+
+PAUSE_SECONDS = 0.2
+"""From a run's news to looking at its Approvals: the run loop goes first, and a busy run is looked at once."""
+LONGEST_WAIT_FOR_RUN = 60.0
+"""How long the run may be unknown: its creation is told by another watch."""
+
+
+class ApprovalStatus:
+    """Writes the status of Approvals. Subscribe `on_approval` and `on_run` to the catalog, then `start`."""
+
+    def __init__(
+        self,
+        client: Client,
+        catalog: Catalog,
+        *,
+        find_state: Callable[[str], RunState | None],
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take what it works with; `find_state` gives the state of the active run of a UID."""
+        self._client = client
+        self._catalog = catalog
+        self._find_state = find_state
+        self._clock = clock
+        self._queue: WorkQueue[Key] = WorkQueue(
+            "approvals", self._look, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
+        )
+
+    def start(self) -> None:
+        """Start the workers and look at every Approval once."""
+        self._queue.start()
+        for approval in self._catalog.approvals:
+            self.on_approval("ADDED", approval, None)
+
+    async def shutdown(self) -> None:
+        """Finish what is due and stop."""
+        await self._queue.shutdown()
+
+    def on_approval(self, event_type: str, approval: Obj, old: Obj | None) -> None:
+        """Take in a change of an Approval: the catalog's subscriber."""
+        if event_type != "DELETED" and not _is_judged(approval):
+            self._queue.add_after(key_of(approval), self._clock.now() + PAUSE_SECONDS)
+
+    def on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
+        """Take in a change of a run: the catalog's subscriber."""
+        for approval in self._catalog.approvals_of(uid_of(run)):
+            self.on_approval("MODIFIED", approval, None)
+
+    async def _look(self, key: Key) -> None:
+        approval = self._catalog.approvals.get(*key)
+        if approval is None or _is_judged(approval):
+            return
+        verdict = self._verdict(approval)
+        if verdict is None:
+            return
+        status = {"accepted": verdict.accepted, "reason": str(verdict.reason), "message": verdict.message}
+        try:
+            written = await self._client.patch_status(APPROVALS, key.name, {"status": status}, namespace=key.namespace)
+        except NotFound:
+            return
+        self._catalog.remember(APPROVALS, written)
+
+    def _verdict(self, approval: Obj) -> Verdict | None:
+        uid = approval["spec"]["run"]["uid"]
+        run, state = self._catalog.run(uid), self._find_state(uid)
+        if run is None or key_of(run).namespace != key_of(approval).namespace:
+            until = (moment(approval["metadata"].get("creationTimestamp")) or 0.0) + LONGEST_WAIT_FOR_RUN
+            if self._clock.now() < until:
+                self._queue.add_after(key_of(approval), until)
+                return None
+            return refused(f"there is no run of UID {uid} in this namespace")
+        if state is not None:
+            return judge(approval, self._catalog.approvals_of(uid), state)
+        if not is_over(run):
+            return None
+        return ACCEPTED if _was_counted(approval, run.get("status") or {}) else refused("the run has ended")
+
+
+def _is_judged(approval: Obj) -> bool:
+    return (approval.get("status") or {}).get("accepted") is not None
+
+
+def _was_counted(approval: Obj, status: dict[str, Any]) -> bool:
+    """Say whether a run that has ended names the author among those who decided."""
+    spec = approval["spec"]
+    for entry in read_nodes(status, {}):
+        outputs = entry.get("outputs")
+        if entry["name"] == spec["node"] and isinstance(outputs, dict):
+            return outputs.get("decision") == spec["decision"] and spec["by"] in (outputs.get("by") or ())
+    return False

@@ -1,0 +1,181 @@
+"""What Weft's own resources are right now, as the API server last told: the one place where controllers look them up.
+
+kopf tells of each change (`apply`); answers to our own writes go in by `remember`. kopf does not tell what was deleted
+while its watch was down, so everything is listed at the start and again from time to time (`sync`): what the list lacks
+has vanished. All three feed caches that never step back in time, and subscribers hear of each change exactly once.
+Indexes answer what would otherwise cost a walk over all runs.
+"""
+
+import logging
+from collections.abc import Callable, Hashable, Iterable, Sequence
+
+from weft.kube.cache import Cache, Change
+from weft.kube.client import Client, items_of
+from weft.kube.informer import drop_managed_fields
+from weft.kube.objects import Key, Obj, Objects, key_of, owner_of, uid_of, version_of
+from weft.kube.resources import (
+    APPROVALS,
+    NODE_TYPES,
+    NOTIFICATION_CHANNELS,
+    WORKFLOW_QUEUES,
+    WORKFLOW_RUNS,
+    WORKFLOWS,
+    Resource,
+)
+
+_log = logging.getLogger(__name__)
+
+KINDS = (WORKFLOWS, NODE_TYPES, WORKFLOW_QUEUES, NOTIFICATION_CHANNELS, WORKFLOW_RUNS, APPROVALS)
+"""Every kind of Weft's, what others refer to first."""
+
+_WHAT_PEOPLE_WRITE = ("generation", "deletionTimestamp", "labels", "annotations", "ownerReferences", "finalizers")
+
+Subscriber = Callable[[str, Obj, Obj | None], None]
+"""Told of ADDED, MODIFIED or DELETED, the object and what was held before; synchronous and fast."""
+
+
+class Index:
+    """Objects by something else than their name."""
+
+    def __init__(self, of: Callable[[Obj], Hashable | None]):
+        """Take what an object is found by; None: it is not found here."""
+        self._of = of
+        self._found: dict[Hashable, dict[Key, Obj]] = {}
+
+    def get(self, value: Hashable) -> Objects:
+        """Give the objects found by the value, in the order they were first seen."""
+        return list(self._found.get(value, {}).values())
+
+    def update(self, change: Change) -> None:
+        """Take a change of the cache in."""
+        value, key = self._of(change.obj), key_of(change.obj)
+        before = self._of(change.old) if change.old is not None else None
+        if before is not None and (change.type == "DELETED" or before != value):
+            members = self._found.get(before, {})
+            members.pop(key, None)
+            if not members:
+                self._found.pop(before, None)
+        if value is not None and change.type != "DELETED":
+            self._found.setdefault(value, {})[key] = change.obj
+
+
+class Catalog:
+    """Caches, indexes and subscribers of all of Weft's kinds."""
+
+    def __init__(self, *, monotonic: Callable[[], float]):
+        """Take the clock by which the caches forget the dead."""
+        self._caches = {kind: Cache(monotonic=monotonic) for kind in KINDS}
+        self._subscribers: dict[Resource, list[Subscriber]] = {kind: [] for kind in KINDS}
+        self._by_uid = Index(uid_of)
+        self._by_workflow = Index(lambda run: _in_namespace(run, workflow_of(run)))
+        self._by_owner = Index(parent_uid)
+        self._by_queue = Index(lambda run: (key_of(run).namespace, queue_of(run)))
+        self._by_run = Index(lambda approval: approval["spec"]["run"]["uid"])
+        self._indexes = {
+            WORKFLOW_RUNS: (self._by_uid, self._by_workflow, self._by_owner, self._by_queue),
+            APPROVALS: (self._by_run,),
+        }
+        self.runs = self._caches[WORKFLOW_RUNS]
+        self.workflows = self._caches[WORKFLOWS]
+        self.node_types = self._caches[NODE_TYPES]
+        self.approvals = self._caches[APPROVALS]
+        self.queues = self._caches[WORKFLOW_QUEUES]
+        self.channels = self._caches[NOTIFICATION_CHANNELS]
+
+    def subscribe(self, kind: Resource, subscriber: Subscriber) -> None:
+        """Tell the subscriber of every change from now on."""
+        self._subscribers[kind].append(subscriber)
+
+    def apply(self, kind: Resource, event_type: str | None, obj: Obj) -> None:
+        """Take one event in; its type is None for an object of kopf's initial listing."""
+        drop_managed_fields(obj)
+        obj.setdefault("apiVersion", kind.api_version)
+        obj.setdefault("kind", kind.kind)
+        self._tell(kind, self._caches[kind].apply(event_type or "MODIFIED", obj))
+
+    def remember(self, kind: Resource, obj: Obj) -> None:
+        """Take the answer to one of our own writes in, so that the next look finds it; subscribers hear of it too."""
+        self.apply(kind, "MODIFIED", obj)
+
+    async def sync(self, client: Client, namespaces: Sequence[str] = ()) -> None:
+        """List every kind (in these namespaces; none: all) and tell of what was missed. Raises ApiError."""
+        for kind in KINDS:
+            objects: Objects = []
+            version = ""
+            for namespace in namespaces or ("",):
+                token = ""
+                while True:
+                    page = await client.page(kind, namespace=namespace, continue_token=token)
+                    # The oldest version of all pages and namespaces: what is newer than it cannot be missing.
+                    version = version or version_of(page)
+                    objects += items_of(page, kind)
+                    token = page.get("metadata", {}).get("continue", "")
+                    if not token:
+                        break
+            for obj in objects:
+                drop_managed_fields(obj)
+            self._tell(kind, self._caches[kind].replace(objects, version=version))
+
+    def run(self, uid: str) -> Obj | None:
+        """Give the run of that UID."""
+        return next(iter(self._by_uid.get(uid)), None)
+
+    def runs_of_workflow(self, namespace: str, workflow: str) -> Objects:
+        """Give the runs of a Workflow, child runs among them."""
+        return self._by_workflow.get((namespace, workflow))
+
+    def child_runs(self, uid: str) -> Objects:
+        """Give the runs that the run of that UID has started."""
+        return self._by_owner.get(uid)
+
+    def runs_in_queue(self, namespace: str, queue: str) -> Objects:
+        """Give the runs that name a queue, finished ones too."""
+        return self._by_queue.get((namespace, queue))
+
+    def approvals_of(self, uid: str) -> Objects:
+        """Give the Approvals for the run of that UID."""
+        return self._by_run.get(uid)
+
+    def node_type_specs(self, namespace: str, names: Iterable[str]) -> dict[str, Obj]:
+        """Give the specs of those NodeTypes that exist."""
+        found = {name: self.node_types.get(namespace, name) for name in names}
+        return {name: node_type["spec"] for name, node_type in found.items() if node_type is not None}
+
+    def _tell(self, kind: Resource, changes: Iterable[Change]) -> None:
+        for change in changes:
+            for index in self._indexes.get(kind, ()):
+                index.update(change)
+            for subscriber in self._subscribers[kind]:
+                try:
+                    subscriber(*change)
+                except Exception:
+                    _log.exception("a subscriber of %s failed", kind.plural)
+
+
+def spec_changed(obj: Obj, old: Obj | None) -> bool:
+    """Say whether more than the status has changed: what our own status writes do wakes nobody."""
+    if old is None:
+        return True
+    now, before = obj["metadata"], old["metadata"]
+    return any(now.get(name) != before.get(name) for name in _WHAT_PEOPLE_WRITE)
+
+
+def workflow_of(run: Obj) -> str | None:
+    """Give the name of the run's Workflow; None for an inline one."""
+    name: str | None = (run["spec"].get("workflowRef") or {}).get("name")
+    return name
+
+
+def queue_of(run: Obj) -> str:
+    """Give the name of the run's queue."""
+    return str(run["spec"].get("queue") or "default")
+
+
+def parent_uid(run: Obj) -> str | None:
+    """Give the UID of the run that started this one; None for a run that somebody made."""
+    owner = owner_of(run, WORKFLOW_RUNS.kind)
+    return None if owner is None else str(owner["uid"])
+
+
+def _in_namespace(run: Obj, name: str | None) -> Hashable | None:
+    return None if name is None else (key_of(run).namespace, name)

@@ -1,0 +1,135 @@
+"""Deletes what `retention` decides: finished runs whose time has come, and Jobs nobody wants to keep.
+
+A run is looked at when it ends, when its time to live has passed, and when its Workflow changes. Each object is deleted
+by itself and only if it is still the one that was meant (its UID); what belongs to it goes in the background. Not more
+than a few deletions are under way at once: there is no hurry, and a history of thousands must not crowd out live runs.
+"""
+
+import asyncio
+import random
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from weft.controllers.catalog import Catalog, parent_uid, spec_changed, workflow_of
+from weft.controllers.queues import is_over
+from weft.controllers.retention import expires_at, jobs_to_delete, runs_to_delete
+from weft.controllers.revisions import Revisions
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import Conflict, NotFound
+from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.resources import JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
+from weft.kube.store import ChildStore
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+
+PAUSE_SECONDS = 1.0
+"""From a run's end to looking at it: its own loop first lets its Pods and Jobs go."""
+AT_ONCE = 4
+
+
+class _Place(NamedTuple):
+    kind: Resource  # a run, or a Workflow whose history is to be cut
+    key: Key
+
+
+class Cleanup:
+    """Deletes finished runs and their Jobs. Call `follow` before the catalog is filled, `start` after."""
+
+    def __init__(
+        self,
+        client: Client,
+        catalog: Catalog,
+        store: ChildStore,
+        revisions: Revisions,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take what it works with."""
+        self._client = client
+        self._catalog = catalog
+        self._store = store
+        self._revisions = revisions
+        self._clock = clock
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._queue: WorkQueue[_Place] = WorkQueue(
+            "cleanup", self._look, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
+        )
+
+    def follow(self) -> None:
+        """Hear of every change from now on."""
+        self._catalog.subscribe(WORKFLOW_RUNS, self._on_run)
+        self._catalog.subscribe(WORKFLOWS, self._on_workflow)
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._queue.start()
+
+    async def shutdown(self) -> None:
+        """Finish what is due and stop."""
+        await self._queue.shutdown()
+
+    def _on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
+        if event_type == "DELETED" or not is_over(run):
+            return
+        key, soon = key_of(run), self._clock.now() + PAUSE_SECONDS
+        self._queue.add_after(_Place(WORKFLOW_RUNS, key), soon)
+        if (workflow := workflow_of(run)) is not None:
+            self._queue.add_after(_Place(WORKFLOWS, Key(key.namespace, workflow)), soon)
+
+    def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
+        if event_type != "DELETED" and spec_changed(workflow, old):
+            self._queue.add(_Place(WORKFLOWS, key_of(workflow)))
+
+    async def _look(self, place: _Place) -> None:
+        if place.kind is WORKFLOWS:
+            limits = self._workflow_spec(place.key).get("historyLimits")
+            if limits:
+                runs = self._catalog.runs_of_workflow(*place.key)
+                await self._delete(WORKFLOW_RUNS, runs_to_delete(runs, limits))
+            return
+        run = self._catalog.runs.get(*place.key)
+        if run is not None and is_over(run) and not run["metadata"].get("deletionTimestamp"):
+            await self._look_at_run(place, run)
+
+    async def _look_at_run(self, place: _Place, run: Obj) -> None:
+        spec = await self._spec(run)
+        keep = (spec.get("jobs") or {}).get("keep") or "Failed"
+        await self._delete(JOBS, jobs_to_delete(keep, self._store.children(place.key.namespace, uid_of(run)).jobs))
+        due = expires_at(run["status"], spec.get("ttlSecondsAfterFinished"))
+        if due is None or parent_uid(run) is not None:
+            return
+        if due <= self._clock.now():
+            await self._delete(WORKFLOW_RUNS, [run])
+        else:
+            self._queue.add_after(place, due)
+
+    async def _spec(self, run: Obj) -> dict[str, Any]:
+        """Give the spec the run was started with; one that never started has its Workflow's, or its own."""
+        namespace = key_of(run).namespace
+        revision = run["status"].get("workflowRevision")
+        if revision:
+            try:
+                return await self._revisions.spec(namespace, revision)
+            except NotFound:
+                return {}  # somebody deleted it: nobody can say how long the run was to be kept
+        inline: dict[str, Any] = run["spec"].get("workflow") or {}
+        return inline or self._workflow_spec(Key(namespace, workflow_of(run) or ""))
+
+    def _workflow_spec(self, key: Key) -> dict[str, Any]:
+        workflow = self._catalog.workflows.get(*key)
+        return {} if workflow is None else workflow["spec"]
+
+    async def _delete(self, resource: Resource, objects: Iterable[Obj]) -> None:
+        await asyncio.gather(*(self._delete_one(resource, obj) for obj in objects))
+
+    async def _delete_one(self, resource: Resource, obj: Obj) -> None:
+        namespace, name = key_of(obj)
+        async with self._slots:
+            try:
+                await self._client.delete(resource, name, namespace=namespace, uid=uid_of(obj))
+            except Conflict:
+                return  # another object of that name: not the one that was meant

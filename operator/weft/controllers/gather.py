@@ -1,0 +1,170 @@
+"""From children to observations: what the Jobs, Pods, child runs and approvals of a run tell the engine.
+
+Only what changed since the last pass is looked at (`live.touched`); after a restart everything is,
+once. An end that is seen is also queued for its release: after the status that records it has been
+written, the Pod's finalizer goes and the Job gets its final status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from weft.api.conditions import Reason
+from weft.controllers.live import LiveRun, Release
+from weft.engine.actions import Start
+from weft.engine.lookup import settled
+from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
+from weft.engine.restore import RESEND
+from weft.engine.state import STOPPING, AttemptId
+from weft.kube.objects import Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.store import ChildStore
+from weft.render.facts import PodFact, PodState
+from weft.render.names import IDENTITY_ANNOTATION, job_name, parse_identity
+from weft.render.observe import JobState, job_fact, pod_fact
+from weft.render.pod import TRACKING_FINALIZER, is_managed, pod_name
+
+
+def attempt_of(obj: Obj, run_uid: str) -> AttemptId | None:
+    """Which attempt of the run a Job or Pod is; None for a stranger."""
+    text = annotation(obj, IDENTITY_ANNOTATION)
+    found = parse_identity(text) if text else None
+    return AttemptId(*found[1]) if found and found[0] == run_uid else None
+
+
+def job_of(live: LiveRun, store: ChildStore, id_: AttemptId) -> Obj | None:
+    """The attempt's Job, as far as it is known."""
+    job = store.jobs.get(live.key.namespace, job_name(live.ref, id_))
+    return job if job is not None and attempt_of(job, live.ref.uid) == id_ else None
+
+
+def children_seen(live: LiveRun, store: ChildStore, *, now: float) -> list[Observation]:
+    """What the touched Jobs and Pods tell; `now` in epoch seconds."""
+    seen: list[Observation] = []
+    touched, live.touched = live.touched, {}
+    for (kind, name), gone in touched.items():
+        cache = store.pods if kind == "Pod" else store.jobs
+        held = cache.get(live.key.namespace, name)
+        obj = held if held is not None else gone
+        if obj is None:
+            continue
+        id_ = attempt_of(obj, live.ref.uid)
+        if id_ is not None:
+            reader = _pod_seen if kind == "Pod" else _job_seen
+            seen.extend(reader(live, store, id_, obj, gone=held is None, now=now))
+    return seen
+
+
+def catch_up(live: LiveRun) -> None:
+    """Have those Pods looked at whose attempts have started by now, or will not any more."""
+    for key, id_ in list(live.ahead.items()):
+        if id_ in live.state.active or settled(live.state, id_):
+            del live.ahead[key]
+            live.touched[key] = None
+
+
+def touch_all(live: LiveRun, store: ChildStore) -> None:
+    """Have every child looked at: after a restart, or to be sure."""
+    children = store.children(live.key.namespace, live.ref.uid)
+    for family in children.jobs:
+        live.touched[("Job", key_of(family.job).name)] = None
+        for pod in family.pods:
+            live.touched[("Pod", key_of(pod).name)] = None
+    for pod in children.orphans:
+        live.touched[("Pod", key_of(pod).name)] = None
+
+
+def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:
+    """Attempts in flight without any child: their Job was deleted while nobody looked."""
+    children = store.children(live.key.namespace, live.ref.uid)
+    present = {attempt_of(family.job, live.ref.uid) for family in children.jobs}
+    present |= {attempt_of(pod, live.ref.uid) for pod in children.orphans}
+    present |= {action.id for action in live.pending if isinstance(action, Start)}  # about to be made
+    for id_, unit in live.state.active.items():
+        expected = id_.attempt > 0 and unit.node.body.kind == "job" and unit.pending not in RESEND
+        if expected and id_ not in present and id_ not in live.held:
+            yield _job_deleted(id_)
+
+
+def _job_deleted(id_: AttemptId) -> AttemptEnded:
+    message = "the Job was deleted by somebody"
+    return AttemptEnded(id_, 0.0, succeeded=False, reason=Reason.JobDeleted, message=message, disruption=True)
+
+
+def _pod_seen(
+    live: LiveRun, store: ChildStore, id_: AttemptId, pod: Obj, *, gone: bool, now: float
+) -> Iterable[Observation]:
+    owner = owner_of(pod, "Job")
+    job = store.jobs.get(live.key.namespace, owner["name"]) if owner else None
+    if job is not None and owner is not None and uid_of(job) != owner["uid"]:
+        job = None
+    unit = live.state.active.get(id_)
+    if unit is None and not settled(live.state, id_):
+        live.ahead["Pod", key_of(pod).name] = id_  # the cluster knows more than the status that was restored
+        return ()
+    fact = pod_fact(pod)
+    if gone and not fact.ended:
+        fact = PodFact(PodState.Gone, Reason.PodDeleted, "the Pod was deleted by somebody")
+    if fact.ended:
+        _release(live, job, None if gone else pod, fact)
+    if unit is None:
+        return ()
+    if fact.ended:
+        live.forget(id_)
+        return (_ended(id_, fact, now),)
+    if fact.state is PodState.Pending:
+        return (AttemptPending(id_, fact.reason, fact.message, now),)
+    running = AttemptPending(id_, None, "", now)
+    return (running, AttemptReady(id_, now)) if fact.state is PodState.Ready else (running,)
+
+
+def _ended(id_: AttemptId, fact: PodFact, now: float) -> AttemptEnded:
+    return AttemptEnded(
+        id_, now, succeeded=fact.state is PodState.Succeeded, reason=fact.reason, message=fact.message,
+        exit_code=fact.exit_code, text=fact.text, disruption=fact.disruption,
+    )  # fmt: skip
+
+
+def _release(live: LiveRun, job: Obj | None, pod: Obj | None, fact: PodFact) -> None:
+    ours = pod is not None and TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
+    unfinished = job is not None and is_managed(job) and job_fact(job).state in (JobState.Active, JobState.Suspended)
+    if (job is None or is_managed(job)) and (ours or unfinished):
+        succeeded = fact.state is PodState.Succeeded
+        live.releases.append(
+            Release(job if unfinished else None, pod if ours else None, succeeded, str(fact.reason or ""), fact.message)
+        )
+
+
+def _job_seen(
+    live: LiveRun, store: ChildStore, id_: AttemptId, job: Obj, *, gone: bool, now: float
+) -> Iterable[Observation]:
+    unit = live.state.active.get(id_)
+    if unit is None:
+        return ()
+    has_pod = store.pods.get(live.key.namespace, pod_name(job)) is not None
+    if gone:
+        if has_pod or id_ in live.held:
+            return ()  # the Pod's end will tell
+        live.forget(id_)
+        return (_job_deleted(id_),)
+    if not is_managed(job):
+        return _builtin_job_seen(live, id_, job, now)
+    fact = job_fact(job)
+    if fact.state in (JobState.Active, JobState.Suspended) and not has_pod:
+        if unit.stage == STOPPING:  # it never got a Pod, and will not get one
+            live.releases.append(Release(job, None, False, Reason.Stopping, "stopped before its Pod was made"))
+            live.forget(id_)
+            return (AttemptEnded(id_, now, succeeded=False, reason=Reason.Stopping, message="stopped"),)
+        live.podless.setdefault(id_, now)
+    return ()
+
+
+def _builtin_job_seen(live: LiveRun, id_: AttemptId, job: Obj, now: float) -> Iterable[Observation]:
+    """The built-in controller's word counts when it has ended the Job and no Pod is left to ask."""
+    fact = job_fact(job)
+    if fact.state is JobState.Suspended:
+        return (AttemptPending(id_, fact.reason, fact.message, now),)
+    if fact.state is JobState.Active:
+        return ()
+    live.forget(id_)
+    succeeded = fact.state is JobState.Succeeded
+    return (AttemptEnded(id_, now, succeeded=succeeded, reason=fact.reason, message=fact.message),)

@@ -1,0 +1,209 @@
+"""Weft is the Job's controller: the Job of an attempt, its Pod, its stop, its final status.
+
+Everything here may be done twice. A Job and a Pod have names that follow from what they are for; an
+answer that never came is answered by the conflict of the second try, and what stands there is
+compared before it is taken for ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from weft.api.conditions import Reason
+from weft.controllers.gather import attempt_of, job_of
+from weft.controllers.live import LiveRun, Release
+from weft.controllers.orphans import strip
+from weft.engine.actions import Start
+from weft.engine.observation import AttemptEnded, AttemptPending
+from weft.engine.state import AttemptId
+from weft.kube.client import Client
+from weft.kube.clock import Clock
+from weft.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NamespaceTerminating,
+    NotFound,
+    QuotaExceeded,
+)
+from weft.kube.objects import Obj, key_of, uid_of
+from weft.kube.resources import JOBS, PODS
+from weft.kube.store import ChildStore
+from weft.render.facts import epoch
+from weft.render.job import JobTemplate
+from weft.render.job_status import failed_status, succeeded_status
+from weft.render.names import bears_identity, job_name
+from weft.render.observe import pod_fact
+from weft.render.pod import is_managed, pod_for, pod_name
+
+TAKEN_SECONDS = 2.0
+"""How often a foreign object in the place of ours is looked at again."""
+
+_END_NOW = {"spec": {"activeDeadlineSeconds": 1}}
+
+
+class Jobs:
+    """Makes, stops and releases Jobs and Pods. `hop` is told the seconds from a Pod's end to the next Pod's POST."""
+
+    def __init__(
+        self, client: Client, store: ChildStore, *, clock: Clock, managed: bool, hop: Callable[[float], None]
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._managed = managed
+        self._hop = hop
+
+    async def start(self, live: LiveRun, action: Start) -> None:
+        """Create the attempt's Job and Pod, or hold it back while something is in the way."""
+        if not self._free(live, action):
+            self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
+            return
+        manifest = self._template(live, action).render(
+            live.ref, action.id, action.payload, memory=action.memory, managed=self._managed
+        )
+        try:
+            job = await self._client.create(JOBS, manifest)
+        except AlreadyExists:
+            adopted = await self._adopt(live, action)
+            if adopted is None:
+                return
+            job = adopted
+        except QuotaExceeded as error:
+            self._hold(live, action, Reason.QuotaExceeded, error.message, live.refused(action.id))
+            return
+        except (Forbidden, Invalid, BadRequest, NotFound) as error:
+            self._refused(live, action.id, error)
+            return
+        self._store.remember_created(job)
+        live.held.pop(action.id, None)
+        await self.make_pod(live, action.id, job)
+
+    def _template(self, live: LiveRun, action: Start) -> JobTemplate:
+        template = live.templates.get(id(action.node))
+        if template is None:
+            job = action.node.body.job
+            spec: dict[str, Any] = job.spec if job is not None else {}
+            template = live.templates[id(action.node)] = JobTemplate(spec, timeout=action.node.timeout)
+        return template
+
+    def _free(self, live: LiveRun, action: Start) -> bool:
+        """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once."""
+        if action.after is None:
+            return True
+        job = job_of(live, self._store, action.after)
+        if job is None:
+            return not any(
+                attempt_of(pod, live.ref.uid) == action.after and not pod_fact(pod).ended
+                for pod in self._store.children(live.key.namespace, live.ref.uid).orphans
+            )
+        pod = self._store.pods.get(live.key.namespace, pod_name(job))
+        return pod is None or pod_fact(pod).ended
+
+    async def _adopt(self, live: LiveRun, action: Start) -> Obj | None:
+        """The name is taken: by our own earlier try (give it), or by a stranger (wait until it is gone)."""
+        name = job_name(live.ref, action.id)
+        try:
+            job = await self._client.get(JOBS, name, namespace=live.key.namespace)
+        except NotFound:
+            self._hold(live, action, "NameTaken", f"Job {name} has just gone", 0.0)
+            return None
+        if bears_identity(job, live.ref.uid, action.id):
+            return job
+        message = f"a Job {name} that is not this run's is in the way; delete it"
+        self._hold(live, action, "NameTaken", message, TAKEN_SECONDS)
+        return None
+
+    def _hold(self, live: LiveRun, action: Start, reason: str, message: str, seconds: float) -> None:
+        live.held[action.id] = (action, self._clock.now() + seconds)
+        unit = live.state.active.get(action.id)
+        if unit is None or unit.pending == reason:
+            return
+        live.inbox.append(AttemptPending(action.id, reason, message, self._clock.now()))
+
+    def _refused(self, live: LiveRun, id_: AttemptId, error: ApiError) -> None:
+        """The API server will never take it: the attempt has failed, and no retry can help."""
+        reason = Reason.Forbidden if isinstance(error, Forbidden) else Reason.InvalidJob
+        if isinstance(error, NamespaceTerminating | NotFound):
+            reason = Reason.NamespaceTerminating
+        live.forget(id_)
+        live.inbox.append(
+            AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason, message=error.message, fatal=True)
+        )
+
+    async def make_pod(self, live: LiveRun, id_: AttemptId, job: Obj) -> None:
+        """Create the Pod of a stored Job, unless it stands already or somebody else does it."""
+        live.podless.pop(id_, None)
+        if not is_managed(job) or job["spec"].get("suspend"):
+            return
+        if live.ended_at is not None:
+            self._hop(self._clock.monotonic() - live.ended_at)
+        try:
+            pod = await self._client.create(PODS, pod_for(job))
+        except AlreadyExists:
+            pod = await self._client.get(PODS, pod_name(job), namespace=live.key.namespace)
+        except QuotaExceeded as error:
+            live.podless[id_] = self._clock.now() + live.refused(id_)
+            if live.state.active[id_].pending != Reason.QuotaExceeded:
+                live.inbox.append(AttemptPending(id_, Reason.QuotaExceeded, error.message, self._clock.now()))
+            return
+        except (Forbidden, Invalid, BadRequest, NotFound) as error:
+            live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))
+            self._refused(live, id_, error)
+            return
+        live.refusals.pop(id_, None)
+        self._store.remember_created(pod)
+
+    async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
+        """Stop the attempt's Pod so that its logs stay; one that no kubelet has seen is deleted."""
+        if id_ in live.held:
+            live.forget(id_)
+            live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason))
+            return
+        job = job_of(live, self._store, id_)
+        if job is None:
+            return  # its Pod is on its way out, or the missing Job will be noticed
+        namespace, name = live.key.namespace, pod_name(job)
+        if not is_managed(job):
+            await self._client.patch(JOBS, key_of(job).name, _END_NOW, namespace=namespace)
+            return
+        pod = self._store.pods.get(namespace, name)
+        if pod is None:
+            live.touched[("Job", key_of(job).name)] = None  # `gather` ends an attempt that never got a Pod
+            return
+        try:
+            if pod["spec"].get("nodeName"):
+                await self._client.patch(PODS, name, _END_NOW, namespace=namespace)
+            else:
+                await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
+        except (NotFound, Conflict):
+            live.touched[("Pod", name)] = pod
+
+    async def release(self, live: LiveRun, release: Release, *, job_goes: bool) -> None:
+        """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job."""
+        now = self._clock.now()
+        if release.pod is not None:
+            await self._strip(release.pod)
+        job = release.job
+        if job is None or job_goes:
+            return
+        start = epoch(job["metadata"].get("creationTimestamp")) or now
+        body = (
+            succeeded_status(start, now)
+            if release.succeeded
+            else failed_status(start, now, release.reason or Reason.Error, release.message)
+        )
+        try:
+            stored = await self._client.patch_status(JOBS, key_of(job).name, body, namespace=key_of(job).namespace)
+        except (NotFound, Invalid):
+            return  # gone, or finished by an earlier try
+        self._store.remember_created(stored)
+
+    async def _strip(self, pod: Obj) -> None:
+        stored = await strip(self._client, pod)
+        if stored is not None and not stored["metadata"].get("deletionTimestamp"):
+            self._store.remember_created(stored)

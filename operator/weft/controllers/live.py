@@ -1,0 +1,76 @@
+"""One active run in memory: its state, what is still to be done for it, and what was last written.
+
+All of it can be dropped at any moment and rebuilt from the cluster; `RunController` does so after a
+restart, and whenever somebody else has written the run's status.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from weft.engine.actions import Action, Start
+from weft.engine.observation import Observation
+from weft.engine.state import AttemptId, RunState
+from weft.kube.objects import Key, Obj
+from weft.render.job import JobTemplate
+from weft.render.names import RunRef
+
+
+@dataclass(slots=True)
+class Release:
+    """An attempt whose result has been seen: once the status is written, its Pod and Job are let go."""
+
+    job: Obj | None
+    pod: Obj | None
+    succeeded: bool
+    reason: str
+    message: str
+
+
+@dataclass(slots=True)
+class LiveRun:
+    """What the run loop keeps of one active run."""
+
+    key: Key
+    ref: RunRef
+    state: RunState
+    revision: str
+    frozen: dict[str, Any]  # the Workflow's spec that the run was started with
+    status: dict[str, Any]
+    version: str
+    generation: int
+    queued_time: str
+    templates: dict[int, JobTemplate]
+    controlled: int = -1  # the generation whose controls the engine has been told
+    scanned: bool = False  # all children have been looked at once
+    pending: deque[Action] = field(default_factory=deque)  # asked for by the engine, not carried out yet
+    inbox: list[Observation] = field(default_factory=list)  # seen by tasks and API answers
+    touched: dict[tuple[str, str], Obj | None] = field(default_factory=dict)  # ("Pod" | "Job", name): gone object
+    ahead: dict[tuple[str, str], AttemptId] = field(default_factory=dict)  # Pods of attempts that are still to start
+    held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
+    podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
+    refusals: dict[AttemptId, int] = field(default_factory=dict)
+    releases: list[Release] = field(default_factory=list)
+    chunks: dict[str, dict[str, Any]] = field(default_factory=dict)  # outputs to be stored before the next status
+    tasks: dict[AttemptId, asyncio.Task[None]] = field(default_factory=dict)  # http requests, watched resources
+    objects: dict[AttemptId, Obj | None] = field(default_factory=dict)  # latest sight of watched resources
+    written_at: float = float("-inf")  # monotonic
+    written_bytes: int = 0
+    urgent: bool = False  # something that no child object remembers has been seen
+    ended_at: float | None = None  # monotonic: when the first Pod's end of this pass was seen
+
+    def refused(self, id_: AttemptId) -> float:
+        """Seconds to wait before the API server is asked once more: 1, 2, 4 ... 30."""
+        count = self.refusals[id_] = self.refusals.get(id_, 0) + 1
+        return float(min(30.0, 2.0 ** (count - 1)))
+
+    def forget(self, id_: AttemptId) -> None:
+        """Drop what is kept of an attempt that is over."""
+        for kept in (self.held, self.podless, self.refusals, self.objects):
+            kept.pop(id_, None)
+        task = self.tasks.pop(id_, None)
+        if task is not None:
+            task.cancel()

@@ -1,0 +1,184 @@
+"""How a run comes into memory: begun for the first time, or restored from its status.
+
+A run begins when its Workflow is there and valid, its parameters fit, and its queue lets it. What it
+begins with is frozen in a ControllerRevision before anything is created, so nothing that happens to
+the Workflow afterwards changes the run. What cannot begin ends at once, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from weft.api.conditions import Reason, RunPhase, message_for
+from weft.api.nodetype import NodeTypeSpec
+from weft.api.parameters import check_parameters
+from weft.api.problems import parse
+from weft.api.workflow import WorkflowSpec
+from weft.controllers.live import LiveRun
+from weft.controllers.queues import Verdict
+from weft.controllers.revisions import Revisions, used_types
+from weft.controllers.writer import load_chunks
+from weft.engine import restore
+from weft.engine.advance import Result
+from weft.engine.observation import Controls
+from weft.engine.snapshot import moment, stamp
+from weft.engine.state import RunContext, RunState
+from weft.engine.status import read_nodes
+from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.kube.client import Client
+from weft.kube.clock import Clock
+from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
+from weft.render.names import RunRef
+
+WORKFLOW_GRACE_SECONDS = 30.0
+"""How long a run waits for a Workflow that is not there: the two may be applied in any order."""
+
+
+@dataclass(slots=True, frozen=True)
+class Refusal:
+    """The run does not begin: `phase` Failed for good, Queued for now (looked at again at `again_at`)."""
+
+    phase: RunPhase
+    reason: str
+    message: str
+    again_at: float | None = None
+
+
+@dataclass(slots=True, frozen=True)
+class Loaded:
+    """A run in memory, and what to do first; None for a new one, whose start has to be put on record before."""
+
+    live: LiveRun
+    result: Result | None
+
+
+class Loader:
+    """Begins and restores runs."""
+
+    def __init__(
+        self,
+        client: Client,
+        revisions: Revisions,
+        *,
+        find_workflow: Callable[[str, str], Obj | None],
+        find_node_types: Callable[[str, Iterable[str]], dict[str, dict[str, Any]]],
+        ask_queue: Callable[[Obj], Verdict],
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._revisions = revisions
+        self._find_workflow = find_workflow
+        self._find_node_types = find_node_types
+        self._ask_queue = ask_queue
+        self._clock = clock
+
+    async def load(self, run: Obj) -> Loaded | Refusal:
+        """Bring a run that has not finished into memory."""
+        status = run.get("status") or {}
+        if status.get("startTime") and status.get("workflowRevision"):
+            return await self._restore(run, status)
+        return await self._begin(run, status)
+
+    async def _begin(self, run: Obj, status: dict[str, Any]) -> Loaded | Refusal:
+        now = self._clock.now()
+        namespace, name = key_of(run)
+        spec = run["spec"]
+        if spec.get("workflow") is not None:
+            workflow_name, raw = "", spec["workflow"]
+        else:
+            workflow_name = spec["workflowRef"]["name"]
+            found = self._find_workflow(namespace, workflow_name)
+            if found is None:
+                return self._no_workflow(run, workflow_name, now)
+            raw = found["spec"]
+        types = self._find_node_types(namespace, used_types(raw))
+        problem = check(raw, types, spec.get("parameters") or {})
+        if isinstance(problem, Refusal):
+            return problem
+        if spec.get("stop"):
+            return Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
+        verdict = self._ask_queue(run)
+        if not verdict.admitted:
+            phase = RunPhase.Suspended if spec.get("suspend") else RunPhase.Queued
+            reason = Reason.Suspended if spec.get("suspend") else Reason.Queued
+            return Refusal(phase, reason, verdict.message)
+        revision = await self._revisions.freeze(namespace, workflow_name, raw, types)
+        workflow = await self._revisions.load(namespace, revision)
+        ref = RunRef(namespace, name, uid_of(run), workflow_name)
+        context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=problem, entropy=ref.uid)
+        state = RunState(workflow, context, start=round(now, 3))
+        queued = status.get("queuedTime") or stamp(now)
+        return Loaded(self._live(run, ref, state, revision, status, queued), None)
+
+    def _no_workflow(self, run: Obj, workflow_name: str, now: float) -> Refusal:
+        message = message_for(Reason.WorkflowNotFound, workflow=workflow_name, namespace=key_of(run).namespace)
+        created = moment(run["metadata"].get("creationTimestamp")) or now
+        until = created + WORKFLOW_GRACE_SECONDS
+        if now < until:
+            return Refusal(RunPhase.Queued, Reason.WorkflowNotFound, message, again_at=until)
+        return Refusal(RunPhase.Failed, Reason.WorkflowNotFound, message)
+
+    async def _restore(self, run: Obj, status: dict[str, Any]) -> Loaded | Refusal:
+        namespace, name = key_of(run)
+        revision = status["workflowRevision"]
+        workflow = await self._revisions.load(namespace, revision)
+        chunks = await load_chunks(self._client, namespace, uid_of(run), status)
+        params, problems = check_parameters(workflow.main.parameters, run["spec"].get("parameters") or {})
+        if problems:
+            return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(problems))
+        workflow_name = (run["spec"].get("workflowRef") or {}).get("name", "")
+        ref = RunRef(namespace, name, uid_of(run), workflow_name)
+        context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
+        start = moment(status["startTime"]) or self._clock.now()
+        state = restore.restore(workflow, context, status, read_nodes(status, chunks), start=start)
+        result = restore.resume(state, self._clock.now())
+        live = self._live(run, ref, state, revision, status, status.get("queuedTime") or status["startTime"])
+        return Loaded(live, result)
+
+    def _live(self, run: Obj, ref: RunRef, state: Any, revision: str, status: dict[str, Any], queued: str) -> LiveRun:
+        workflow = state.workflow
+        return LiveRun(
+            key=Key(ref.namespace, ref.name),
+            ref=ref,
+            state=state,
+            revision=revision,
+            frozen=workflow.spec,
+            status=status,
+            version=version_of(run),
+            generation=run["metadata"].get("generation", 1),
+            queued_time=queued,
+            templates=workflow.prepared,
+        )
+
+
+def controls_of(run: Obj) -> Controls:
+    """What the user wants of the run now."""
+    return Controls(suspend=bool(run["spec"].get("suspend")), stop=run["spec"].get("stop"))
+
+
+def check(
+    spec: dict[str, Any], types: dict[str, dict[str, Any]], parameters: dict[str, Any]
+) -> dict[str, Any] | Refusal:
+    """The values of the parameters, or why the run cannot begin."""
+    model, problems = parse(WorkflowSpec, spec)
+    if model is None:
+        return _invalid([str(problem) for problem in problems])
+    try:
+        compiled = compile_workflow(
+            model, node_types={name: NodeTypeSpec.model_validate(type_) for name, type_ in types.items()}, raw=spec
+        )
+    except InvalidWorkflow as error:
+        return _invalid([str(problem) for problem in error.problems])
+    values, wrong = check_parameters(compiled.main.parameters, parameters)
+    if wrong:
+        return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
+    return values
+
+
+def _invalid(problems: list[str]) -> Refusal:
+    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+    return Refusal(
+        RunPhase.Failed, Reason.InvalidWorkflow, f"the workflow is invalid: {'; '.join(problems[:3])}{more}"
+    )

@@ -1,0 +1,242 @@
+"""Bodies without a Pod of their own: HTTP requests, other resources, child runs.
+
+Requests and watched resources run as tasks that put what they saw into the run's inbox and wake its
+loop. A request that was in flight when the operator died is sent again: its receiver must be able to
+take it twice, which the page on http nodes says.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import orjson
+
+from weft.api.base import API_VERSION
+from weft.api.conditions import Reason
+from weft.controllers.live import LiveRun
+from weft.engine.actions import Start
+from weft.engine.observation import AttemptEnded
+from weft.engine.state import AttemptId
+from weft.kube.client import Client, PatchType
+from weft.kube.clock import Clock, Spawn
+from weft.kube.discovery import Discovery
+from weft.kube.errors import AlreadyExists, ApiError, Forbidden, Invalid, NotFound
+from weft.kube.objects import Key, Obj, key_of
+from weft.kube.resources import WORKFLOW_RUNS
+from weft.notify.guarded_http import GuardedHttp, RequestFailed
+from weft.render.names import child_annotations, child_labels, job_name, run_owner
+
+_log = logging.getLogger(__name__)
+
+POLL_SECONDS = 2.0
+"""How often a resource node's object is looked at."""
+
+Wake = Callable[[Key], None]
+
+
+class Runs(Protocol):
+    """The cache of WorkflowRuns."""
+
+    def get(self, namespace: str, name: str) -> Obj | None:
+        """The run, or None."""
+        ...
+
+
+class Outside:
+    """Starts and stops what runs outside of Pods."""
+
+    def __init__(
+        self,
+        client: Client,
+        runs: Runs,
+        http: GuardedHttp,
+        *,
+        wake: Wake,
+        clock: Clock,
+        spawn: Spawn,
+        impersonate: bool,
+    ) -> None:
+        self._client = client
+        self._runs = runs
+        self._http = http
+        self._discovery = Discovery(client)
+        self._wake = wake
+        self._clock = clock
+        self._spawn = spawn
+        self._impersonate = impersonate
+
+    async def start(self, live: LiveRun, action: Start) -> None:
+        """Start an attempt of an http, resource or workflow body."""
+        if action.id in live.tasks:
+            return
+        if action.kind == "workflow":
+            await self._start_run(live, action)
+        elif action.kind == "http":
+            self._task(live, action.id, self._request(live, action))
+        elif not self._impersonate:
+            message = "resource nodes are off; set resourceNodes.enabled in the chart"
+            self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=message, fatal=True)
+        else:
+            self._task(live, action.id, self._resource(live, action))
+
+    async def stop(self, live: LiveRun, id_: AttemptId, kind: str) -> None:
+        """Stop an attempt; its end goes into the inbox, at once or when the child run has ended."""
+        if kind == "workflow":
+            child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
+            if child is None:
+                self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
+            elif not _finished(child):
+                await self.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+            return
+        live.forget(id_)
+        self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="stopped")
+
+    async def control(self, child: Obj, spec: dict[str, Any]) -> None:
+        """Pass a control on to a child run, unless it says so already (or more)."""
+        wanted = {k: v for k, v in spec.items() if child["spec"].get(k) != v and not _beyond(child["spec"].get(k), v)}
+        if wanted:
+            namespace, name = key_of(child)
+            try:
+                await self._client.patch(WORKFLOW_RUNS, name, {"spec": wanted}, namespace=namespace)
+            except (NotFound, Invalid):
+                _log.info("child run %s/%s does not take %s", namespace, name, wanted)
+
+    def child_seen(self, live: LiveRun, id_: AttemptId, *, known: bool) -> AttemptEnded | None:
+        """What the child run of an attempt tells; `known` says that it had been seen before."""
+        child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
+        now = self._clock.now()
+        if child is None:
+            if not known:
+                return None
+            message = "the child run was deleted by somebody"
+            return AttemptEnded(id_, now, succeeded=False, reason=Reason.JobDeleted, message=message, disruption=True)
+        if not _finished(child):
+            return None
+        status = child["status"]
+        name = child["metadata"]["name"]
+        if status.get("phase") == "Succeeded":
+            return AttemptEnded(id_, now, succeeded=True, outputs=status.get("outputs") or None)
+        told = next((c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "Succeeded"), "")
+        message = f"run {name} ended {status.get('phase')}: {told}"
+        return AttemptEnded(id_, now, succeeded=False, reason=Reason.ChildFailed, message=message)
+
+    async def _start_run(self, live: LiveRun, action: Start) -> None:
+        name = job_name(live.ref, action.id)
+        payload = action.payload
+        parent = self._runs.get(live.key.namespace, live.key.name) or {"spec": {}}
+        spec: dict[str, Any] = {"workflowRef": {"name": payload["name"]}, "parameters": payload["parameters"]}
+        for inherited in ("queue", "priority"):
+            if inherited in parent["spec"]:
+                spec[inherited] = parent["spec"][inherited]
+        body = {
+            "apiVersion": API_VERSION,
+            "kind": "WorkflowRun",
+            "metadata": {
+                "name": name,
+                "namespace": live.key.namespace,
+                "labels": child_labels(live.ref, action.id.path, action.id.attempt),
+                "annotations": child_annotations(live.ref.uid, action.id),
+                "ownerReferences": [run_owner(live.ref)],
+            },
+            "spec": spec,
+        }
+        try:
+            await self._client.create(WORKFLOW_RUNS, body)
+        except AlreadyExists:
+            return  # the cache tells whose it is when its end is read
+        except (Forbidden, Invalid, NotFound) as error:
+            self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
+
+    async def _request(self, live: LiveRun, action: Start) -> None:
+        body, payload = action.node.body, action.payload
+        headers = {header["name"]: str(header["value"]) for header in payload.get("headers", ())}
+        data = payload.get("body")
+        raw: bytes | None = None
+        if data is not None:
+            raw = data.encode() if isinstance(data, str) else orjson.dumps(data)
+            if not isinstance(data, str) and not any(name.lower() == "content-type" for name in headers):
+                headers["content-type"] = "application/json"
+        try:
+            answer = await self._http.request(
+                payload["method"], str(payload["url"]), headers=headers, body=raw,
+                timeout_seconds=body.timeout or 30.0, max_bytes=body.max_bytes,
+            )  # fmt: skip
+        except RequestFailed as error:
+            reason = {"AddressRefused": Reason.AddressRefused, "TooLarge": Reason.ResponseTooLarge}.get(
+                str(error.reason), Reason.RequestFailed
+            )
+            fatal = reason is Reason.AddressRefused
+            self._end(live, action.id, succeeded=False, reason=reason, message=str(error), fatal=fatal)
+            return
+        outputs = {"status": answer.status, "body": _body(answer.body), "headers": dict(answer.headers)}
+        self._end(live, action.id, succeeded=True, outputs=outputs)
+
+    async def _resource(self, live: LiveRun, action: Start) -> None:
+        """Apply the object as the run's service account, then look at it until its conditions decide."""
+        account = (live.frozen.get("defaults") or {}).get("serviceAccountName") or "default"
+        client = self._client.acting_as(f"system:serviceaccount:{live.key.namespace}:{account}")
+        manifest: Obj = dict(action.payload)
+        metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
+        if metadata.setdefault("namespace", live.key.namespace) != live.key.namespace:
+            message = f"metadata.namespace must be the run's own, {live.key.namespace}"
+            self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=message, fatal=True)
+            return
+        if not metadata.get("name"):
+            metadata["name"] = job_name(live.ref, action.id)
+        metadata["labels"] = (metadata.get("labels") or {}) | child_labels(live.ref, action.id.path, action.id.attempt)
+        metadata["ownerReferences"] = [run_owner(live.ref) | {"controller": False, "blockOwnerDeletion": False}]
+        while True:
+            try:
+                resource = await self._discovery.resource(str(manifest["apiVersion"]), str(manifest["kind"]))
+                obj = await client.patch(
+                    resource, metadata["name"], manifest, namespace=live.key.namespace, patch_type=PatchType.APPLY
+                )
+                while True:
+                    live.objects[action.id] = obj
+                    self._wake(live.key)
+                    await self._clock.sleep(POLL_SECONDS)
+                    obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
+            except (Forbidden, Invalid, NotFound) as error:
+                gone = isinstance(error, NotFound) and action.id in live.objects
+                message = "the object was deleted by somebody" if gone else error.message
+                reason = Reason.ResourceFailed if gone or not isinstance(error, Forbidden) else Reason.Forbidden
+                self._end(live, action.id, succeeded=False, reason=reason, message=message, fatal=not gone)
+                return
+            except ApiError as error:
+                _log.warning("resource of %s %s: %s", live.key, action.id.path, error)
+                await self._clock.sleep(POLL_SECONDS)
+
+    def _task(self, live: LiveRun, id_: AttemptId, work: Any) -> None:
+        live.tasks[id_] = self._spawn(self._guarded(live, id_, work), name=f"{live.key.name}:{id_.path}")
+
+    async def _guarded(self, live: LiveRun, id_: AttemptId, work: Awaitable[None]) -> None:
+        try:
+            await work
+        except Exception as error:
+            _log.exception("%s %s failed", live.key, id_.path)
+            self._end(live, id_, succeeded=False, reason=Reason.Error, message=f"{type(error).__name__}: {error}")
+
+    def _end(self, live: LiveRun, id_: AttemptId, *, succeeded: bool, **told: Any) -> None:
+        live.tasks.pop(id_, None)
+        live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=succeeded, **told))
+        live.urgent = True
+        self._wake(live.key)
+
+
+def _body(raw: bytes) -> Any:
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return raw.decode("utf-8", "replace")
+
+
+def _finished(run: Obj) -> bool:
+    conditions = (run.get("status") or {}).get("conditions") or ()
+    return any(c.get("type") == "Finished" and c.get("status") == "True" for c in conditions)
+
+
+def _beyond(has: Any, wanted: Any) -> bool:
+    order = ("Drain", "Cancel", "Terminate")
+    return has in order and wanted in order and order.index(has) > order.index(wanted)

@@ -1,0 +1,109 @@
+"""From actions to API calls: what the engine asks for is carried out, many at a time.
+
+An action that fails for a reason that may pass stays in `live.pending` and fails the pass, so that the
+work queue comes back for it with a growing pause; none is ever lost, and each may be done twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol
+
+from weft.controllers.jobs import Jobs
+from weft.controllers.live import LiveRun
+from weft.controllers.locks import Answer, Holder, Locks
+from weft.controllers.outside import Outside
+from weft.engine.actions import Acquire, AskApproval, LookUp, Note, Release, Remember, Start, Stop
+from weft.engine.observation import CacheAnswer, LockAnswer
+from weft.engine.state import AttemptId
+from weft.kube.objects import Key
+from weft.kube.store import RunKey
+
+
+class Results(Protocol):
+    """Outputs of earlier successes."""
+
+    async def look_up(self, key: Key, workflow: str, node: str, cache_key: str, max_age: float | None) -> object:
+        """Outputs, or None."""
+        ...
+
+    async def remember(self, key: Key, workflow: str, node: str, cache_key: str, outputs: object) -> None:
+        """Keep outputs."""
+        ...
+
+
+class Says(Protocol):
+    """Writes Kubernetes events about a run."""
+
+    def __call__(self, live: LiveRun, type_: str, reason: str, message: str) -> None:
+        """Say it; never waits."""
+        ...
+
+
+class Performer:
+    """Carries out a run's pending actions."""
+
+    def __init__(self, jobs: Jobs, outside: Outside, locks: Locks, results: Results, say: Says) -> None:
+        self._jobs = jobs
+        self._outside = outside
+        self._locks = locks
+        self._results = results
+        self._say = say
+
+    async def perform(self, live: LiveRun) -> None:
+        """Carry out everything pending; raises the first failure after all have been tried."""
+        actions = list(live.pending)
+        live.pending.clear()
+        for action in actions:
+            if isinstance(action, Acquire | Release | Note | AskApproval):
+                self._at_once(live, action)
+        calls = [action for action in actions if not isinstance(action, Acquire | Release | Note | AskApproval)]
+        if not calls:
+            return
+        done = await asyncio.gather(*(self._call(live, action) for action in calls), return_exceptions=True)
+        failures = []
+        for action, result in zip(calls, done, strict=True):
+            if isinstance(result, BaseException):
+                live.pending.append(action)
+                failures.append(result)
+        if failures:
+            raise failures[0]
+
+    def _at_once(self, live: LiveRun, action: Acquire | Release | Note | AskApproval) -> None:
+        match action:
+            case Acquire():
+                namespace, holder = live.key.namespace, _holder(live, action.id)
+                answer = self._locks.acquire(
+                    namespace, action.key, limit=action.limit, policy=action.policy, holder=holder
+                )
+                if answer is not Answer.Queued:
+                    live.inbox.append(LockAnswer(action.id, answer is Answer.Granted))
+            case Release():
+                self._locks.release(_holder(live, action.id), live.key.namespace, action.key)
+            case Note():
+                self._say(live, action.type, action.reason, action.message)
+            case AskApproval():
+                live.touched[("Approval", "")] = None  # decisions may have come before they were asked for
+
+    async def _call(self, live: LiveRun, action: Start | Stop | LookUp | Remember) -> None:
+        workflow = live.ref.workflow or live.revision
+        match action:
+            case Start(kind="job"):
+                if action.id in live.state.active:
+                    await self._jobs.start(live, action)
+            case Start():
+                if action.id in live.state.active:
+                    await self._outside.start(live, action)
+            case Stop(kind="job"):
+                await self._jobs.stop(live, action.id, action.reason)
+            case Stop():
+                await self._outside.stop(live, action.id, action.kind)
+            case LookUp():
+                found = await self._results.look_up(live.key, workflow, action.id.path, action.key, action.max_age)
+                live.inbox.append(CacheAnswer(action.id, found))
+            case Remember():
+                await self._results.remember(live.key, workflow, action.id.path, action.key, action.outputs)
+
+
+def _holder(live: LiveRun, gate: AttemptId) -> Holder:
+    return Holder(RunKey(live.key.namespace, live.ref.uid), gate)

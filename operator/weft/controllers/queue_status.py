@@ -1,0 +1,69 @@
+"""Writes who is in a WorkflowQueue into its status, at most once a second for each queue."""
+
+import random
+from collections.abc import Callable
+
+from weft.controllers.catalog import Catalog
+from weft.controllers.queues import Count
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import NotFound
+from weft.kube.objects import Key
+from weft.kube.resources import WORKFLOW_QUEUES
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+
+PAUSE_SECONDS = 1.0
+
+
+class QueueStatus:
+    """Give `counted` to the Admission; call `start` once it is restored."""
+
+    def __init__(
+        self,
+        client: Client,
+        catalog: Catalog,
+        *,
+        count: Callable[[Key], Count],
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take who knows the WorkflowQueues and who knows the numbers."""
+        self._client = client
+        self._catalog = catalog
+        self._count = count
+        self._clock = clock
+        self._work: WorkQueue[Key] = WorkQueue(
+            "queue-status", self._write, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
+        )
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._work.start()
+
+    async def shutdown(self) -> None:
+        """Finish what is due and stop."""
+        await self._work.shutdown()
+
+    def counted(self, key: Key) -> None:
+        """Take in that the numbers of a queue, or its spec, have changed."""
+        self._work.add_after(key, self._clock.now() + PAUSE_SECONDS)
+
+    async def _write(self, key: Key) -> None:
+        queue = self._catalog.queues.get(*key)
+        if queue is None:
+            return
+        active, queued = self._count(key)
+        generation = queue["metadata"].get("generation", 1)
+        wanted = {"observedGeneration": generation, "active": active, "queued": queued}
+        if (queue.get("status") or {}) | wanted == queue.get("status"):
+            return
+        try:
+            written = await self._client.patch_status(
+                WORKFLOW_QUEUES, key.name, {"status": wanted}, namespace=key.namespace
+            )
+        except NotFound:
+            return
+        self._catalog.remember(WORKFLOW_QUEUES, written)

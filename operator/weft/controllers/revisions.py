@@ -1,0 +1,181 @@
+"""The spec a run was started with, frozen: editing or deleting a Workflow never changes a run that has started.
+
+Spec and the NodeTypes it uses go into a ControllerRevision, whose data the API server keeps from being changed. Its
+name ends in a hash of what it holds, so a thousand runs of one Workflow share one, and making it twice is a conflict
+that is compared, not a second object. It has no owner: it must outlive its Workflow. A sweep deletes those that nobody
+names; one that was just handed out is spared, for the run that got it may not have written its status yet.
+Compiling is the dear part, so it happens once per revision, however many runs share it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
+
+from weft.api.nodetype import NodeTypeSpec
+from weft.api.problems import Problem, parse
+from weft.api.workflow import WorkflowSpec
+from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.graph.compiled import CompiledWorkflow
+from weft.kube.client import Client
+from weft.kube.errors import AlreadyExists, ApiError, Conflict
+from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.resources import CONTROLLER_REVISIONS
+from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
+
+_HASHES = (10, 40)
+"""Lengths of the hash in the name; the longer one is for the day when the shorter is taken by something else."""
+_LONGEST_NAME = 253
+_INLINE = "inline"
+
+
+class RevisionNameTaken(ApiError):
+    """Both names that the revision could have belong to something else in the namespace."""
+
+
+class Revisions:
+    """Frozen specs of all namespaces: `freeze` them, `load` them compiled, `sweep` those nobody names."""
+
+    def __init__(self, client: Client, *, namespaces: tuple[str, ...] = (), capacity: int = 256):
+        """Take the namespaces to sweep (none: all) and how many compiled revisions are kept."""
+        self._client = client
+        self._namespaces = namespaces or ("",)
+        self._capacity = capacity
+        self._known: set[Key] = set()
+        self._handed_out: set[Key] = set()
+        self._unnamed: set[Key] = set()
+        self._compiled: OrderedDict[Key, CompiledWorkflow] = OrderedDict()
+        self._specs: OrderedDict[Key, dict[str, Any]] = OrderedDict()
+        self._loading: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+
+    async def freeze(
+        self, namespace: str, workflow: str, spec: dict[str, Any], node_types: Mapping[str, dict[str, Any]]
+    ) -> str:
+        """Give the name of the revision that holds the spec, made if need be.
+
+        `workflow` is "" for an inline one. Of `node_types` (specs by name) those that the spec uses are frozen with it.
+        Raises ApiError.
+        """
+        used = {name: node_types[name] for name in sorted(used_types(spec)) if name in node_types}
+        data = {"workflow": spec, "nodeTypes": used}
+        text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()
+        for length in _HASHES:
+            digest = short_hash(text, length)
+            key = Key(namespace, f"{(workflow or _INLINE)[: _LONGEST_NAME - length - 1]}-{digest}")
+            self._handed_out.add(key)
+            if key in self._known or await self._create(key, workflow, data):
+                self._known.add(key)
+                return key.name
+        raise RevisionNameTaken(f"ControllerRevision {key.name} exists and holds something else; delete it", code=409)
+
+    async def _create(self, key: Key, workflow: str, data: Obj) -> bool:
+        """Create the revision; False when its name belongs to something else."""
+        revision = {
+            "apiVersion": CONTROLLER_REVISIONS.api_version,
+            "kind": CONTROLLER_REVISIONS.kind,
+            "metadata": {
+                "namespace": key.namespace,
+                "name": key.name,
+                "labels": {WORKFLOW_LABEL: label_value(workflow), MANAGED_BY_LABEL: "weft"},
+            },
+            "data": data,
+            "revision": 1,
+        }
+        try:
+            await self._client.create(CONTROLLER_REVISIONS, revision)
+        except AlreadyExists:
+            existing = await self._client.get(CONTROLLER_REVISIONS, key.name, namespace=key.namespace)
+            return bool(existing.get("data") == data)
+        return True
+
+    async def load(self, namespace: str, name: str) -> CompiledWorkflow:
+        """Give what the revision holds, ready to run.
+
+        Raises ApiError (NotFound: somebody deleted it), and InvalidWorkflow when this operator cannot carry it out.
+        """
+        key = Key(namespace, name)
+        if key not in self._compiled:
+            async with self._loading.setdefault(key, asyncio.Lock()):
+                if key not in self._compiled:
+                    revision = await self._client.get(CONTROLLER_REVISIONS, name, namespace=namespace)
+                    self._compiled[key] = _compiled(name, revision.get("data") or {})
+                    if len(self._compiled) > self._capacity:
+                        self._compiled.popitem(last=False)
+        self._compiled.move_to_end(key)
+        return self._compiled[key]
+
+    async def spec(self, namespace: str, name: str) -> dict[str, Any]:
+        """Give the Workflow's spec that the revision holds, as JSON, without compiling it. Raises ApiError."""
+        key = Key(namespace, name)
+        compiled = self._compiled.get(key)
+        if compiled is not None:
+            return compiled.spec
+        if key not in self._specs:
+            revision = await self._client.get(CONTROLLER_REVISIONS, name, namespace=namespace)
+            self._specs[key] = (revision.get("data") or {}).get("workflow") or {}
+            if len(self._specs) > self._capacity:
+                self._specs.popitem(last=False)
+        return self._specs[key]
+
+    async def sweep(self, in_use: Callable[[], Collection[Key]]) -> None:
+        """Delete the revisions that have had no name in two sweeps running; `in_use` is asked after they were listed.
+
+        Call it now and then, and only once everything that names revisions is known. Raises ApiError.
+        """
+        ours = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}"
+        found = [
+            revision
+            for namespace in self._namespaces
+            for revision in await self._client.list(CONTROLLER_REVISIONS, namespace=namespace, label_selector=ours)
+        ]
+        named = in_use()
+        spared, self._handed_out = self._handed_out, set()
+        unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}
+        due, self._unnamed = self._unnamed & unnamed.keys() - spared, unnamed.keys() - spared
+        for key in sorted(due):
+            if key in self._handed_out:
+                continue
+            self._known.discard(key)
+            self._compiled.pop(key, None)
+            self._specs.pop(key, None)
+            try:
+                await self._client.delete(CONTROLLER_REVISIONS, key.name, namespace=key.namespace, uid=unnamed[key])
+            except Conflict:
+                continue  # deleted and made again meanwhile: another revision, with a life of its own
+
+
+def used_types(spec: Mapping[str, Any]) -> set[str]:
+    """Give the names of the NodeTypes that a Workflow's spec (JSON) uses, in nodes and in compensations."""
+    return {use["name"] for body in _bodies(spec) if isinstance(use := body.get("use"), dict) and "name" in use}
+
+
+def revisions_named(runs: Iterable[Obj], workflows: Iterable[Obj]) -> set[Key]:
+    """Give the revisions that runs and Workflows name in their statuses."""
+    named = [(run, (run.get("status") or {}).get("workflowRevision")) for run in runs]
+    named += [(workflow, (workflow.get("status") or {}).get("revision")) for workflow in workflows]
+    return {Key(key_of(obj).namespace, name) for obj, name in named if name}
+
+
+def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for place in (spec, *(spec.get("graphs") or ())):
+        for node in (*(place.get("nodes") or ()), *(place.get("finally") or ())):
+            yield node
+            yield node.get("compensate") or {}
+
+
+def _compiled(name: str, data: Obj) -> CompiledWorkflow:
+    problems: list[Problem] = []
+    types: dict[str, NodeTypeSpec] = {}
+    for type_name, raw in (data.get("nodeTypes") or {}).items():
+        node_type, found = parse(NodeTypeSpec, raw, at=f"nodeTypes.{type_name}")
+        problems += found
+        if node_type is not None:
+            types[type_name] = node_type
+    raw = data.get("workflow")
+    spec, found = parse(WorkflowSpec, raw, at="spec")
+    if problems or spec is None or raw is None:
+        raise InvalidWorkflow([*problems, *found])
+    return compile_workflow(spec, name=name.rpartition("-")[0], node_types=types, raw=raw)

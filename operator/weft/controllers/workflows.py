@@ -1,0 +1,150 @@
+"""`Ready`: whether a Workflow, a NodeType or a NotificationChannel can be used, told in its status before it is tried.
+
+Each is checked when its spec changes, as `weft validate` would, a Workflow also when a NodeType it uses changes. What
+is wrong stands in the condition with its path; becoming wrong is an Event, too. A valid Workflow's spec is frozen at
+once and named in its status: the first run finds its revision made, and people see what a run would be started with.
+"""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from weft.api.conditions import ConditionType, Reason, find_condition, message_for, ready_condition
+from weft.api.nodetype import NodeTypeSpec
+from weft.api.problems import Problem, parse
+from weft.controllers.catalog import Catalog, spec_changed
+from weft.controllers.revisions import Revisions, used_types
+from weft.graph.validate import validate
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import NotFound
+from weft.kube.events import Recorder
+from weft.kube.objects import Key, Obj, key_of
+from weft.kube.resources import NODE_TYPES, NOTIFICATION_CHANNELS, WORKFLOWS, Resource
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+
+KINDS = (NODE_TYPES, WORKFLOWS, NOTIFICATION_CHANNELS)
+_SHOWN = 3
+
+
+class _Place(NamedTuple):
+    kind: Resource
+    key: Key
+
+
+class Readiness:
+    """Keeps `Ready` true to the spec. Call `follow` before the catalog is filled, `start` after."""
+
+    def __init__(
+        self,
+        client: Client,
+        catalog: Catalog,
+        revisions: Revisions,
+        recorder: Recorder,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take what it works with."""
+        self._client = client
+        self._catalog = catalog
+        self._revisions = revisions
+        self._recorder = recorder
+        self._clock = clock
+        self._caches = {
+            WORKFLOWS: catalog.workflows,
+            NODE_TYPES: catalog.node_types,
+            NOTIFICATION_CHANNELS: catalog.channels,
+        }
+        self._queue: WorkQueue[_Place] = WorkQueue(
+            "workflows", self._look, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
+        )
+
+    def follow(self) -> None:
+        """Hear of every change from now on."""
+        self._catalog.subscribe(WORKFLOWS, lambda event, obj, old: self._changed(WORKFLOWS, event, obj, old))
+        self._catalog.subscribe(NODE_TYPES, lambda event, obj, old: self._changed(NODE_TYPES, event, obj, old))
+        self._catalog.subscribe(
+            NOTIFICATION_CHANNELS, lambda event, obj, old: self._changed(NOTIFICATION_CHANNELS, event, obj, old)
+        )
+
+    def start(self) -> None:
+        """Start the workers."""
+        self._queue.start()
+
+    async def shutdown(self) -> None:
+        """Finish what is due and stop."""
+        await self._queue.shutdown()
+
+    def _changed(self, kind: Resource, event_type: str, obj: Obj, old: Obj | None) -> None:
+        if event_type == "MODIFIED" and not spec_changed(obj, old):
+            return
+        key = key_of(obj)
+        if event_type != "DELETED":
+            self._queue.add(_Place(kind, key))
+        if kind is NODE_TYPES:
+            for workflow in self._catalog.workflows:
+                place = key_of(workflow)
+                if place.namespace == key.namespace and key.name in used_types(workflow["spec"]):
+                    self._queue.add(_Place(WORKFLOWS, place))
+
+    async def _look(self, place: _Place) -> None:
+        obj = self._caches[place.kind].get(*place.key)
+        if obj is None:
+            return
+        before: Obj = obj.get("status") or {}
+        types = self._catalog.node_type_specs(place.key.namespace, used_types(obj["spec"]))
+        problems = _problems(obj, types)
+        status = self._status(obj, before, problems)
+        if place.kind is WORKFLOWS:
+            frozen = None if problems else await self._revisions.freeze(*place.key, obj["spec"], types)
+            status["revision"] = frozen
+        was = find_condition(before.get("conditions") or (), ConditionType.Ready) or {}
+        if problems and was.get("status") != "False":
+            self._recorder.record(obj, "Warning", Reason.Invalid, summary(problems))
+        if {name: value for name, value in (before | status).items() if value is not None} != before:
+            await self._write(place, status)
+
+    def _status(self, obj: Obj, before: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
+        generation = obj["metadata"].get("generation", 1)
+        reason = Reason.Invalid if problems else Reason.Valid
+        conditions = ready_condition(
+            ready=not problems,
+            reason=reason,
+            message=message_for(reason, problem=summary(problems)),
+            previous=before.get("conditions") or (),
+            now=datetime.fromtimestamp(self._clock.now(), UTC),
+            generation=generation,
+        )
+        return {"observedGeneration": generation, "conditions": conditions}
+
+    async def _write(self, place: _Place, status: dict[str, Any]) -> None:
+        namespace, name = place.key
+        try:
+            written = await self._client.patch_status(place.kind, name, {"status": status}, namespace=namespace)
+        except NotFound:
+            return
+        self._catalog.remember(place.kind, written)
+
+
+def summary(problems: Sequence[Problem]) -> str:
+    """Give the first problems in a line, with their paths, and say how many more there are."""
+    shown = "; ".join(str(problem) for problem in problems[:_SHOWN])
+    return shown + (f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else "")
+
+
+def _problems(obj: Obj, types: dict[str, Obj]) -> list[Problem]:
+    """Everything that is wrong with the object; of NodeTypes that cannot be used, that alone."""
+    specs: dict[str, NodeTypeSpec] = {}
+    unusable: list[Problem] = []
+    for name, spec in types.items():
+        parsed, found = parse(NodeTypeSpec, spec, at="spec")
+        if parsed is None:
+            unusable.append(Problem(f"NodeType {name}", summary(found)))
+        else:
+            specs[name] = parsed
+    return unusable or validate(obj, node_types=specs)

@@ -1,0 +1,143 @@
+"""The one status write of a pass: a merge patch of /status that names the version it was made from.
+
+Progress is written at most every 200 ms and 256 KiB/s per run, an end at once. When the version has
+moved on because somebody edited the spec, the patch is sent again on the new version; when the status
+itself is not what we wrote, somebody else leads, and what we hold of the run is thrown away.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from weft.controllers.live import LiveRun
+from weft.engine import status as engine_status
+from weft.kube.client import Client
+from weft.kube.clock import Clock
+from weft.kube.errors import AlreadyExists, Conflict
+from weft.kube.objects import Obj, version_of
+from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
+from weft.metrics import Metrics
+from weft.render.names import MANAGED_BY_LABEL, RUN_LABEL, label_value, run_owner
+
+
+class Superseded(Exception):
+    """The run's status was written by somebody else: what is held of it is out of date."""
+
+
+class StatusWriter:
+    """Writes the statuses of runs."""
+
+    def __init__(
+        self, client: Client, *, clock: Clock, metrics: Metrics, interval: float, bytes_per_second: int
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._metrics = metrics
+        self._interval = interval
+        self._rate = bytes_per_second
+
+    def due_at(self, live: LiveRun) -> float:
+        """When the next progress may be written, on the monotonic clock."""
+        return live.written_at + max(self._interval, live.written_bytes / self._rate)
+
+    async def write(self, live: LiveRun) -> Obj:
+        """Write what the engine knows; gives the run as stored. Raises Superseded, or an ApiError."""
+        now = self._clock.now()
+        written = engine_status.make(live.state, previous=live.status, generation=live.generation, now=now)
+        live.chunks |= written.chunks
+        for suffix in list(live.chunks):
+            await self._store_chunk(live, suffix, live.chunks[suffix])
+            del live.chunks[suffix]
+        status = written.status
+        status["workflowRevision"] = live.revision
+        status["queuedTime"] = live.queued_time
+        patch = merge_patch(live.status, status)
+        live.state.dirty = False
+        try:
+            stored = await self._patch(live, patch)
+        except BaseException:
+            live.state.dirty = True
+            raise
+        live.status, live.version = stored["status"], version_of(stored)
+        live.written_at = self._clock.monotonic()
+        live.urgent = False
+        return stored
+
+    async def _patch(self, live: LiveRun, patch: dict[str, Any]) -> Obj:
+        while True:
+            body = {"metadata": {"resourceVersion": live.version}, "status": patch}
+            live.written_bytes = len(orjson.dumps(body))
+            self._metrics.status_bytes.inc(live.written_bytes)
+            try:
+                return await self._client.patch_status(
+                    WORKFLOW_RUNS, live.key.name, body, namespace=live.key.namespace
+                )
+            except Conflict:
+                stored = await self._client.get(WORKFLOW_RUNS, live.key.name, namespace=live.key.namespace)
+                if stored["metadata"]["uid"] != live.ref.uid:
+                    raise Superseded(f"{live.key} is another run now") from None
+                if not self._is_ours(live, stored, patch):
+                    raise Superseded(f"the status of {live.key} was written by somebody else") from None
+                live.version = version_of(stored)
+
+    def _is_ours(self, live: LiveRun, stored: Obj, patch: dict[str, Any]) -> bool:
+        """Whether the stored status is the one we wrote last, or the one we are writing (its answer was lost)."""
+        status = stored.get("status") or {}
+        ours = ("state", "nodes", "compressedNodes", "phase", "workflowRevision")
+        return all(status.get(key) == live.status.get(key) for key in ours) or all(
+            status.get(key) == patch[key] for key in ("nodes", "phase") if key in patch
+        )
+
+    async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> None:
+        name = chunk_name(live.ref.uid, suffix)
+        config_map: Obj = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {
+                "name": name,
+                "namespace": live.key.namespace,
+                "labels": {RUN_LABEL: label_value(live.key.name), MANAGED_BY_LABEL: "weft"},
+                "ownerReferences": [run_owner(live.ref)],
+            },
+            "immutable": True,
+            "data": {"outputs.json": orjson.dumps(data).decode()},
+        }
+        try:
+            await self._client.create(CONFIG_MAPS, config_map)
+        except AlreadyExists:  # by an earlier try whose status was not written: outputs may differ by now
+            await self._client.delete(CONFIG_MAPS, name, namespace=live.key.namespace)
+            await self._client.create(CONFIG_MAPS, config_map)
+
+
+def chunk_name(run_uid: str, suffix: str) -> str:
+    """The name of the ConfigMap that holds a chunk of a run's outputs."""
+    return f"weft-{run_uid}-{suffix}"
+
+
+async def load_chunks(
+    client: Client, namespace: str, run_uid: str, status: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """The chunks that a written status refers to."""
+    chunks: dict[str, dict[str, Any]] = {}
+    for suffix in sorted(engine_status.chunk_names(status)):
+        stored = await client.get(CONFIG_MAPS, chunk_name(run_uid, suffix), namespace=namespace)
+        chunks[suffix] = orjson.loads(stored["data"]["outputs.json"])
+    return chunks
+
+
+def merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """What has to be merged into `old` to give `new` (RFC 7396): changes, and null for what is gone."""
+    patch: dict[str, Any] = {}
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            inner = merge_patch(before, value)
+            if inner:
+                patch[key] = inner
+        elif value != before:
+            patch[key] = value
+    for key in old.keys() - new.keys():
+        patch[key] = None
+    return patch

@@ -1,0 +1,158 @@
+"""The API server in memory behind a real socket, for clients that bring their own HTTP: the commands' official one.
+
+    with serve(FakeApi()) as server:
+        run(["status", "--kubeconfig", server.kubeconfig(tmp_path)])
+
+It adds what only such clients ask for: who they are (`server.user`), logs of Pods (`server.logs`), Tables of runs.
+`server.on_watch` is called, in the server's own thread, when a watch begins: the place to let things happen.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+from aiohttp import web
+from support.fakeapi import FakeApi
+from weft.api.base import GROUP
+from weft.kube.objects import Obj
+from weft.kube.transport import StreamRefused
+
+COLUMNS = (("Name", 0), ("Status", 0), ("Queue", 1))
+
+
+class ApiServer:
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        self.user: Obj = {"username": "alice", "groups": ["merchants", "system:authenticated"]}
+        self.logs: dict[str, bytes] = {}
+        self.on_watch: list[Callable[[], Any]] = []
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kubeconfig(self, folder: Path, *, namespace: str = "shop") -> str:
+        content = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "here",
+            "clusters": [{"name": "c", "cluster": {"server": self.url}}],
+            "users": [{"name": "u", "user": {"token": "secret"}}],
+            "contexts": [
+                {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": namespace}},
+                {"name": "bare", "context": {"cluster": "c", "user": "u"}},
+            ],
+        }
+        file = folder / "kubeconfig"
+        file.write_text(yaml.safe_dump(content))
+        return str(file)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/selfsubjectreviews"):
+            return web.json_response({"status": {"userInfo": self.user}}, status=201)
+        if request.path.endswith("/log"):
+            return self._log(request.path.split("/")[-2])
+        if request.query.get("watch"):
+            return await self._watch(request)
+        answer = await self.api.request(
+            request.method, request.path, params=dict(request.query), headers={}, body=await request.read() or None,
+            content_type=request.content_type, time_limit=1,
+        )  # fmt: skip
+        body = answer.body
+        if "as=Table" in request.headers.get("accept", "") and answer.status == 200:
+            body = orjson.dumps(_table(orjson.loads(body)["items"]))
+        return web.Response(body=body, status=answer.status, content_type="application/json")
+
+    def _log(self, pod: str) -> web.Response:
+        if pod in self.logs:
+            return web.Response(body=self.logs[pod], content_type="text/plain")
+        answer = {"kind": "Status", "code": 404, "reason": "NotFound", "message": f'pods "{pod}" not found'}
+        return web.json_response(answer, status=404)
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        if self.on_watch:
+            asyncio.get_running_loop().call_soon(self.on_watch.pop(0))
+        try:
+            async for line in self.api.stream(request.path, params=dict(request.query), headers={}, idle_timeout=1):
+                if not response.prepared:
+                    await response.prepare(request)
+                await response.write(line + b"\n")
+        except StreamRefused as refused:
+            return web.Response(body=refused.response.body, status=refused.response.status)
+        except ConnectionResetError:  # the client has seen enough
+            return response
+        if not response.prepared:
+            await response.prepare(request)
+        return response
+
+
+def _table(items: list[Obj]) -> Obj:
+    rows = [
+        {
+            "cells": [one["metadata"]["name"], (one.get("status") or {}).get("phase"), one["spec"].get("queue")],
+            "object": {"kind": "PartialObjectMetadata", "metadata": one["metadata"]},
+        }
+        for one in items
+    ]
+    columns = [{"name": name, "type": "string", "priority": priority} for name, priority in COLUMNS]
+    return {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "columnDefinitions": columns, "rows": rows}
+
+
+@contextmanager
+def serve(api: FakeApi) -> Iterator[ApiServer]:
+    """Serve it on a port of the loopback interface, in a thread of its own."""
+    server, loop = ApiServer(api), asyncio.new_event_loop()
+
+    async def start() -> web.AppRunner:
+        application = web.Application()
+        application.router.add_route("*", "/{path:.*}", server.handle)
+        runner = web.AppRunner(application, shutdown_timeout=0)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        server.port = runner.addresses[0][1]
+        return runner
+
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    runner = asyncio.run_coroutine_threadsafe(start(), loop).result()
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def workflow_run(name: str, *, nodes: list[Obj] | None = None, phase: str = "Running", **fields: Any) -> Obj:
+    """A WorkflowRun of Workflow listing in namespace shop, with a status; `fields` go into spec, `status` into status."""
+    ended = phase in ("Succeeded", "Failed", "Cancelled")
+    status = {
+        "phase": phase,
+        "startTime": "2023-11-14T22:00:00.000Z",
+        "progress": "1/3",
+        "nodes": nodes or [],
+        "conditions": [
+            _condition("Succeeded", {"Succeeded": "True"}.get(phase, "False" if ended else "Unknown"), f"{phase} it is"),
+            _condition("Finished", "True" if ended else "False", ""),
+        ],
+        **({"completionTime": "2023-11-14T22:04:10.000Z"} if ended else {}),
+        **fields.pop("status", {}),
+    }
+    spec = {"workflowRef": {"name": "listing"}, **fields}
+    metadata = {"name": name, "namespace": "shop"}
+    return {
+        "apiVersion": f"{GROUP}/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec, "status": status,
+    }  # fmt: skip
+
+
+def _condition(kind: str, status: str, message: str) -> Obj:
+    return {"type": kind, "status": status, "reason": "NodeFailed" if status == "False" else "Running", "message": message}

@@ -1,0 +1,112 @@
+"""The node cache: found by its key, young enough, and gone in the end."""
+
+import pytest
+from support.fakeapi import FakeApi
+from weft.controllers.results import KEEP_SECONDS, Results
+from weft.kube.objects import Key
+from weft.kube.resources import CONFIG_MAPS
+from weft.kube.transport import Dropped
+
+RUN = Key("ns", "run-1")
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def results(api: FakeApi) -> Results:
+    return Results(api.client(), clock=api.clock)
+
+
+async def test_what_was_remembered_is_found(api: FakeApi, results: Results) -> None:
+    assert await results.look_up(RUN, "w", "scrape", "2026", None) is None
+    await results.remember(RUN, "w", "scrape", "2026", {"count": 3})
+    assert await results.look_up(Key("ns", "run-2"), "w", "scrape", "2026", None) == {"count": 3}
+    (stored,) = api.all(CONFIG_MAPS)
+    assert (stored["metadata"]["labels"]["weft.dev/cache"], stored["data"]["key"]) == ("true", "2026")
+    assert stored["data"]["run"] == "run-1"
+
+
+@pytest.mark.parametrize(
+    ("run", "workflow", "node", "key"),
+    [
+        (Key("other", "r"), "w", "scrape", "2026"),
+        (RUN, "v", "scrape", "2026"),
+        (RUN, "w", "price", "2026"),
+        (RUN, "w", "scrape", "2027"),
+    ],
+)
+async def test_anything_else_is_another_result(results: Results, run: Key, workflow: str, node: str, key: str) -> None:
+    await results.remember(RUN, "w", "scrape", "2026", {})
+    assert await results.look_up(run, workflow, node, key, None) is None
+
+
+async def test_the_position_in_a_loop_makes_no_difference(results: Results) -> None:
+    await results.remember(RUN, "w", "price[3]/load", "k", {"a": 1})
+    assert await results.look_up(RUN, "w", "price[7]/load", "k", None) == {"a": 1}
+
+
+async def test_a_later_success_replaces_an_earlier_one_and_is_young_again(api: FakeApi, results: Results) -> None:
+    await results.remember(RUN, "w", "n", "k", {"a": 1, "b": 1})
+    await api.clock.advance(100)
+    assert await results.look_up(RUN, "w", "n", "k", 100) == {"a": 1, "b": 1}
+    assert await results.look_up(RUN, "w", "n", "k", 99) is None
+    await results.remember(RUN, "w", "n", "k", {"a": 2})
+    assert await results.look_up(RUN, "w", "n", "k", 99) == {"a": 2}
+    assert len(api.all(CONFIG_MAPS)) == 1
+
+
+async def test_a_map_that_is_not_ours_or_was_edited_is_a_miss(api: FakeApi, results: Results) -> None:
+    await results.remember(RUN, "w", "n", "k", {"a": 1})
+    name = api.all(CONFIG_MAPS)[0]["metadata"]["name"]
+    for edit in ({"outputs": "{"}, {"time": "yesterday"}):
+        api.edit(CONFIG_MAPS, "ns", name, lambda obj, edit=edit: obj["data"].update(edit))
+        assert await results.look_up(RUN, "w", "n", "k", None) is None
+    await results.remember(RUN, "w", "n", "k", {"a": 1})
+    api.edit(CONFIG_MAPS, "ns", name, lambda obj: obj["metadata"].pop("labels"))
+    assert await results.look_up(RUN, "w", "n", "k", None) is None
+
+
+async def test_a_lost_answer_is_made_good(api: FakeApi, results: Results) -> None:
+    api.fail(Dropped("cut"), method="POST", after=True)
+    await api.clock.run(results.remember(RUN, "w", "n", "k", {"a": 1}))
+    assert await results.look_up(RUN, "w", "n", "k", None) == {"a": 1}
+
+
+@pytest.mark.parametrize("code", [403, 413, 422])
+async def test_a_result_that_is_refused_does_not_harm_the_run(
+    api: FakeApi, results: Results, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.fail(code, method="POST")
+    await results.remember(RUN, "w", "n", "k", {"a": 1})
+    assert "n of run ns/run-1" in caplog.text
+    assert api.all(CONFIG_MAPS) == []
+
+
+async def test_what_nobody_renews_is_swept(api: FakeApi, results: Results) -> None:
+    api.add({"kind": "ConfigMap", "metadata": {"namespace": "ns", "name": "mine"}})
+    await results.remember(RUN, "w", "old", "k", {})
+    await results.remember(RUN, "w", "renewed", "k", {"a": 1})
+    await api.clock.advance(KEEP_SECONDS)
+    await results.remember(RUN, "w", "renewed", "k", {"a": 2})
+    await api.clock.advance(1)
+    await results.sweep()
+    assert api.read(CONFIG_MAPS, "ns", "mine") is not None
+    assert len(api.all(CONFIG_MAPS)) == 2
+    assert await results.look_up(RUN, "w", "renewed", "k", None) == {"a": 2}
+
+
+async def test_one_that_is_renewed_during_the_sweep_stays(api: FakeApi, results: Results) -> None:
+    await results.remember(RUN, "w", "n", "k", {"a": 1})
+    await api.clock.advance(KEEP_SECONDS + 1)
+
+    async def swept_by_another_and_renewed(asked: object) -> None:
+        api.after.clear()
+        api.remove(CONFIG_MAPS, "ns", api.all(CONFIG_MAPS)[0]["metadata"]["name"])
+        await results.remember(RUN, "w", "n", "k", {"a": 2})
+
+    api.after.append(swept_by_another_and_renewed)
+    await results.sweep()
+    assert await results.look_up(RUN, "w", "n", "k", None) == {"a": 2}

@@ -1,0 +1,196 @@
+"""Frozen specs: made once, compiled once, kept as long as anybody names them."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.fakeapi import FakeApi
+from support.manifests import run, workflow
+from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named, used_types
+from weft.graph.compile import InvalidWorkflow
+from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
+from weft.kube.objects import Key
+from weft.kube.resources import CONTROLLER_REVISIONS
+from weft.kube.transport import Dropped
+
+JOB = {"job": {"image": "i"}}
+SPEC: dict[str, Any] = {"nodes": [{"name": "a", **JOB}]}
+TYPES = {"fetch": JOB, "other": JOB}
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+def revisions(api: FakeApi) -> Revisions:
+    return Revisions(api.client())
+
+
+def stored(api: FakeApi) -> list[str]:
+    return sorted(each["metadata"]["name"] for each in api.all(CONTROLLER_REVISIONS))
+
+
+async def test_the_same_content_is_one_revision(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "listing", SPEC, {})
+    assert await revisions.freeze("ns", "listing", {"nodes": list(SPEC["nodes"])}, TYPES) == name
+    assert await Revisions(api.client()).freeze("ns", "listing", SPEC, {}) == name
+    (revision,) = api.all(CONTROLLER_REVISIONS)
+    assert revision["data"] == {"workflow": SPEC, "nodeTypes": {}}
+    assert revision["metadata"]["labels"] == {"weft.dev/workflow": "listing", "app.kubernetes.io/managed-by": "weft"}
+    assert "ownerReferences" not in revision["metadata"]
+    assert name.startswith("listing-")
+    assert len(api.asked("POST", "controllerrevisions")) == 2, "what this operator has made it does not make again"
+
+
+async def test_other_content_another_workflow_and_another_namespace_are_others(
+    api: FakeApi, revisions: Revisions
+) -> None:
+    other = {"nodes": [{"name": "b", **JOB}]}
+    await revisions.freeze("ns", "w", SPEC, {})
+    await revisions.freeze("ns", "w", other, {})
+    await revisions.freeze("ns", "v", SPEC, {})
+    await revisions.freeze("two", "w", SPEC, {})
+    await revisions.freeze("ns", "", SPEC, {})
+    assert len(api.all(CONTROLLER_REVISIONS)) == 5
+
+
+async def test_the_types_it_uses_are_frozen_with_it(api: FakeApi, revisions: Revisions) -> None:
+    spec = {"nodes": [{"name": "a", "use": {"name": "fetch"}}]}
+    name = await revisions.freeze("ns", "w", spec, TYPES)
+    assert api.all(CONTROLLER_REVISIONS)[0]["data"]["nodeTypes"] == {"fetch": JOB}
+    changed = await revisions.freeze("ns", "w", spec, {"fetch": {"job": {"image": "newer"}}})
+    assert changed != name
+    compiled = await revisions.load("ns", name)
+    assert compiled.main.nodes[0].body.node_type == "fetch"
+
+
+def test_types_are_found_in_every_place_a_body_can_stand() -> None:
+    use = {
+        "nodes": [{"name": "a", "use": {"name": "one"}}, {"name": "b", "compensate": {"use": {"name": "two"}}}],
+        "finally": [{"name": "c", "use": {"name": "three"}}],
+        "graphs": [{"name": "g", "nodes": [{"name": "d", "use": {"name": "four"}}]}],
+    }
+    assert used_types(use) == {"one", "two", "three", "four"}
+
+
+async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    api.remove(CONTROLLER_REVISIONS, "ns", name)
+    foreign = {"kind": "ControllerRevision", "metadata": {"namespace": "ns", "name": name}, "data": {"evil": 1}}
+    api.add(foreign)
+    fresh = Revisions(api.client())
+    longer = await fresh.freeze("ns", "w", SPEC, {})
+    assert longer.startswith(name)
+    assert longer != name
+    assert (await fresh.load("ns", longer)).spec == SPEC
+    api.remove(CONTROLLER_REVISIONS, "ns", longer)
+    foreign["metadata"]["name"] = longer
+    api.add(foreign)
+    with pytest.raises(RevisionNameTaken, match=longer):
+        await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+
+
+async def test_long_workflow_names_are_cut(api: FakeApi, revisions: Revisions) -> None:
+    assert len(await revisions.freeze("ns", "w" * 253, SPEC, {})) == 253
+
+
+async def test_a_create_that_was_lost_on_the_way_is_found_again(api: FakeApi, revisions: Revisions) -> None:
+    api.fail(Dropped("cut"), method="POST", after=True)
+    assert [await api.clock.run(revisions.freeze("ns", "w", SPEC, {}))] == stored(api)
+
+
+async def test_a_failed_create_is_not_taken_for_made(api: FakeApi) -> None:
+    revisions = Revisions(api.client(attempts=1))
+    api.fail(Dropped("cut"), method="POST")
+    with pytest.raises(OutcomeUnknown):
+        await revisions.freeze("ns", "w", SPEC, {})
+    assert [await revisions.freeze("ns", "w", SPEC, {})] == stored(api)
+
+
+async def test_many_runs_compile_it_once(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    first, *others = await asyncio.gather(*(revisions.load("ns", name) for _ in range(10)))
+    assert all(each is first for each in others)
+    assert first.name == "w"
+    assert len(api.asked("GET", "controllerrevisions")) == 1
+
+
+async def test_the_least_used_are_compiled_again(api: FakeApi) -> None:
+    revisions = Revisions(api.client(), capacity=1)
+    one = await revisions.freeze("ns", "one", SPEC, {})
+    two = await revisions.freeze("ns", "two", SPEC, {})
+    for name in (one, two, two, one):
+        await revisions.load("ns", name)
+    assert len(api.asked("GET", "controllerrevisions")) == 3
+
+
+async def test_what_cannot_be_loaded_says_why(api: FakeApi, revisions: Revisions) -> None:
+    with pytest.raises(NotFound):
+        await revisions.load("ns", "gone-x")
+    broken = await revisions.freeze("ns", "w", {"nodes": [{"name": "a"}]}, {})
+    with pytest.raises(InvalidWorkflow, match=r"spec\.nodes\[0\]"):
+        await revisions.load("ns", broken)
+    cyclic = await revisions.freeze("ns", "w", {"nodes": [{"name": "a", "dependsOn": ["a"], **JOB}]}, {})
+    with pytest.raises(InvalidWorkflow, match="a -> a"):
+        await revisions.load("ns", cyclic)
+    untyped = await revisions.freeze("ns", "w", {"nodes": [{"name": "a", "use": {"name": "t"}}]}, {"t": {"job": 1}})
+    with pytest.raises(InvalidWorkflow, match=r"nodeTypes\.t"):
+        await revisions.load("ns", untyped)
+
+
+async def test_only_those_without_a_name_in_two_sweeps_go(api: FakeApi, revisions: Revisions) -> None:
+    names = [await revisions.freeze("ns", name, SPEC, {}) for name in ("kept", "gone")]
+    restarted = Revisions(api.client())
+    in_use = {Key("ns", names[0])}
+    await restarted.sweep(lambda: in_use)
+    assert stored(api) == sorted(names)
+    await restarted.sweep(lambda: in_use)
+    assert stored(api) == [names[0]]
+
+
+async def test_one_that_was_handed_out_since_the_last_sweep_is_spared(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    for _ in range(4):
+        await revisions.sweep(set)
+        assert stored(api) == [name]
+        await revisions.freeze("ns", "w", SPEC, {})
+    for _ in range(3):
+        await revisions.sweep(set)
+    assert stored(api) == []
+    assert await revisions.freeze("ns", "w", SPEC, {}) == name
+    assert stored(api) == [name]
+
+
+async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -> None:
+    await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client())
+    await revisions.sweep(set)
+
+    async def run_starts(asked: Any) -> None:
+        if asked.method == "GET" and not asked.name:
+            await revisions.freeze("ns", "w", SPEC, {})
+
+    api.after.append(run_starts)
+    await revisions.sweep(set)
+    api.after.clear()
+    assert len(stored(api)) == 1
+
+
+async def test_foreign_revisions_are_left_alone(api: FakeApi, revisions: Revisions) -> None:
+    api.add({"kind": "ControllerRevision", "metadata": {"namespace": "ns", "name": "sts-1"}, "data": {}})
+    for _ in range(3):
+        await revisions.sweep(set)
+    assert stored(api) == ["sts-1"]
+
+
+async def test_frozen_data_cannot_be_changed(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    with pytest.raises(Invalid):
+        await api.client().patch(CONTROLLER_REVISIONS, name, {"data": {"workflow": {"nodes": []}}}, namespace="ns")
+
+
+def test_runs_and_workflows_name_revisions() -> None:
+    named = revisions_named([run("a", workflowRevision="w-1"), run("b")], [workflow("w", revision="w-2"), workflow()])
+    assert named == {Key("ns", "w-1"), Key("ns", "w-2")}

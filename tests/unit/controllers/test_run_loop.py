@@ -1,0 +1,106 @@
+"""The run loop with everything around it, on an API server in memory: what users see, and what survives a crash."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.rig import NAMESPACE, Fate, Rig
+from weft.kube.resources import JOBS, PODS
+
+DIAMOND = """
+nodes:
+- {name: a, job: {image: i, script: x}}
+- {name: b, dependsOn: [a], job: {image: i, env: [{name: COUNT, value: "${{ nodes.a.outputs.count }}"}]}}
+- {name: c, dependsOn: [a], job: {image: i}}
+- {name: d, dependsOn: [b, c], job: {image: i}}
+outputs: [{name: count, value: nodes.a.outputs.count}]
+"""
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    yield rig
+    await rig.close()
+
+
+def a_counts(node: str, attempt: int) -> Fate:
+    return Fate(text="count=3") if node == "a" else Fate()
+
+
+async def test_a_diamond_succeeds_and_leaves_nothing_running(rig: Rig) -> None:
+    rig.behave = a_counts
+    rig.workflow("w", DIAMOND)
+    run = await rig.finish("w")
+    assert run["status"]["phase"] == "Succeeded"
+    assert run["status"]["outputs"] == {"count": "3"}
+    assert rig.nodes() == dict.fromkeys("abcd", "Succeeded")
+    assert all("finalizers" not in pod["metadata"] for pod in rig.api.all(PODS))
+    assert set(rig.jobs_made().values()) == {1}
+
+
+async def test_a_failed_attempt_is_retried_after_its_back_off(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(code=1 if attempt < 3 else 0)
+    rig.workflow(
+        "w", "nodes: [{name: a, job: {image: i}, retry: {limit: 3, backoff: {initialSeconds: 10, factor: 2, jitter: 0}}}]"
+    )
+    run = await rig.finish("w")
+    assert run["status"]["phase"] == "Succeeded"
+    assert run["status"]["nodes"][0]["attempts"] == 3
+
+
+async def test_a_deleted_pod_is_a_disruption_and_runs_again(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=30)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.clock.advance(2)
+    rig.api.remove(PODS, NAMESPACE, rig.api.all(PODS)[0]["metadata"]["name"])
+    await rig.wait(lambda: rig.ended())
+    assert rig.phase() == "Succeeded"
+    assert rig.run()["status"]["nodes"][0]["attempts"] == 2
+
+
+async def test_a_deleted_job_is_a_disruption_and_runs_again(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=30)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.clock.advance(2)
+    rig.api.remove(JOBS, NAMESPACE, rig.api.all(JOBS)[0]["metadata"]["name"])
+    await rig.wait(lambda: rig.ended())
+    assert rig.phase() == "Succeeded"
+    assert rig.run()["status"]["nodes"][0]["attempts"] == 2
+
+
+async def test_a_stopped_run_stops_its_pods(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=3000)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.clock.advance(2)
+    rig.edit(stop="Cancel")
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.phase() == "Cancelled"
+    assert rig.nodes() == {"a": "Cancelled(Stopped)", "b": "Skipped(UpstreamFailed)"}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("at", range(1, 45))
+async def test_an_operator_that_dies_at_any_request_loses_nothing_and_does_nothing_twice(at: int, late: bool) -> None:
+    rig = Rig(seed=at)
+    try:
+        rig.behave = lambda node, attempt: Fate(code=1) if (node, attempt) == ("b", 1) else a_counts(node, attempt)
+        rig.workflow("w", DIAMOND + "defaults: {retry: {limit: 1, backoff: {initialSeconds: 1, jitter: 0}}}")
+        await rig.up()
+        rig.crash_after(at, late=late)
+        run = await rig.finish("w")
+        assert run["status"]["phase"] == "Succeeded"
+        assert set(rig.jobs_made().values()) == {1}, rig.jobs_made()
+        attempts = {node["name"]: node["attempts"] for node in run["status"]["nodes"]}
+        assert attempts == {"a": 1, "b": 2, "c": 1, "d": 1}
+        assert all("finalizers" not in pod["metadata"] for pod in rig.api.all(PODS))
+    finally:
+        await rig.close()
