@@ -1,0 +1,64 @@
+"""`weft`: the table of commands. A command's module is imported when it is called, so that each starts fast.
+
+A new command is a click command in a file of this folder, named like the command, and a line in `COMMANDS`.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import PurePath
+
+import click
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "validate": ("validate", "Check manifests, offline, as the cluster would."),
+    "graph": ("graph", "Draw a workflow."),
+    "simulate": ("simulate", "Run a workflow on a virtual clock, without a cluster."),
+    "run": ("run", "Start a run of a workflow."),
+    "status": ("status", "Show where a run stands."),
+    "logs": ("logs", "Show the logs of a run's nodes."),
+    "stop": ("control", "End a run early."),
+    "suspend": ("control", "Let a run start nothing new."),
+    "resume": ("control", "Let a suspended run go on."),
+    "rerun": ("control", "Do a finished run's nodes again."),
+    "approve": ("approve", "Approve what a run asks."),
+    "reject": ("approve", "Reject what a run asks."),
+    "crds": ("crds", "Print the CustomResourceDefinitions."),
+    "operator": ("operator", "Be the operator."),
+}
+"""Commands by name: the module of this package they are in, and what they do in one line."""
+
+
+class Commands(click.Group):
+    """The commands of the table."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names, in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and give a command; None if there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"weft.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table without importing a single command."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="weft", prog_name="weft")
+def weft() -> None:
+    """Weft runs graphs of work on Kubernetes."""
+
+
+def main() -> None:
+    """Be the program `weft`, or the kubectl plugin of that name."""
+    weft(prog_name="kubectl weft" if PurePath(sys.argv[0]).name.startswith("kubectl-weft") else "weft")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""Manifests read from YAML as the cluster's tools read them, and safely, whoever wrote them.
+
+PyYAML speaks YAML 1.1 whole; kubectl's reader knows neither timestamps nor sexagesimal numbers, and takes 1e3 for a
+number. Limits come first, over the stream of events, before anything is built: size, depth, and how much an alias may
+unfold. A key that stands twice in one object is refused: one of the two would be lost in silence.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 16 * 1024 * 1024
+MAX_DEPTH = 100
+MAX_VALUES = 2_000_000
+"""Values in one document, every alias counted with all that it stands for."""
+
+
+class UnreadableManifest(ValueError):
+    """The text is no YAML that can be used; the message begins with the line, where there is one."""
+
+
+MAX_MESSAGE = 2_000
+"""Characters of a message that are printed: it may quote what was written, whatever its length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One document: what it says, and its path in the file ("" if it is alone there)."""
+
+    content: Any
+    path: str
+
+    def at(self, path: str) -> str:
+        """A path inside the document as a path in its file."""
+        return f"{self.path}.{path}" if self.path and path else self.path or path
+
+
+def line(file: str, path: str, message: str) -> str:
+    """One line about a file: `file: path: message`, however long and of how many lines the message is."""
+    text = " ".join(message.split())
+    text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
+    return f"{file}: {path}: {text}" if path else f"{file}: {text}"
+
+
+def load_manifests(file: str) -> list[Manifest]:
+    """The documents of a file, or of stdin for `-`; raises UnreadableManifest."""
+    try:
+        text = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else Path(file).read_bytes()
+    except OSError as error:
+        raise UnreadableManifest(f"cannot be read: {error.strerror}") from None
+    return read_manifests(text)
+
+
+def read_manifests(text: bytes) -> list[Manifest]:
+    """The documents of a file, empty ones left out and Lists taken apart; raises UnreadableManifest."""
+    if len(text) > MAX_BYTES:
+        raise UnreadableManifest(f"has {len(text)} bytes; at most {MAX_BYTES} are read")
+    try:
+        _check_shape(text)
+        documents = [document for document in _documents(text) if document is not None]
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UnreadableManifest(f"{line}{error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeError, ValueError, OverflowError) as error:
+        raise UnreadableManifest(" ".join(str(error).split())) from None
+    manifests = [
+        Manifest(document, f"documents[{index}]" if len(documents) > 1 else "")
+        for index, document in enumerate(documents)
+    ]
+    return [one for manifest in manifests for one in _taken_apart(manifest)]
+
+
+def _taken_apart(manifest: Manifest) -> Iterator[Manifest]:
+    content = manifest.content
+    if isinstance(content, dict) and content.get("kind") == "List" and isinstance(content.get("items"), list):
+        yield from (Manifest(item, manifest.at(f"items[{index}]")) for index, item in enumerate(content["items"]))
+    else:
+        yield manifest
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """YAML 1.1 without what kubectl does not read that way."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
+
+
+_NUMBERS = {
+    "int": r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+",
+    "float": r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
+    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+}
+for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
+    for _tag, _pattern in _resolvers:
+        if _tag.rpartition(":")[2] in ("bool", "null", "merge"):
+            _Loader.yaml_implicit_resolvers.setdefault(_first, []).append((_tag, _pattern))
+for _name, _text in _NUMBERS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_text})$"), list("-+0123456789."))
+
+
+def _check_shape(text: bytes) -> None:
+    """Hold the events to the limits; raises UnreadableManifest or yaml.YAMLError."""
+    depth, open_sizes = 0, [0]
+    sizes: dict[str, int] = {}
+    names: list[str | None] = []
+    for event in yaml.parse(text, Loader=_Loader):
+        line = event.start_mark.line + 1 if event.start_mark else 0
+        if isinstance(event, yaml.DocumentStartEvent):
+            open_sizes, sizes = [0], {}
+        elif isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise UnreadableManifest(f"line {line}: nested deeper than {MAX_DEPTH} levels")
+            names.append(event.anchor)
+            open_sizes.append(1)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+            size, name = open_sizes.pop(), names.pop()
+            open_sizes[-1] += size
+            if name is not None:
+                sizes[name] = size
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in names:
+                raise UnreadableManifest(f"line {line}: the alias *{event.anchor} stands inside what it stands for")
+            open_sizes[-1] += sizes.get(event.anchor or "", 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            open_sizes[-1] += 1
+        if open_sizes[-1] > MAX_VALUES:
+            raise UnreadableManifest(f"line {line}: more than {MAX_VALUES} values, with aliases unfolded")
+
+
+def _documents(text: bytes) -> Iterator[Any]:
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            _check_keys(node)
+            yield loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_keys(root: yaml.Node) -> None:
+    """Raise UnreadableManifest for a key that stands twice in one mapping."""
+    stack, seen = [root], {id(root)}
+    while stack:
+        node = stack.pop()
+        children: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            lines: dict[tuple[str, str], int] = {}
+            for key, value in node.value:
+                line = key.start_mark.line + 1
+                if not isinstance(key, yaml.ScalarNode):
+                    raise UnreadableManifest(f"line {line}: a key must be a text")
+                if first := lines.get((key.tag, key.value)):
+                    raise UnreadableManifest(
+                        f"line {line}: the key {key.value!r} stands twice in one object (first on line {first})"
+                    )
+                lines[key.tag, key.value] = line
+                children.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            children = node.value
+        for child in children:
+            if id(child) not in seen:
+                seen.add(id(child))
+                stack.append(child)

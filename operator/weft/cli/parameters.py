@@ -1,0 +1,55 @@
+"""`--param name=value`: values typed on a command line, read as the declared parameters say.
+
+A string is taken as it is; whole numbers, numbers and booleans are read as such; arrays and objects are JSON. What is
+wrong with a value beyond that is `check_parameters`' to say.
+"""
+
+import json
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from weft.api.parameters import Parameter
+
+
+def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter]) -> tuple[dict[str, Any], list[str]]:
+    """Give the values by name, and what is wrong with those that cannot be read."""
+    types = {parameter.name: parameter.type for parameter in declared}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for pair in pairs:
+        name, separator, text = pair.partition("=")
+        if not separator or not name:
+            problems.append(f"{pair!r} is no parameter; write name=value")
+            continue
+        kind = types.get(name, "string")
+        try:
+            values[name] = _read(text, _KINDS[kind]) if kind != "string" else text
+        except ValueError:
+            problems.append(f"parameter {name!r} must be {_EXPECTED[kind]}, got {text!r}")
+    return values, problems
+
+
+def _read(text: str, kinds: tuple[type, ...]) -> Any:
+    value = json.loads(text)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        raise ValueError(text)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+_EXPECTED = {
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a JSON array, such as [1, 2]",
+    "object": 'a JSON object, such as {"a": 1}',
+}

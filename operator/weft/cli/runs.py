@@ -1,0 +1,134 @@
+"""One run as people read it: where it stands and why, how it was started, what it gave.
+
+Pure functions of a WorkflowRun as the API server stores it; `node_entries` alone may ask for the ConfigMaps that
+outputs were moved to.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import click
+
+from weft.api.conditions import ConditionType, NodePhase, Reason, RunPhase, find_condition
+from weft.cli.cluster import Cluster
+from weft.cli.nodes import Entry
+from weft.controllers.writer import chunk_name
+from weft.engine.snapshot import moment
+from weft.engine.status import chunk_names, duration_text, read_nodes
+from weft.kube.errors import NotFound
+from weft.kube.objects import Obj, timestamp, uid_of
+
+EXIT_CODES = {RunPhase.Succeeded: 0, RunPhase.Failed: 1, RunPhase.Cancelled: 2}
+"""Of commands that wait for a run's end."""
+
+
+def node_entries(cluster: Cluster, run: Obj, *, outputs: bool = False) -> list[dict[str, Any]]:
+    """Give the entries of a run's nodes, decompressed; with `outputs`, those kept elsewhere are put back."""
+    status = run.get("status") or {}
+    chunks: dict[str, Mapping[str, Any]] = {}
+    for suffix in sorted(chunk_names(status)) if outputs else ():
+        try:
+            chunks[suffix] = json.loads(cluster.config_map(chunk_name(uid_of(run), suffix))["outputs.json"])
+        except NotFound:
+            continue
+    return read_nodes(status, chunks)
+
+
+def phase_of(run: Obj) -> str:
+    """Give the run's phase; Pending before the operator has seen it."""
+    return str((run.get("status") or {}).get("phase") or "Pending")
+
+
+def generation_of(run: Obj) -> int:
+    """Give the rerun that the run has carried out last, or is carrying out: 0 before any."""
+    return int((run.get("status") or {}).get("rerunGeneration") or 0)
+
+
+def has_ended(run: Obj, *, generation: int = 0) -> bool:
+    """Whether the run has ended, after the rerun of that generation if there was one."""
+    finished = find_condition((run.get("status") or {}).get("conditions") or (), ConditionType.Finished)
+    return finished is not None and finished.get("status") == "True" and generation_of(run) >= generation
+
+
+def exit_code(run: Obj) -> int:
+    """Give the exit code for a run that has ended: 0 Succeeded, 1 Failed, 2 Cancelled."""
+    return EXIT_CODES.get(RunPhase(phase_of(run)), 1)
+
+
+def why(run: Obj) -> tuple[str, str]:
+    """Give reason and message of the Succeeded condition: what it waits for, or how it ended."""
+    found = find_condition((run.get("status") or {}).get("conditions") or (), ConditionType.Succeeded) or {}
+    return str(found.get("reason") or ""), str(found.get("message") or "")
+
+
+def duration(run: Obj, now: float) -> str:
+    """Give how long the run took, or has taken so far; "" before it starts."""
+    status = run.get("status") or {}
+    start, end = moment(status.get("startTime")), moment(status.get("completionTime"))
+    if start is None:
+        return ""
+    return duration_text(max(0.0, (now if end is None or not has_ended(run) else end) - start))
+
+
+def summary(run: Obj, now: float) -> list[tuple[str, str]]:
+    """Give the lines above the table of nodes: a word and what it is."""
+    spec, status = run["spec"], run.get("status") or {}
+    reason, message = why(run)
+    told = ": ".join(filter(None, (reason, message))) or "no operator has taken it up yet"
+    lines = [
+        ("Run", run["metadata"]["name"]),
+        ("Workflow", (spec.get("workflowRef") or {}).get("name") or "(inline)"),
+        ("Status", ", ".join(filter(None, (phase_of(run), _progress(status), duration(run, now))))),
+        ("Reason", told),
+        ("Started", _second(status.get("startTime"))),
+        ("Rerun", str(status.get("rerunGeneration") or "")),
+        ("Stop", spec.get("stop") or ""),
+        ("Parameters", "  ".join(assignments(spec.get("parameters") or {}))),
+    ]
+    return [(word, text) for word, text in lines if text]
+
+
+def _progress(status: Mapping[str, Any]) -> str:
+    return f"{status['progress']} nodes" if status.get("progress") else ""
+
+
+def _second(time: str | None) -> str:
+    found = moment(time)
+    return "" if found is None else timestamp(found)
+
+
+def assignments(values: Mapping[str, Any]) -> Iterator[str]:
+    """Give values as name=value: texts as they are, the rest as JSON."""
+    for name, value in values.items():
+        yield f"{name}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+
+
+def unpacked(run: Obj, entries: list[dict[str, Any]]) -> Obj:
+    """Give the run with its nodes in full, instead of compressed and with outputs elsewhere."""
+    status = {key: value for key, value in (run.get("status") or {}).items() if key != "compressedNodes"}
+    return {**run, "status": {**status, "nodes": entries}} if status else run
+
+
+def next_steps(run: Obj, entries: Iterable[Entry]) -> list[tuple[str, ...]]:
+    """Give the commands that lead on from here, as words: the first approval asked, the first failure's logs."""
+    name = run["metadata"]["name"]
+    found = list(entries)
+    asked = (("approve", name, entry["name"]) for entry in found if entry.get("reason") == Reason.AwaitingApproval)
+    failed = (("logs", name, entry["name"]) for entry in found if _failed_itself(entry))
+    steps: list[tuple[str, ...]] = [*islice(asked, 1), *islice(failed, 1)]
+    if phase_of(run) == RunPhase.Suspended:
+        steps.append(("resume", name))
+    return steps
+
+
+def _failed_itself(entry: Entry) -> bool:
+    return entry.get("phase") == NodePhase.Failed and ("exitCode" in entry or "items" in entry)
+
+
+def must_be_active(run: Obj, done: str) -> None:
+    """Raise unless the run is active."""
+    if has_ended(run):
+        name = run["metadata"]["name"]
+        raise click.ClickException(f"run {name} has ended ({phase_of(run)}); it cannot be {done}")

@@ -1,0 +1,97 @@
+"""`weft simulate FILE`: the real engine on a virtual clock, without a cluster.
+
+What is wrong with the workflow, its parameters or the scenario goes to stderr as `file: path: message`, exit status 1.
+However the run itself ends, the exit status is 0.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import click
+import orjson
+
+from weft.api.problems import Problem
+from weft.cli.manifests import Manifest, UnreadableManifest, read_manifests
+from weft.cli.parameters import read_parameters
+from weft.simulate.program import Document, Program, load_program
+from weft.simulate.report import json_report
+from weft.simulate.scenario import Scenario, parse_scenario
+from weft.simulate.timeline import timeline
+from weft.simulate.world import ScenarioError, World
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@click.option("--scenario", metavar="FILE", help="What the world does: durations, failures, decisions, stops (YAML).")
+@click.option(
+    "-p", "--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter; arrays and objects as JSON."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a timeline.")
+@click.option(
+    "--seed", type=int, metavar="N", help="Let chance (the jitter of back-offs) play, always the same for one N."
+)
+def simulate(file: str, scenario: str | None, params: tuple[str, ...], as_json: bool, seed: int | None) -> None:
+    """Run a workflow on a virtual clock, without a cluster.
+
+    The first Workflow of FILE (- for stdin) runs; its other documents can be named by `workflow` and `use`. Without a
+    scenario, every attempt succeeds after one second. Exit status 0 however the run ends, 1 if FILE, a parameter or
+    the scenario is invalid.
+    """
+    program = _program(file)
+    values = _values(file, program, params)
+    world = World(program.workflows, _scenario(scenario), seed=seed)
+    try:
+        history = world.run(program.main, values)
+    except ScenarioError as error:
+        _refuse(scenario or file, [Problem("", str(error))])
+    if as_json:
+        sys.stdout.write(orjson.dumps(json_report(history), option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        sys.stdout.write(timeline(history, width=shutil.get_terminal_size((100, 24)).columns))
+
+
+def _program(file: str) -> Program:
+    program, problems = load_program(Document(one.content, one.path) for one in _read(file))
+    if program is None:
+        _refuse(file, problems)
+    return program
+
+
+def _values(file: str, program: Program, params: Iterable[str]) -> dict[str, Any]:
+    given, unreadable = read_parameters(params, program.parameters)
+    values, wrong = program.check(given)
+    if unreadable:  # what could not be read would be reported as missing, too
+        wrong = unreadable
+    if wrong:
+        _refuse(file, [Problem("parameters", message) for message in wrong])
+    return values
+
+
+def _scenario(file: str | None) -> Scenario:
+    if file is None:
+        return Scenario()
+    documents = _read(file)
+    if len(documents) > 1:
+        _refuse(file, [Problem("", f"holds {len(documents)} documents; a scenario is one")])
+    scenario, problems = parse_scenario(documents[0].content if documents else None)
+    if scenario is None:
+        _refuse(file, problems)
+    return scenario
+
+
+def _read(file: str) -> list[Manifest]:
+    try:
+        with click.open_file(file, "rb") as stream:
+            return read_manifests(stream.read())
+    except UnreadableManifest as error:
+        _refuse(file, [Problem("", str(error))])
+    except OSError as error:
+        _refuse(file, [Problem("", error.strerror or str(error))])
+
+
+def _refuse(file: str, problems: Iterable[Problem]) -> NoReturn:
+    for problem in problems:
+        print(f"{file}: {problem}", file=sys.stderr)
+    sys.exit(1)

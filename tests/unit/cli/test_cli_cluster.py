@@ -1,0 +1,116 @@
+import json
+import socket
+
+import pytest
+from kubernetes.client import Configuration
+from support.apiserver import workflow_run
+from support.transport import status
+from weft.cli.cluster import Cluster, connect
+from weft.kube.errors import ApiError, NotFound, ServerError, Unreachable
+from weft.kube.resources import WORKFLOW_RUNS
+
+
+def edit_phase(api, phase):
+    return lambda: api.edit(WORKFLOW_RUNS, "shop", "r", lambda run: run["status"].update(phase=phase))
+
+
+def phases(session, count):
+    seen = session.cluster.watch(WORKFLOW_RUNS, "r")
+    return [next(seen)["status"]["phase"] for _ in range(count)]
+
+
+def test_watch_gives_the_object_and_every_change(api, server, session):
+    api.add(workflow_run("r", phase="Queued"))
+    server.on_watch = [edit_phase(api, "Running")]
+    assert phases(session, 2) == ["Queued", "Running"]
+
+
+def test_watch_goes_on_after_the_connection_broke(api, server, session, waits):
+    api.add(workflow_run("r", phase="Queued"))
+    server.on_watch = [api.break_watches, edit_phase(api, "Running")]
+    assert phases(session, 3) == ["Queued", "Queued", "Running"]
+    assert waits == []
+
+
+@pytest.mark.parametrize("code", [410, 503])
+def test_watch_reads_again_when_it_is_refused(api, session, waits, code):
+    api.add(workflow_run("r", phase="Queued"))
+    api.fail(status(code), method="WATCH")
+    assert phases(session, 2) == ["Queued", "Queued"]
+    assert waits == [1]
+
+
+def test_watch_is_patient_with_a_server_that_is_away(api, session, waits):
+    api.add(workflow_run("r", phase="Queued"))
+    api.fail(503, method="GET", times=3)
+    assert phases(session, 1) == ["Queued"]
+    assert waits == [2, 2, 2]
+
+
+def test_watch_gives_up_in_the_end(api, session, waits):
+    api.add(workflow_run("r"))
+    api.fail(503, method="GET", times=100)
+    with pytest.raises(ServerError):
+        phases(session, 1)
+    assert len(waits) == 30
+
+
+def test_watch_ends_with_the_object(api, server, session):
+    api.add(workflow_run("r"))
+    server.on_watch = [lambda: api.remove(WORKFLOW_RUNS, "shop", "r")]
+    assert len(list(session.cluster.watch(WORKFLOW_RUNS, "r"))) == 1
+    assert list(session.cluster.watch(WORKFLOW_RUNS, "r")) == []
+
+
+def test_errors_are_those_of_the_api(session):
+    with pytest.raises(NotFound, match='workflowruns "r" not found'):
+        session.cluster.get(WORKFLOW_RUNS, "r")
+    with pytest.raises(NotFound, match="pods"):
+        list(session.cluster.log("gone", container="main", follow=False))
+
+
+def test_lists_are_read_page_by_page(api, server, session):
+    def paged(asked):
+        token = asked.params.get("continue")
+        page = {"items": [{"metadata": {"name": token or "first"}}], "metadata": {} if token else {"continue": "next"}}
+        return status(200) if asked.name else type(status(200))(200, json.dumps(page).encode())
+
+    api.before.append(paged)
+    assert [one["metadata"]["name"] for one in session.cluster.find_all(WORKFLOW_RUNS)] == ["first", "next"]
+    assert [one["metadata"]["name"] for one in session.cluster.pods("a=b")] == ["first", "next"]
+
+
+def test_an_unreachable_server_is_said_in_a_few_words():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(Unreachable) as refused:
+            Cluster(Configuration(host=url), "shop").get(WORKFLOW_RUNS, "r")
+    assert refused.value.message == f"cannot reach {url}: Connection refused"
+
+
+def test_log_lines_are_whole(server, session):
+    server.logs["p"] = b"a\nb" * 50_000 + b"\n" + "é".encode()
+    lines = list(session.cluster.log("p", container="main", follow=False))
+    assert (len(lines), lines[0], lines[-1]) == (50_002, b"a", "é".encode())
+
+
+@pytest.mark.parametrize(
+    ("options", "namespace"),
+    [({}, "shop"), ({"context": "bare"}, "default"), ({"namespace": "mine"}, "mine")],
+)
+def test_the_namespace_is_the_contexts_unless_given(server, tmp_path, options, namespace):
+    wanted = {"context": None, "namespace": None, **options}
+    assert connect(kubeconfig=server.kubeconfig(tmp_path), **wanted).namespace == namespace
+
+
+def test_an_unknown_context_or_kubeconfig_is_named(server, tmp_path):
+    with pytest.raises(ApiError, match="no context 'x' in the kubeconfig; there are: here, bare"):
+        connect(kubeconfig=server.kubeconfig(tmp_path), context="x", namespace=None)
+    with pytest.raises(ApiError, match="give --kubeconfig or set KUBECONFIG"):
+        connect(kubeconfig=str(tmp_path / "none"), context=None, namespace=None)
+
+
+def test_the_kubeconfig_of_the_environment_is_used(server, tmp_path, monkeypatch):
+    monkeypatch.setenv("KUBECONFIG", server.kubeconfig(tmp_path))
+    assert connect(kubeconfig=None, context=None, namespace=None).host == server.url

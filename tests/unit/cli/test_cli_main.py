@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from weft.cli.main import COMMANDS, weft
+
+LISTING = Path(__file__).parents[2] / "data" / "listing.yaml"
+
+
+def run(*arguments):
+    return CliRunner().invoke(weft, arguments)
+
+
+def test_help_lists_every_command_without_importing_one():
+    code = (
+        "import sys\nfrom weft.cli.main import weft\n"
+        "try: weft(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print(sorted(name for name in sys.modules if name.startswith('weft.')))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.splitlines()[-1] == "['weft.cli', 'weft.cli.main']"
+    assert all(f"  {name} " in shown for name in COMMANDS)
+
+
+def test_an_unknown_command_is_refused():
+    result = run("valdate")
+    assert result.exit_code == 2
+    assert "No such command 'valdate'" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["mermaid", "dot", "json"])
+def test_graph_draws_in_every_format(form):
+    result = run("graph", str(LISTING), "--format", form)
+    assert result.exit_code == 0
+    assert "scrape" in result.stdout
+
+
+def test_graph_is_mermaid_unless_asked():
+    assert run("graph", str(LISTING)).stdout.startswith("flowchart TD\n")
+
+
+def test_graph_says_why_it_cannot_draw(tmp_path):
+    file = tmp_path / "f.yaml"
+    file.write_text("kind: ConfigMap\napiVersion: v1\n")
+    result = run("graph", str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "there is no Workflow in it" in result.stderr
+    file.write_text("kind: Workflow\napiVersion: weft.dev/v1alpha1\nspec: {nodes: []}\n")
+    result = run("graph", str(file))
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"{file}: spec.nodes: must have at least 1 items, got 0\n"
+
+
+def test_a_workflow_with_a_cycle_can_be_looked_at(tmp_path):
+    file = tmp_path / "f.yaml"
+    nodes = "[{name: a, dependsOn: [b], job: {}}, {name: b, dependsOn: [a], job: {}}]"
+    file.write_text(f"kind: Workflow\napiVersion: weft.dev/v1alpha1\nspec: {{nodes: {nodes}}}\n")
+    result = run("graph", str(file))
+    assert result.exit_code == 0
+    assert "n_b --> n_a" in result.stdout
+
+
+def test_crds_prints_one_definition_per_kind():
+    documents = list(yaml.safe_load_all(run("crds").stdout))
+    assert {document["spec"]["names"]["kind"] for document in documents} == {
+        "Workflow", "WorkflowRun", "Approval", "WorkflowQueue", "NodeType", "NotificationChannel"
+    }  # fmt: skip

@@ -1,0 +1,111 @@
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from weft.cli.main import weft
+
+LISTING = Path(__file__).parents[2] / "data" / "listing.yaml"
+HEAD = "apiVersion: weft.dev/v1alpha1\nkind: {}\nmetadata: {{name: {}}}\n"
+GOOD = HEAD.format("Workflow", "good") + "spec: {nodes: [{name: a, job: {image: i}}]}\n"
+BAD = HEAD.format("Workflow", "bad") + "spec: {nodes: [{name: a, dependsOn: [b], job: {image: i}}]}\n"
+PROBLEM = "spec.nodes[0].dependsOn[0]: there is no node named 'b' here"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments, stdin=None, **files):
+        for name, text in files.items():
+            Path(f"{name}.yaml").write_text(text)
+        names = arguments or tuple(f"{name}.yaml" for name in files)
+        return CliRunner().invoke(weft, ["validate", *names], input=stdin)
+
+    return invoke
+
+
+def test_the_designs_own_example_is_right(run):
+    result = run(str(LISTING))
+    assert (result.exit_code, result.stdout) == (0, f"{LISTING}: ok (1 document)\n")
+
+
+def test_a_problem_is_a_line_on_stdout_and_exit_1(run):
+    result = run(bad=BAD)
+    assert (result.exit_code, result.stdout) == (1, f"bad.yaml: {PROBLEM}\n")
+
+
+def test_of_several_documents_the_problem_says_which(run):
+    result = run(mixed=f"{GOOD}---\n{BAD}")
+    assert (result.exit_code, result.stdout) == (1, f"mixed.yaml: documents[1].{PROBLEM}\n")
+
+
+def test_each_file_has_its_own_answer_and_one_bad_one_is_enough(run):
+    result = run(bad=BAD, good=GOOD)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [f"bad.yaml: {PROBLEM}", "good.yaml: ok (1 document)"]
+
+
+def test_kinds_of_others_are_passed_over_with_a_note(run):
+    result = run(mixed=f"apiVersion: v1\nkind: ConfigMap\n---\n{GOOD}")
+    assert (result.exit_code, result.stdout) == (0, "mixed.yaml: ok (1 document)\n")
+    assert result.stderr == "mixed.yaml: documents[0]: passed over: not a kind of Weft's (v1, ConfigMap)\n"
+
+
+def test_a_text_that_is_no_object_is_not_passed_over(run):
+    result = run(text="just words")
+    assert (result.exit_code, result.stdout) == (
+        1,
+        "text.yaml: must be an object with apiVersion, kind, metadata and spec\n",
+    )
+
+
+def test_stdin(run):
+    result = run("-", stdin=BAD)
+    assert (result.exit_code, result.stdout) == (1, f"-: {PROBLEM}\n")
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(run):
+    result = run("nowhere.yaml", "bad.yaml", bad=BAD)
+    assert result.exit_code == 1
+    assert result.stdout.splitlines() == [
+        "nowhere.yaml: cannot be read: No such file or directory",
+        f"bad.yaml: {PROBLEM}",
+    ]
+
+
+def test_broken_yaml_names_its_line(run):
+    result = run(broken="a: 1\na: 2\n")
+    assert (result.exit_code, result.stdout) == (
+        1,
+        "broken.yaml: line 2: the key 'a' stands twice in one object (first on line 1)\n",
+    )
+
+
+USES = HEAD.format("Workflow", "w") + "spec: {nodes: [{name: a, use: {name: slack, with: {to: x}}}]}\n"
+TYPE = HEAD.format("NodeType", "slack") + "spec: {parameters: [{name: to}], job: {image: i}}\n"
+OTHER_TYPE = HEAD.format("NodeType", "mail") + "spec: {job: {image: i}}\n"
+
+
+def test_a_node_type_may_be_in_another_file_or_in_the_cluster(run):
+    assert run(w=USES, t=TYPE).exit_code == 0
+    assert run(w=USES).exit_code == 0
+
+
+def test_where_there_are_node_types_use_is_held_to_them(run):
+    result = run(w=USES, t=OTHER_TYPE)
+    assert result.exit_code == 1
+    assert "w.yaml: spec.nodes[0].use.name: there is no NodeType named 'slack'" in result.stdout
+
+
+def test_a_boolean_for_a_key_says_to_use_quotes(run):
+    result = run(bad=HEAD.format("Workflow", "w") + "spec:\n  on: x\n  nodes: [{name: a, job: {image: i}}]\n")
+    assert result.exit_code == 1
+    assert "in quotes" in result.stdout
+
+
+def test_a_megabyte_in_the_wrong_place_does_not_fill_the_terminal(run):
+    result = run(
+        bad=HEAD.format("Workflow", "w") + f"spec: {{nodes: [{{name: {'x' * 1_000_000}, job: {{image: i}}}}]}}\n"
+    )
+    assert result.exit_code == 1
+    assert len(result.stdout) < 10_000

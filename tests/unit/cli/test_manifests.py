@@ -1,0 +1,94 @@
+import pytest
+from weft.cli.manifests import MAX_BYTES, UnreadableManifest, line, read_manifests
+
+
+def only(text):
+    [manifest] = read_manifests(text.encode())
+    return manifest.content
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2026-12-24T18:00:00Z", "2026-12-24T18:00:00Z"),
+        ("2026-12-24", "2026-12-24"),
+        ("12:30:45", "12:30:45"),
+        ("12:30", "12:30"),
+        ("1e3", 1000.0),
+        ("1.5", 1.5),
+        ("0", 0),
+        ("-7", -7),
+        ("0x1F", 31),
+        ("010", 8),
+        ("1_000", 1000),
+        ("yes", True),
+        ("off", False),
+        ("~", None),
+        ("'12'", "12"),
+        ("1.2.3", "1.2.3"),
+        ("500m", "500m"),
+        ("=", "="),
+    ],
+)
+def test_values_are_read_as_kubectl_reads_them(text, value):
+    found = only(f"a: {text}")["a"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_documents_have_paths_when_there_are_several_and_empty_ones_do_not_count():
+    one = read_manifests(b"---\na: 1\n---\n# nothing\n")
+    assert [(manifest.content, manifest.path) for manifest in one] == [({"a": 1}, "")]
+    two = read_manifests(b"a: 1\n---\na: 2\n")
+    assert [manifest.at("spec.x") for manifest in two] == ["documents[0].spec.x", "documents[1].spec.x"]
+
+
+def test_a_list_is_taken_apart():
+    [first, second] = read_manifests(b"kind: List\nitems: [{a: 1}, {a: 2}]\n")
+    assert (first.content, second.at("spec")) == ({"a": 1}, "items[1].spec")
+
+
+def test_anchors_and_merges_are_ordinary_yaml():
+    assert only("base: &b {x: 1}\nuse: {<<: *b, y: 2}\nagain: *b") == {
+        "base": {"x": 1}, "use": {"x": 1, "y": 2}, "again": {"x": 1}
+    }  # fmt: skip
+
+
+def bomb():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (bomb(), r"line 7: more than 2000000 values"),
+        ("a: " + "[" * 5_000 + "]" * 5_000, r"line 1: nested deeper than 100 levels"),
+        ("{a: " * 100_000, r"line 1: nested deeper than 100 levels"),
+        ("a: &x [*x]", r"line 1: the alias \*x stands inside what it stands for"),
+        ("a: 1\nb: 2\na: 3", r"line 3: the key 'a' stands twice in one object \(first on line 1\)"),
+        ("{a: 1, b: {c: 1, c: 2}}", r"line 1: the key 'c' stands twice"),
+        ("? [a]\n: b", r"line 1: a key must be a text"),
+        ("a: *nowhere", r"line 1: "),
+        ("a: 'open", r"line \d: "),
+        ("a: !!python/object/apply:os.system [ls]", r"line 1: could not determine a constructor"),
+        ("a: \x00", r"\S"),
+    ],
+)
+def test_hostile_and_broken_text_is_refused_with_its_line(text, message):
+    with pytest.raises(UnreadableManifest, match=f"^{message}"):
+        read_manifests(text.encode())
+
+
+def test_what_is_not_utf_8_or_too_large_is_refused():
+    with pytest.raises(UnreadableManifest):
+        read_manifests(b"a: \xff\xfe\xff")
+    with pytest.raises(UnreadableManifest, match="at most"):
+        read_manifests(b" " * (MAX_BYTES + 1))
+
+
+def test_a_line_of_output_is_one_line_and_not_endless():
+    assert line("f.yaml", "spec.a", "one\ntwo") == "f.yaml: spec.a: one two"
+    assert line("f.yaml", "", "x") == "f.yaml: x"
+    assert len(line("f.yaml", "a", "x" * 1_000_000)) < 3_000

@@ -1,0 +1,150 @@
+"""`weft simulate` as a user calls it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from weft.cli.main import weft
+
+WORKFLOW = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: one}
+spec:
+  parameters:
+  - {name: count, type: integer, default: 2, maximum: 5}
+  - {name: words, type: array, default: []}
+  - {name: fast, type: boolean, default: true}
+  - {name: note, default: ""}
+  nodes:
+  - {name: a, forEach: {range: params.count}, job: {image: i}}
+  - {name: b, dependsOn: [a], expr: {words: params.words, fast: params.fast, note: params.note}}
+  - {name: c, dependsOn: [b], workflow: {name: two}}
+---
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: two}
+spec: {nodes: [{name: x, job: {image: i}}]}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: passed-over}
+"""
+
+
+def call(*arguments: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(weft, ["simulate", *arguments], input=stdin)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    (tmp_path / "w.yaml").write_text(WORKFLOW)
+    return str(tmp_path / "w.yaml")
+
+
+def report(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_json_is_one_object_with_the_keys_of_the_design(file: str) -> None:
+    found = report(call(file, "--json"))
+    assert list(found) == ["outcome", "reason", "message", "makespanSeconds", "outputs", "nodes", "jobs"]
+    assert (found["outcome"], found["makespanSeconds"]) == ("Succeeded", 2.0)
+    assert found["nodes"]["a"] == {
+        "phase": "Succeeded", "reason": None, "attempts": 2, "start": 0.0, "end": 1.0, "outputs": {},
+        "items": [
+            {"index": 0, "phase": "Succeeded", "attempts": 1, "start": 0.0, "end": 1.0},
+            {"index": 1, "phase": "Succeeded", "attempts": 1, "start": 0.0, "end": 1.0},
+        ],
+    }  # fmt: skip
+    assert "items" not in found["nodes"]["b"]
+    assert found["jobs"][2] == {
+        "node": "c/x", "index": None, "iteration": None, "role": "main", "attempt": 1, "start": 1.0, "end": 2.0,
+    }  # fmt: skip
+
+
+def test_parameters_are_read_by_their_declared_types(file: str) -> None:
+    arguments = ["--param", "count=3", "--param", 'words=["x"]', "--param", "fast=false", "--param", "note=3=4"]
+    found = report(call(file, "--json", *arguments))
+    assert found["nodes"]["b"]["outputs"] == {"words": ["x"], "fast": False, "note": "3=4"}
+    assert len(found["nodes"]["a"]["items"]) == 3
+
+
+BAD = [
+    (["--param", "count=x"], "parameter 'count' must be a whole number, got 'x'"),
+    (["--param", "count=9"], "parameter 'count' must be at most 5, got 9"),
+    (["--param", "count"], "write name=value"),
+    (["--param", "cont=1"], "did you mean 'count'"),
+    (["--param", "words=x"], "must be a JSON array"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), BAD)
+def test_wrong_parameters_are_refused_with_the_mend(file: str, arguments: list[str], words: str) -> None:
+    result = call(file, "--json", *arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"{file}: parameters: ")
+    assert words in result.stderr
+
+
+def test_an_invalid_workflow_is_refused_with_its_path(file: str) -> None:
+    Path(file).write_text(WORKFLOW.replace("dependsOn: [a]", "dependsOn: [nobody]"))
+    result = call(file)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{file}: documents[0].spec.nodes[1].dependsOn[0]: ")
+
+
+@pytest.mark.parametrize("text", ["", "kind: ConfigMap", "- 1", "a: [", "kind: Workflow"])
+def test_a_file_without_a_workflow_is_refused(file: str, text: str) -> None:
+    Path(file).write_text(text)
+    result = call(file)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"{file}: ")
+
+
+def test_a_scenario_is_taken_from_its_file_and_a_wrong_one_refused(file: str, tmp_path: Path) -> None:
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("events: [{node: a, index: 1, exitCode: 1}]")
+    failed = report(call(file, "--scenario", str(scenario), "--json"))
+    assert (failed["outcome"], failed["nodes"]["a"]["phase"]) == ("Failed", "Failed")
+    scenario.write_text("events: [{nod: a}]")
+    wrong = call(file, "--scenario", str(scenario))
+    assert wrong.exit_code == 1
+    assert f"{scenario}: events[0]: unknown field 'nod'; did you mean 'node'?" in wrong.stderr
+    scenario.write_text("actions: [{at: 9, rerun: {from: Nodes, nodes: [zz]}}]")
+    unknown = call(file, "--scenario", str(scenario))
+    assert unknown.exit_code == 1
+    assert "actions[0]" in unknown.stderr
+
+
+def test_files_that_are_not_there_are_named(file: str) -> None:
+    for arguments in (["missing.yaml"], [file, "--scenario", "missing.yaml"]):
+        result = call(*arguments)
+        assert result.exit_code == 1
+        assert result.stderr.startswith("missing.yaml: ")
+
+
+def test_stdin_and_a_timeline_to_read() -> None:
+    result = call("-", stdin=WORKFLOW)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("one: Succeeded after 2 s")
+
+
+def test_a_seed_turns_chance_on(file: str, tmp_path: Path) -> None:
+    Path(file).write_text(
+        "kind: Workflow\napiVersion: weft.dev/v1alpha1\nmetadata: {name: r}\n"
+        "spec: {nodes: [{name: a, retry: {backoff: {initialSeconds: 10, jitter: 0.5}}, job: {image: i}}]}\n"
+    )
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("events: [{node: a, attempt: 1, exitCode: 1}]")
+    ends = [
+        report(call(file, "--json", "--scenario", str(scenario), *seed))["makespanSeconds"]
+        for seed in ([], ["--seed", "1"], ["--seed", "1"], ["--seed", "2"])
+    ]
+    assert ends[0] == 12
+    assert ends[1] == ends[2]
+    assert len(set(ends)) == 3
