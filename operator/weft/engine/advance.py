@@ -1,0 +1,416 @@
+"""The one step: observations in, actions and the time of the next wake-up out.
+
+    advance(state, observations, now) -> Step result
+
+What has been seen is applied first, then the clocks that have run out, then everything that
+follows from it: units end, nodes end, edges change, joins let nodes run, and as many units start as
+there is room for. The cost is what changed, not the size of the graph: counters on each node stand
+for its edges, heaps for what is ready and what is due.
+
+The state is changed in place; nothing else is. The same state, observations and time always give
+the same result.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+
+from weft.api.conditions import Reason
+from weft.engine import bodies, compensation, failure, loops, rerun, run
+from weft.engine.actions import Action
+from weft.engine.deadlines import due
+from weft.engine.edges import BROKEN, MET, OPEN, edge_value
+from weft.engine.join import RUN, WAIT, decide
+from weft.engine.observation import (
+    AttemptEnded,
+    AttemptPending,
+    AttemptReady,
+    CacheAnswer,
+    Controls,
+    Decision,
+    LockAnswer,
+    LockLost,
+    Observation,
+)  # fmt: skip
+from weft.engine.state import (
+    ACTIVE,
+    CANCELLED,
+    COMPENSATE,
+    ENDED,
+    FAILED,
+    GATED,
+    MAIN,
+    MAX_MESSAGE,
+    QUEUED,
+    SKIPPED,
+    STOPPING,
+    SUCCEEDED,
+    TERMINAL,
+    Frame,
+    NodeState,
+    RunContext,
+    RunState,
+    Unit,
+)  # fmt: skip
+from weft.engine.step import Step, push_timer
+from weft.engine.units import (
+    DEADLINE,
+    PENDING_TIMEOUT,
+    TIMEOUT,
+    enqueue,
+    finish,
+    prepare,
+    stop_attempt,
+    stopped,
+    succeed,
+)  # fmt: skip
+from weft.graph.compiled import CompiledWorkflow
+
+
+@dataclass(slots=True)
+class Result:
+    """What a step asks for.
+
+    `wake_at` (epoch seconds) is when to call again if nothing is seen before; `more` says that further
+    units are ready now but the step's budget was used up. `ended` are the nodes that ended.
+    """
+
+    actions: list[Action] = field(default_factory=list)
+    wake_at: float | None = None
+    more: bool = False
+    ended: list[NodeState] = field(default_factory=list)
+
+
+def begin(
+    workflow: CompiledWorkflow,
+    context: RunContext,
+    now: float,
+    *,
+    controls: Controls | None = None,
+    budget: int | None = None,
+) -> tuple[RunState, Result]:
+    """Start a run: its state, and what to do first. `context.params` have been checked."""
+    state = RunState(workflow, context, start=round(now, 3))  # to the millisecond, as the status keeps times
+    return state, enter(state, now, controls=controls, budget=budget)
+
+
+def enter(state: RunState, now: float, *, controls: Controls | None = None, budget: int | None = None) -> Result:
+    """Take the first step of a new state: the nodes that wait for nothing start, unless the controls forbid it."""
+    step = Step(state, round(now, 3))
+    step.arm("run")
+    step.begun.append(state.main)
+    if controls is not None:
+        run.control(step, controls)
+    return finish_step(step, budget)
+
+
+def restart(state: RunState, *, generation: int, mode: str, nodes: Collection[str], now: float) -> Result:
+    """Rerun a finished run. Takes what `rerun.reset` takes; raises ValueError as it does."""
+    now = round(now, 3)
+    rerun.reset(state, generation=generation, mode=mode, nodes=nodes, now=now)
+    step = Step(state, now)
+    step.arm("run")
+    step.begun.append(state.main)
+    return finish_step(step)
+
+
+def advance(
+    state: RunState, observations: Iterable[Observation], now: float, *, budget: int | None = None
+) -> Result:
+    """Take what was seen, and the time, into account.
+
+    At most `budget` units are started in one step, so that a wide graph does not keep its own first
+    results waiting.
+    """
+    step = Step(state, round(now, 3))
+    for seen in observations:  # first what has happened, then what follows: work that is done is not stopped any more
+        if isinstance(seen, Controls):
+            _cascade(step)
+        _observe(step, seen)
+    _cascade(step)
+    _timers(step)
+    return finish_step(step, budget)
+
+
+def finish_step(step: Step, budget: int | None = None) -> Result:
+    """Carry everything through that is left in the step."""
+    _cascade(step)
+    more = _drain(step, budget)
+    if step.actions:
+        step.state.dirty = True
+    return Result(step.actions, _wake_at(step.state), more, step.finished)
+
+
+def _observe(step: Step, seen: Observation) -> None:
+    state = step.state
+    if isinstance(seen, Controls):
+        run.control(step, seen)
+        return
+    if isinstance(seen, LockLost):
+        holder = state.locks.get(seen.id)
+        if holder is not None:
+            stop_attempt(step, holder, Reason.ConcurrencyCancelled)
+        return
+    unit = state.active.get(seen.id)
+    if unit is None:
+        return  # late or repeated: that attempt is over
+    if isinstance(seen, AttemptPending):
+        _pending(step, unit, seen)
+        return
+    state.dirty = True
+    if isinstance(seen, AttemptEnded):
+        if unit.stage == STOPPING:
+            stopped(step, unit)
+        elif unit.stage == ACTIVE:
+            bodies.ended(step, unit, seen)
+    elif isinstance(seen, AttemptReady):
+        _ready(step, unit)
+    elif isinstance(seen, Decision):
+        if unit.stage == ACTIVE and unit.node.body.approval is not None:
+            bodies.decided(step, unit, seen.by, seen.decision, seen.at)
+    elif unit.stage == GATED and isinstance(seen, LockAnswer) == (unit.lock is not None):
+        state.active.pop(seen.id, None)
+        if isinstance(seen, CacheAnswer):
+            _cache_answer(step, unit, seen)
+        else:
+            _lock_answer(step, unit, seen)
+
+
+def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
+    if unit.stage != ACTIVE or unit.pending == seen.reason:
+        return
+    if seen.reason is None:
+        unit.pending = unit.pending_since = None
+    else:
+        if unit.pending_since is None:
+            unit.pending_since = seen.at
+        unit.pending = seen.reason
+        step.arm("pending", unit)
+    shown, message = (None, "") if seen.reason in (None, Reason.WaitingForPod) else (seen.reason, seen.message)
+    if shown == unit.reason:
+        return  # a Pod that is merely starting is no news
+    step.state.dirty = True
+    unit.reason, unit.message = shown, message[:MAX_MESSAGE]
+    if unit.role == MAIN:
+        unit.owner.reason, unit.owner.message = shown, unit.message
+
+
+def _ready(step: Step, unit: Unit) -> None:
+    node = unit.owner
+    if node.node.service and not node.ready and unit.stage == ACTIVE:
+        node.ready = True
+        for edge in node.node.outgoing:
+            if edge.outcome == "Ready":
+                _edge_changed(step, unit.frame, edge.target, MET)
+
+
+def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
+    if seen.outputs is None:
+        prepare(step, unit)
+        return
+    unit.cache_key = None  # nothing new to remember
+    unit.outputs = seen.outputs
+    if unit.owner.start is None:
+        unit.owner.start = step.now
+    unit.start = step.now
+    finish(step, unit, SUCCEEDED, Reason.Cached, "outputs of an earlier success with the same key")
+
+
+def _lock_answer(step: Step, unit: Unit, seen: LockAnswer) -> None:
+    unit.reason = None
+    if seen.granted:
+        step.state.locks[unit.gate] = unit
+        enqueue(step, unit)
+    else:
+        unit.lock = None
+        finish(step, unit, SKIPPED, Reason.ConcurrencySkipped, "the concurrency key is taken")
+
+
+def _timers(step: Step) -> None:
+    state = step.state
+    while state.timers and state.timers[0][0] <= step.now:
+        *_, kind, unit = heapq.heappop(state.timers)
+        when = due(state, kind, unit)
+        if when is None:
+            continue  # off, or its clock stands still: `run.control` arms it again
+        if when > step.now:
+            step.arm(kind, unit)
+            continue
+        state.dirty = True
+        _ring(step, kind, unit)
+        _cascade(step)
+
+
+def _ring(step: Step, kind: str, unit: Unit | None) -> None:
+    if kind == "run":
+        run.timed_out(step)
+    elif kind == "final":
+        run.final_timed_out(step)
+    elif unit is None:
+        return
+    elif kind == "backoff":
+        enqueue(step, unit)
+    elif kind == "wait":
+        succeed(step, unit, None)
+    elif kind == "approval":
+        bodies.approval_timeout(step, unit)
+    else:
+        stop_attempt(step, unit, {"attempt": TIMEOUT, "deadline": DEADLINE, "pending": PENDING_TIMEOUT}[kind])
+
+
+def _wake_at(state: RunState) -> float | None:
+    while state.timers:
+        when, *_, kind, unit = state.timers[0]
+        current = due(state, kind, unit)
+        if current is not None and current <= when:
+            return float(current)
+        heapq.heappop(state.timers)
+        if current is not None:
+            push_timer(state, current, kind, unit)
+    return None
+
+
+def _cascade(step: Step) -> None:
+    """Hand the work that policies left for each other on, until there is none."""
+    while True:
+        if step.closes:
+            failure.close(step, *step.closes.popleft())
+        elif step.units:
+            _unit_ended(step, step.units.popleft())
+        elif step.ended:
+            _node_ended(step, *step.ended.popleft())
+        elif step.joins:
+            _join(step, *step.joins.popleft())
+        elif step.begun:
+            _enter(step, step.begun.popleft())
+        elif step.quiet:
+            _, frame = step.quiet.popitem()
+            _settle(step, frame)
+        else:
+            return
+
+
+def _unit_ended(step: Step, unit: Unit) -> None:
+    if unit.role == COMPENSATE:
+        compensation.unit_ended(step, unit)
+        run.compensated(step)
+    else:
+        loops.unit_ended(step, unit)
+
+
+def _node_ended(step: Step, frame: Frame, node: NodeState) -> None:
+    step.finished.append(node)
+    if node.phase == FAILED:
+        step.note("Warning", "NodeFailed", f"{frame.prefix}{node.node.name}: {node.reason}: {node.message}")
+    compiled = node.node
+    for edge in compiled.outgoing:
+        target = frame.nodes[edge.target]
+        if target.phase in TERMINAL or (edge.outcome == "Ready" and node.ready):
+            continue  # decided already
+        value = edge_value(
+            edge.outcome, phase=node.phase, reason=node.reason, chosen=node.chosen, ready=node.ready,
+            allow_failure=compiled.allow_failure,
+        )  # fmt: skip
+        _edge_changed(step, frame, edge.target, value)
+    failure.node_ended(step, frame, node)
+    step.settle(frame)
+
+
+def _edge_changed(step: Step, frame: Frame, target: int, value: str) -> None:
+    node = frame.nodes[target]
+    if value == OPEN:
+        return
+    node.open -= 1
+    if value == MET:
+        node.met += 1
+    elif value == BROKEN:
+        node.broken += 1
+    step.joins.append((frame, target))
+
+
+def _join(step: Step, frame: Frame, index: int) -> None:
+    node = frame.nodes[index]
+    if node.begun or node.phase in TERMINAL:
+        return
+    compiled = node.node
+    verdict = decide(
+        join_any=compiled.join_any, open=node.open, met=node.met, broken=node.broken, total=len(compiled.incoming)
+    )
+    if verdict == WAIT:
+        return
+    if verdict != RUN:
+        loops.end_node(step, frame, node, SKIPPED, verdict, "")
+    elif failure.may_begin(frame, node):
+        loops.begin(step, frame, node)
+        if compiled.service:
+            step.settle(frame)  # it may have nobody to serve
+    else:
+        node.held = True
+        step.settle(frame)
+
+
+def _enter(step: Step, frame: Frame) -> None:
+    """Look at every node of a graph that was entered (or entered again) once."""
+    for index in frame.graph.by_rank:
+        if not frame.nodes[index].open or frame.nodes[index].node.join_any:
+            _join(step, frame, index)
+    step.settle(frame)
+
+
+def _settle(step: Step, frame: Frame) -> None:
+    failure.settle(step, frame)
+    if frame.ended < len(frame.nodes) or frame.end is not None or step.ended:
+        return
+    frame.end = step.now
+    if frame.parent is None:
+        run.frame_ended(step, frame)
+    else:
+        _graph_ended(step, frame, frame.parent)
+
+
+def _graph_ended(step: Step, frame: Frame, unit: Unit) -> None:
+    """A subgraph is over: its unit succeeds with the graph's outputs, fails, or was stopped."""
+    if unit.child is not frame or unit.stage == ENDED:
+        return
+    if unit.stage == STOPPING:
+        stopped(step, unit)
+    elif frame.failing:
+        bodies.graph_failed(step, unit, frame)
+    elif frame.closing is not None and any(_cut_short(frame, node) for node in frame.nodes):
+        finish(step, unit, CANCELLED, frame.closing, "")
+    else:
+        bodies.graph_succeeded(step, unit, frame)
+
+
+def _cut_short(frame: Frame, node: NodeState) -> bool:
+    return node.phase in (CANCELLED, SKIPPED) and node.reason == frame.closing
+
+
+def _drain(step: Step, budget: int | None) -> bool:
+    """Start what is ready, in order, as far as there is room; True when the budget ran out first."""
+    started = 0
+    while not step.held and step.state.stage != "Finished":
+        if budget is not None and started >= budget:
+            return True
+        unit = _next(step)
+        if unit is None:
+            return False
+        started += 1
+        bodies.start(step, unit)
+        _cascade(step)
+    return False
+
+
+def _next(step: Step) -> Unit | None:
+    state = step.state
+    room = state.workflow.parallelism is None or state.pods < state.workflow.parallelism
+    for heap in (state.waiting, state.queue) if room else (state.waiting,):
+        while heap:
+            unit: Unit = heapq.heappop(heap)[-1]
+            if unit.stage == QUEUED:
+                return unit
+    return None
+
+

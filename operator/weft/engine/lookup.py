@@ -1,0 +1,69 @@
+"""Where an attempt stands in a state: is its result on record, or is it still to come?
+
+After a crash the cluster may be ahead of the last written status: Jobs exist of attempts that the
+state has not started yet. Their Pods must not be let go before the engine has caught up.
+"""
+
+from __future__ import annotations
+
+import re
+
+from weft.engine.state import ACTIVE, COMPENSATE, ENDED, STOPPING, TERMINAL, AttemptId, Frame, NodeState, RunState, Unit
+
+_SEGMENT = re.compile(r"(?P<name>[^/\[]+)(?:\[(?P<position>\d+)\])?")
+
+
+def settled(state: RunState, id_: AttemptId) -> bool:
+    """True when the engine has had its say on the attempt: nothing about it is awaited any more."""
+    if id_ in state.active:
+        return False
+    if state.finished:
+        return True
+    *outer, last = id_.path.split("/")
+    frame: Frame | None = _top(state, (outer or [last])[0])
+    for segment in outer:
+        if frame is None:
+            return False
+        node, position = _node(frame, segment)
+        if node is None:
+            return True
+        unit = node.units.get(position if node.node.for_each is not None and position is not None else 0)
+        if unit is None:
+            return False
+        if unit.iteration is not None and position is not None and position != unit.iteration:
+            return position < unit.iteration
+        if unit.child is None:
+            return unit.stage == ENDED
+        frame = unit.child
+    if frame is None:
+        return False
+    node, _ = _node(frame, last)
+    return node is None or _unit_settled(node, node.units.get(id_.index or 0), id_)
+
+
+def _unit_settled(node: NodeState, unit: Unit | None, id_: AttemptId) -> bool:
+    if unit is None:
+        return node.phase in TERMINAL
+    if id_.role == COMPENSATE:
+        return unit.undone >= id_.attempt
+    if unit.iteration is not None and id_.iteration is not None and id_.iteration != unit.iteration:
+        return id_.iteration < unit.iteration
+    if unit.attempt == id_.attempt:
+        return unit.stage not in (ACTIVE, STOPPING)
+    return unit.attempt > id_.attempt or node.phase in TERMINAL
+
+
+def _top(state: RunState, segment: str) -> Frame | None:
+    name = _name(segment)
+    return state.main if name in state.main.graph.by_name else state.final
+
+
+def _node(frame: Frame, segment: str) -> tuple[NodeState | None, int | None]:
+    found = _SEGMENT.match(segment)
+    index = frame.graph.by_name.get(_name(segment))
+    position = found["position"] if found else None
+    return (None if index is None else frame.nodes[index]), (None if position is None else int(position))
+
+
+def _name(segment: str) -> str:
+    return segment.partition("[")[0].removesuffix(f".{COMPENSATE}")

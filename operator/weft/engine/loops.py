@@ -1,0 +1,265 @@
+"""A node and its units: one for a plain node, one per item for forEach, one going round for `while`.
+
+`begin` is called when the join lets a node run, `unit_ended` when a unit has ended. Between them
+they decide when a node is over and what its outputs are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft.api.conditions import Reason
+from weft.engine.scope import variables
+from weft.engine.state import (
+    CANCELLED,
+    COMPENSATED,
+    FAILED,
+    MAX_MESSAGE,
+    NEW,
+    RUNNING,
+    SKIPPED,
+    SUCCEEDED,
+    TERMINAL,
+    Frame,
+    NodeState,
+    RunState,
+    Unit,
+)  # fmt: skip
+from weft.engine.step import Step, frames
+from weft.engine.units import prepare, stop_attempt
+from weft.expr.cel import ExpressionError, Program
+from weft.graph.compiled import ForEach
+
+MAX_ITEMS = 1_000_000
+"""Most items of one forEach."""
+
+
+def begin(step: Step, frame: Frame, node: NodeState) -> None:
+    """The join lets the node run: ask `when`, then create its units."""
+    compiled = node.node
+    try:
+        if compiled.when is not None:
+            found = variables(step.state, frame, (compiled.when,), index=compiled.index)
+            if not compiled.when.evaluate_bool(found):
+                end_node(step, frame, node, SKIPPED, Reason.ConditionFalse, f"when is false: {compiled.when.text}")
+                return
+        if compiled.for_each is not None:
+            node.items = items_of(step.state, frame, compiled.index, compiled.for_each)
+    except ExpressionError as error:
+        node.start = step.now
+        end_node(step, frame, node, FAILED, Reason.ExpressionError, str(error))
+        return
+    except TooManyItems as error:
+        node.start = step.now
+        end_node(step, frame, node, FAILED, Reason.TooManyItems, str(error))
+        return
+    node.begun = True
+    if not compiled.service:
+        frame.active += 1
+    if node.items is None:
+        unit = node.units.get(0)
+        if unit is None:
+            unit = node.units[0] = Unit(frame, compiled, node)
+        prepare(step, unit)
+    else:
+        node.next_item = node.running_items = node.ended_items = node.failed_items = 0
+        if len(node.items) == 0:
+            node.start = step.now
+        go_on(step, frame, node)
+
+
+class TooManyItems(ValueError):
+    """A forEach over more than MAX_ITEMS items."""
+
+
+def items_of(state: RunState, frame: Frame, index: int, loop: ForEach) -> Any:
+    """The list a forEach goes over: values, or batches of them. Raises ExpressionError, TooManyItems."""
+    if loop.range is not None:
+        count = _evaluate(state, frame, index, loop.range)
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ExpressionError(f"gave {_shown(count)}; a whole number from 0 was expected", text=_text(loop.range))
+        items: Any = range(count)
+    else:
+        items = _evaluate(state, frame, index, loop.items)
+        if not isinstance(items, list):
+            raise ExpressionError(f"gave {_shown(items)}; a list was expected", text=_text(loop.items))
+    if len(items) > MAX_ITEMS:
+        raise TooManyItems(f"forEach has {len(items)} items, {MAX_ITEMS} is the most; give each item more to do")
+    if loop.batch_size is None:
+        return items
+    size = loop.batch_size
+    return [list(items[at : at + size]) for at in range(0, len(items), size)]
+
+
+def _evaluate(state: RunState, frame: Frame, index: int, source: Program | Any) -> Any:
+    if isinstance(source, Program):
+        return source.evaluate(variables(state, frame, (source,), index=index))
+    return source
+
+
+def _text(source: Program | Any) -> str:
+    return source.text if isinstance(source, Program) else _shown(source)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def go_on(step: Step, frame: Frame, node: NodeState) -> None:
+    """Start further items, or end the node when there are none and none runs."""
+    fill(step, frame, node)
+    _end_items(step, frame, node)
+
+
+def fill(step: Step, frame: Frame, node: NodeState) -> None:
+    """Create the units of as many further items as may run at once."""
+    loop = node.node.for_each
+    assert loop is not None
+    most = loop.max_parallel
+    while node.next_item < len(node.items) and node.blocked is None and (most is None or node.running_items < most):
+        index = node.next_item
+        node.next_item += 1
+        unit = node.units.get(index)
+        if unit is None:
+            unit = node.units[index] = Unit(frame, node.node, node, index)
+        elif unit.stage != NEW:
+            continue  # kept by a rerun, or already in hand
+        unit.value = node.items[index]
+        node.running_items += 1
+        prepare(step, unit)
+
+
+def unit_ended(step: Step, unit: Unit) -> None:
+    """A main unit has ended: go round again, go on with the next items, or end the node."""
+    frame, node = unit.frame, unit.owner
+    if node.node.for_each is not None:
+        _item_ended(step, frame, node, unit)
+        return
+    if unit.phase == SUCCEEDED and node.node.loop is not None and _goes_round(step, node, unit):
+        return
+    node.outputs, node.exit_code = unit.outputs, unit.exit_code
+    end_node(step, frame, node, unit.phase, unit.reason, unit.message)
+
+
+def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
+    loop = node.node.loop
+    assert loop is not None
+    assert unit.iteration is not None
+    if node.node.compensate is not None:
+        unit.done.append((unit.iteration, step.now, unit.outputs))
+    outputs = {} if unit.outputs is None else unit.outputs
+    unit.previous = outputs
+    try:
+        found = variables(step.state, unit.frame, (loop.condition,), index=node.node.index, unit=unit)
+        again = loop.condition.evaluate_bool(found)
+    except ExpressionError as error:
+        unit.phase, unit.reason, unit.message = FAILED, Reason.ExpressionError, f"while.condition: {error}"
+        return False
+    if not again:
+        return False
+    if unit.iteration + 1 >= loop.max_iterations:
+        unit.phase, unit.reason = FAILED, Reason.MaxIterationsExceeded
+        unit.message = f"while.condition still holds after {loop.max_iterations} iterations: {loop.condition.text}"
+        return False
+    if unit.frame.closing and step.state.stop is not None and unit.frame.stage == "Main":
+        unit.phase, unit.reason, unit.message = CANCELLED, unit.frame.closing, "the run is stopped"
+        return False
+    next_iteration(unit)
+    prepare(step, unit)
+    return True
+
+
+def next_iteration(unit: Unit) -> None:
+    """Make the unit ready for its next round: new attempts, a new child, its own retry budget."""
+    unit.iteration = (unit.iteration or 0) + 1
+    unit.spent += unit.attempt - unit.base
+    unit.attempt = unit.base
+    unit.failures = unit.disruptions = 0
+    unit.end = unit.cache_key = None
+    unit.stage, unit.phase, unit.outputs = NEW, RUNNING, None
+    drop_child(unit)
+
+
+def drop_child(unit: Unit) -> None:
+    """Forget the child frame, but not the attempt numbers used in it."""
+    unit.high = highest_attempt(unit)
+    unit.child = None
+
+
+def highest_attempt(unit: Unit) -> int:
+    """The highest attempt number used by the unit, in any iteration, and by all that its subgraph did and undid."""
+    highest = unit.high
+    if unit.child is not None:
+        for frame in frames(unit.child):
+            for node in frame.nodes:
+                highest = max([highest, *(max(other.high, other.undone, other.undoing) for other in node.units.values())])
+    return highest
+
+
+def _item_ended(step: Step, frame: Frame, node: NodeState, unit: Unit) -> None:
+    loop = node.node.for_each
+    assert loop is not None
+    node.running_items -= 1
+    node.ended_items += 1
+    if unit.phase == FAILED:
+        node.failed_items += 1
+        node.exit_code = unit.exit_code
+        if node.failed_items > loop.max_failed and node.blocked is None:
+            block(step, node, Reason.TooManyFailedItems)
+    go_on(step, frame, node)
+
+
+def block(step: Step, node: NodeState, why: str) -> None:
+    """Start no further item and stop those that run."""
+    node.blocked = why
+    for other in list(node.units.values()):
+        stop_attempt(step, other, why)
+
+
+def _end_items(step: Step, frame: Frame, node: NodeState) -> None:
+    if node.running_items or node.phase in TERMINAL:
+        return
+    loop = node.node.for_each
+    assert loop is not None
+    node.outputs = item_outputs(node)
+    if node.failed_items > loop.max_failed:
+        first = min((unit for unit in node.units.values() if unit.phase == FAILED), key=lambda unit: unit.index or 0)
+        allowed = f" (maxFailed {loop.max_failed})" if loop.max_failed else ""
+        message = f"{_count(node)}{allowed}; item {first.index}: {first.reason}: {first.message}"
+        end_node(step, frame, node, FAILED, Reason.TooManyFailedItems, message)
+    elif node.blocked is not None:
+        end_node(step, frame, node, CANCELLED, node.blocked, "")
+    else:
+        end_node(step, frame, node, SUCCEEDED, None, _count(node) if node.failed_items else "")
+
+
+def _count(node: NodeState) -> str:
+    return f"{node.failed_items} of {len(node.items)} items failed"
+
+
+def item_outputs(node: NodeState) -> dict[str, list[Any]]:
+    """Each output as a list in item order; null for an item that failed or does not have it."""
+    lists: dict[str, list[Any]] = {}
+    for index, unit in node.units.items():
+        if unit.phase not in (SUCCEEDED, COMPENSATED) or not isinstance(unit.outputs, dict):
+            continue
+        for key, value in unit.outputs.items():
+            if key not in lists:
+                lists[key] = [None] * len(node.items)
+            lists[key][index] = value
+    return lists
+
+
+def end_node(step: Step, frame: Frame, node: NodeState, phase: str, reason: str | None, message: str) -> None:
+    """End the node and have its dependents told."""
+    if node.phase in TERMINAL:
+        return
+    if node.begun and not node.node.service:
+        frame.active -= 1
+    node.phase, node.reason, node.message = phase, reason, message[:MAX_MESSAGE]
+    node.end = step.now
+    if phase != SKIPPED and node.start is None:
+        node.start = step.now
+    frame.ended += 1
+    step.ended.append((frame, node))

@@ -1,0 +1,84 @@
+"""What a container wrote to $WEFT_OUTPUTS: a JSON object, or key=value lines.
+
+The file is the container's termination message; the kubelet cuts it at 4096 bytes, so a text of
+that length has to be taken for a cut one.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from weft.api.conditions import Reason
+
+MAX_BYTES = 4096
+"""Kubernetes' limit for a container's termination message."""
+
+MAX_DEPTH = 64
+
+_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
+
+
+class OutputsError(ValueError):
+    """The text is no outputs; `reason` is InvalidOutputs or OutputsTooLarge."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def parse_outputs(text: str) -> dict[str, Any] | None:
+    """Outputs by name; None when nothing was written. Raises OutputsError."""
+    if len(text.encode("utf-8", "surrogatepass")) >= MAX_BYTES:
+        raise OutputsError(
+            Reason.OutputsTooLarge,
+            f"the outputs are {MAX_BYTES} bytes or more, which is where Kubernetes cuts them; write larger results to"
+            " an object store or a volume and put their address into $WEFT_OUTPUTS",
+        )
+    stripped = text.strip()
+    if not stripped:
+        return None
+    if stripped[0] in "{[":
+        return _json(stripped)
+    return _lines(stripped)
+
+
+def _json(text: str) -> dict[str, Any]:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise OutputsError(Reason.InvalidOutputs, f"$WEFT_OUTPUTS holds no valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        message = "$WEFT_OUTPUTS holds a JSON list; write an object, or key=value lines"
+        raise OutputsError(Reason.InvalidOutputs, message)
+    if _depth(value) > MAX_DEPTH:
+        raise OutputsError(Reason.InvalidOutputs, f"$WEFT_OUTPUTS is nested deeper than {MAX_DEPTH} levels")
+    return value
+
+
+def _depth(value: Any) -> int:
+    deepest, stack = 0, [(value, 1)]
+    while stack:
+        current, depth = stack.pop()
+        deepest = max(deepest, depth)
+        if isinstance(current, dict):
+            stack.extend((item, depth + 1) for item in current.values())
+        elif isinstance(current, list):
+            stack.extend((item, depth + 1) for item in current)
+    return deepest
+
+
+def _lines(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        key, separator, value = line.partition("=")
+        if not separator or not _KEY.fullmatch(key.strip()):
+            shown = line if len(line) <= 60 else line[:57] + "..."
+            message = f"line {number} of $WEFT_OUTPUTS is not key=value (nor is the text a JSON object): {shown!r}"
+            raise OutputsError(Reason.InvalidOutputs, message)
+        found[key.strip()] = value.strip()
+    return found

@@ -1,0 +1,168 @@
+"""Rerun: a finished run goes on, with new attempts for some of its nodes.
+
+    Failed  every node that is not Succeeded or skipped by its condition (of a forEach only the items
+            that did not succeed), the handlers of those nodes, all compensations, and finally
+    Nodes   the nodes named and all that depend on them, and finally
+    All     everything
+
+Attempt numbers go on, retry budgets start anew, and what is not reset keeps its outputs. A retry
+of a graph node resets the subgraph the same way as `Failed`: what succeeded is not done twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from weft.api.conditions import Reason
+from weft.engine.edges import BROKEN, MET, OPEN, edge_value
+from weft.engine.failure import exempt, judge_again
+from weft.engine.loops import highest_attempt
+from weft.engine.state import FAILED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.step import frames
+
+FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
+
+
+def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str], now: float) -> None:
+    """Reset a finished run in place; `advance.restart` then goes on with it.
+
+    Takes the rerun generation, the mode (Failed | All | Nodes) and, for Nodes, node paths such as
+    `price` or `publish/upload`. Raises ValueError when the run is active or a node does not exist.
+    """
+    if not state.finished:
+        raise ValueError("a run can be rerun only after it has ended; stop it first")
+    _check(state, nodes if mode == FROM_NODES else ())
+    state.generation = generation
+    state.stage, state.outcome, state.reason, state.message = "Main", None, None, ""
+    state.stop, state.timed_out, state.ended_at, state.final_start = None, False, None, None
+    state.failures, state.outputs, state.compensations, state.compensating = [], {}, [], None
+    state.active, state.timers, state.queue, state.waiting, state.pods = {}, [], [], [], 0
+    state.clock_start = now
+    state.dirty = True
+    _number_compensations(state.main)
+    if mode == FROM_NODES:
+        _reset_named(state.main, [tuple(path.split("/")) for path in nodes])
+    else:
+        reset_frame(state.main, mode)
+    if state.final is not None:
+        reset_frame(state.final, FROM_ALL)
+
+
+def _number_compensations(top: Frame) -> None:
+    """Compensations that are made once more go on with their numbers, too."""
+    for frame in frames(top):
+        for node in frame.nodes:
+            for unit in node.units.values():
+                if unit.undoing:
+                    unit.undone, unit.undoing, node.entry = max(unit.undone, unit.undoing), 0, None
+
+
+def _check(state: RunState, nodes: Collection[str]) -> None:
+    for path in nodes:
+        graph = state.workflow.main
+        for part in path.split("/"):
+            name = part.partition("[")[0]
+            if graph is None or name not in graph.by_name:
+                raise ValueError(f"rerun.nodes: there is no node {path!r}; paths read like price or publish/upload")
+            graph = graph.nodes[graph.by_name[name]].body.graph  # type: ignore[assignment]
+
+
+def reset_frame(frame: Frame, mode: str) -> None:
+    """Reset a graph's nodes as the mode says, and count everything anew."""
+    chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
+    if mode == FROM_FAILED:  # the handlers of what is done again have nothing to handle any more
+        chosen |= {e.target for i in list(chosen) for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"}
+    for index in chosen:
+        _reset_node(frame, frame.nodes[index], mode)
+    recount(frame)
+
+
+def _unfinished(node: NodeState) -> bool:
+    return node.phase != SUCCEEDED and not (node.phase == SKIPPED and node.reason == Reason.ConditionFalse)
+
+
+def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
+    whole = {frame.graph.by_name[p[0].partition("[")[0]] for p in paths if len(p) == 1}
+    inside: dict[int, list[tuple[str, ...]]] = {}
+    for path in paths:
+        if len(path) > 1:
+            inside.setdefault(frame.graph.by_name[path[0].partition("[")[0]], []).append(path[1:])
+    stack, chosen = [*whole, *inside], set(whole)
+    while stack:
+        for edge in frame.nodes[stack.pop()].node.outgoing:
+            if edge.target not in chosen:
+                chosen.add(edge.target)
+                stack.append(edge.target)
+    for index in chosen:
+        _reset_node(frame, frame.nodes[index], FROM_ALL)
+    for index in inside.keys() - chosen:
+        node = frame.nodes[index]
+        children = [(position, unit.child) for position, unit in node.units.items() if unit.child is not None]
+        _reset_node(frame, node, FROM_FAILED, keep_children=True)
+        for position, child in children:
+            _reset_named(child, inside[index])
+            if node.units[position].child is None:  # the item had succeeded as a whole
+                node.units[position] = _again(frame, node, node.units[position], child)
+    recount(frame)
+
+
+def _reset_node(frame: Frame, node: NodeState, mode: str, *, keep_children: bool = False) -> None:
+    units = node.units
+    node.reset()
+    for index, unit in units.items():
+        if mode == FROM_FAILED and not keep_children and unit.index is not None and unit.phase == SUCCEEDED:
+            node.units[index] = unit
+            continue
+        child = unit.child if mode == FROM_FAILED and node.node.loop is None else None
+        node.units[index] = _again(frame, node, unit, child)
+        if child is not None and not keep_children:
+            reset_frame(child, FROM_FAILED)
+
+
+def _again(frame: Frame, node: NodeState, unit: Unit, child: Frame | None) -> Unit:
+    """A new unit in the place of the old one: attempt numbers go on, all else starts anew."""
+    fresh = Unit(frame, node.node, node, unit.index)
+    fresh.base = fresh.attempt = fresh.high = highest_attempt(unit)
+    fresh.undone = unit.undone
+    if child is not None:
+        fresh.child, child.parent = child, fresh
+    return fresh
+
+
+def recount(frame: Frame) -> None:
+    """Compute everything that a graph counts from the phases of its nodes alone.
+
+    This is the full computation that the incremental one in `advance` has to equal.
+    """
+    frame.ended = sum(node.phase in TERMINAL for node in frame.nodes)
+    frame.active = sum(
+        node.begun and node.phase not in TERMINAL and not node.node.service for node in frame.nodes
+    )
+    frame.failing, frame.failures, frame.closing, frame.how, frame.end = False, [], None, "", None
+    for node in frame.nodes:
+        node.open = node.met = node.broken = node.handlers = 0
+        node.exempt = False
+        for edge in node.node.incoming:
+            value = value_of(frame.nodes[edge.source], edge.outcome)
+            node.open += value == OPEN
+            node.met += value == MET
+            node.broken += value == BROKEN
+    for node in frame.nodes:
+        if node.phase not in TERMINAL:
+            for edge in node.node.incoming:
+                if edge.outcome == "Failed":
+                    frame.nodes[edge.source].handlers += 1
+    for node in frame.nodes:
+        if node.phase == FAILED:
+            exempt(frame, node)
+            judge_again(frame, node)
+
+
+def value_of(source: NodeState, outcome: str) -> str:
+    """What an edge from this node is worth now."""
+    return edge_value(
+        outcome, phase=source.phase, reason=source.reason, chosen=source.chosen, ready=source.ready,
+        allow_failure=source.node.allow_failure,
+    )  # fmt: skip
+
+

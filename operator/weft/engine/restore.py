@@ -1,0 +1,251 @@
+"""Status to state: a run goes on where the last written status left it.
+
+What the status holds is taken over, what can be computed is computed again, and `resume` asks once
+more for everything that may have been lost with the old process: requests in flight, stops,
+approvals. Jobs are not asked for again: they exist, or their absence is an observation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+
+from weft.api.conditions import Reason
+from weft.engine import bodies, compensation, loops, run
+from weft.engine.actions import Start, Stop
+from weft.engine.advance import Result, finish_step
+from weft.engine.rerun import recount
+from weft.engine.snapshot import Entry, moment
+from weft.engine.state import (
+    ACTIVE,
+    ENDED,
+    FAILED,
+    GATED,
+    NEW,
+    PENDING,
+    QUEUED,
+    SKIPPED,
+    STOPPING,
+    TERMINAL,
+    Frame,
+    NodeState,
+    RunContext,
+    RunState,
+    Unit,
+)  # fmt: skip
+from weft.engine.step import Step, unfinished_frames
+from weft.engine.units import IN_FLIGHT, enqueue, fail, prepare, previous_attempt
+from weft.expr.cel import ExpressionError
+from weft.graph.compiled import CompiledWorkflow
+
+RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded"})
+"""Why a Job may not have been created yet although its attempt was numbered."""
+
+
+def restore(
+    workflow: CompiledWorkflow, context: RunContext, status: Mapping[str, Any], nodes: list[Entry], *, start: float
+) -> RunState:
+    """The state that `status` tells of. `nodes` are its entries, written out (see `engine/status`)."""
+    memory: Entry = status.get("state") or {}
+    state = RunState(workflow, context, start=start)
+    state.clock_start = moment(memory.get("clockStartTime")) or start
+    state.stage = memory.get("stage", "Main")
+    state.stop = memory.get("stop")
+    state.timed_out = memory.get("timedOut", False)
+    state.generation, state.chunks = memory.get("generation", 0), memory.get("chunks", 0)
+    state.outcome, state.reason = memory.get("outcome"), memory.get("reason")
+    state.message = memory.get("message", "")
+    state.failures = memory.get("failures", [])
+    state.final_start = moment(memory.get("finalStartTime"))
+    state.suspensions = [
+        (moment(pair[0]) or 0.0, moment(pair[1]) if len(pair) > 1 else None) for pair in memory.get("suspensions", ())
+    ]
+    state.outputs = _value(memory, "outputsText", status.get("outputs") or {})
+    if state.finished:
+        state.ended_at = moment(status.get("completionTime"))
+    known = {entry["name"]: entry for entry in nodes}
+    if memory.get("finally") and workflow.final is not None:
+        state.final = Frame(workflow.final, context.params, parent=None, prefix="", order=(), stage="Finally")
+    _fill_frame(state, state.main, known, memory.get("closing"))
+    if state.final is not None:
+        _fill_frame(state, state.final, known, memory.get("finallyClosing"))
+    if state.stage == "Compensating":
+        _restore_compensation(state, memory.get("compensation"), known)
+    return state
+
+
+def _fill_frame(state: RunState, frame: Frame, known: Mapping[str, Entry], closing: list[str] | None) -> None:
+    for position in frame.graph.by_rank:  # upstream first: expressions need their outputs
+        node = frame.nodes[position]
+        entry = known.get(frame.prefix + node.node.name)
+        if entry is not None:
+            _fill_node(state, frame, node, entry, known)
+    recount(frame)
+    if closing is not None:
+        frame.closing, frame.how = closing
+    if frame.ended == len(frame.nodes):
+        frame.end = max((node.end or 0.0 for node in frame.nodes), default=0.0)
+
+
+def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
+    node.phase = entry.get("phase", PENDING)
+    node.reason, node.message = entry.get("reason"), entry.get("message", "")
+    node.start, node.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
+    node.outputs = _outputs(entry)
+    node.exit_code = entry.get("exitCode") if node.phase in TERMINAL else None
+    node.chunk = entry.get("outputsIn")
+    node.ready = entry.get("ready", False)
+    node.begun = entry.get("begun", node.phase != PENDING and node.start is not None)
+    if node.node.body.kind == "switch" and isinstance(node.outputs, dict):
+        node.chosen = node.outputs.get("case")
+    if "items" in entry:
+        _fill_items(state, frame, node, entry, known)
+    elif entry.get("attempts") or "base" in entry or node.phase not in (PENDING, SKIPPED):
+        unit = node.units[0] = Unit(frame, node.node, node)
+        _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
+        unit.outputs = _value(entry, "attemptOutputs", node.outputs)
+    if node.phase == PENDING:
+        node.reason, node.message = None, ""
+
+
+def _outputs(entry: Entry) -> Any:
+    return _value(entry, "outputsText", entry.get("outputs"))
+
+
+def _value(entry: Entry, key: str, default: Any) -> Any:
+    return orjson.loads(entry[key]) if key in entry else default
+
+
+def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
+    loop = node.node.for_each
+    assert loop is not None
+    node.blocked = entry.get("blocked")
+    if not node.begun:
+        node.items = None
+    elif node.phase in TERMINAL and node.node.compensate is None:
+        node.items = range(entry["itemCount"])
+    else:
+        try:
+            node.items = loops.items_of(state, frame, node.node.index, loop)
+        except (ExpressionError, loops.TooManyItems):
+            node.items = range(entry["itemCount"])
+    for item in entry["items"]:
+        index = item["index"]
+        unit = node.units[index] = Unit(frame, node.node, node, index)
+        unit.value = node.items[index] if node.items is not None and index < len(node.items) else None
+        _fill_unit(state, unit, item, known)
+        unit.chunk = item.get("outputsIn")
+        unit.outputs = _value(item, "attemptOutputs", _outputs(item))
+        started = unit.start is not None and unit.phase not in TERMINAL
+        node.running_items += started
+        node.ended_items += unit.phase in TERMINAL
+        node.failed_items += unit.phase == FAILED
+    if not node.begun and node.phase in (PENDING, SKIPPED):  # reset by a rerun: items that never ran have left nothing behind
+        for index in range(entry["itemCount"]):
+            node.units.setdefault(index, Unit(frame, node.node, node, index))
+    node.outputs = loops.item_outputs(node) if node.phase in TERMINAL else None
+
+
+def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, Entry]) -> None:
+    unit.phase = entry.get("phase", PENDING)
+    unit.reason, unit.message = entry.get("reason"), entry.get("message", "")
+    unit.spent, unit.base = entry.get("spent", 0), entry.get("base", 0)
+    unit.attempt = entry.get("attempts", 0) - unit.spent
+    unit.high, unit.undone = entry.get("high", unit.attempt), entry.get("undone", 0)
+    unit.undoing = entry.get("undoing", 0)
+    unit.lost = entry.get("lost", False)
+    unit.iteration = entry.get("iteration", unit.iteration)
+    unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
+    unit.exit_code = entry.get("exitCode")
+    unit.done = [(iteration, moment(end) or 0.0, orjson.loads(text)) for iteration, end, text in entry.get("done", ())]
+    if unit.phase in TERMINAL:
+        unit.stage = ENDED
+    elif unit.start is None or unit.phase == PENDING:
+        unit.stage, unit.phase, unit.start = NEW, PENDING, None
+    else:
+        _fill_memory(state, unit, entry)
+    graph = unit.node.body.graph
+    if graph is not None and bodies.child_prefix(unit) + graph.nodes[0].name in known:
+        unit.child = bodies.child_frame(state, unit)
+        unit.child.base = entry.get("childBase", unit.base)
+        _fill_frame(state, unit.child, known, entry.get("closing"))
+
+
+def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
+    unit.stage = entry.get("stage", ACTIVE)
+    if unit.stage == GATED:  # what it asked for is asked for again
+        entry = {key: value for key, value in entry.items() if key not in ("lock", "cacheKey")}
+        unit.stage = NEW
+    unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
+    unit.memory, unit.level = entry.get("memory"), entry.get("level", 0)
+    unit.seconds, unit.lock, unit.cache_key = entry.get("waitSeconds"), entry.get("lock"), entry.get("cacheKey")
+    unit.previous, unit.pending = _value(entry, "previous", None), entry.get("pending")
+    unit.stop_reason = entry.get("stopReason")
+    unit.attempt_start, unit.due = moment(entry.get("attemptStartTime")), moment(entry.get("nextTime"))
+    unit.level_start, unit.pending_since = moment(entry.get("levelStartTime")), moment(entry.get("pendingSince"))
+    unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
+    unit.outputs = _value(entry, "attemptOutputs", None)
+    with suppress(ExpressionError):  # reported when the attempt is asked for again
+        bodies.restore_inputs(state, unit)
+    if unit.lock is not None:
+        state.locks[unit.gate] = unit
+    if unit.stage in (ACTIVE, STOPPING) and (unit.node.body.kind in IN_FLIGHT or unit.node.body.approval is not None):
+        state.active[unit.id] = unit
+        state.pods += unit.node.body.kind == "job"
+
+
+def _restore_compensation(state: RunState, entry: Entry | None, known: Mapping[str, Entry]) -> None:
+    left = compensation.due_compensations(state)
+    for unit in left if entry is not None else ():
+        if (unit.path, unit.index, unit.iteration) == (entry["node"], entry.get("index"), entry.get("iteration")):
+            left.remove(unit)
+            _fill_unit(state, unit, entry, known)
+            state.compensating = unit
+            break
+    state.compensations = [] if state.stop == "Terminate" else left
+
+
+def resume(state: RunState, now: float) -> Result:
+    """Go on with a restored state: what to do first. Everything asked for again may be done twice."""
+    step = Step(state, round(now, 3))
+    if state.finished:
+        return finish_step(step)
+    run.rearm(step)
+    for frame in list(unfinished_frames(state)):
+        _resume_frame(step, frame)
+    if state.compensating is not None:
+        _resume_unit(step, state.compensating)
+    elif state.stage == "Compensating":
+        run.compensated(step)
+    return finish_step(step)
+
+
+def _resume_frame(step: Step, frame: Frame) -> None:
+    for node in frame.nodes:
+        if node.begun and node.phase not in TERMINAL:
+            for unit in list(node.units.values()):
+                _resume_unit(step, unit)
+            if node.items is not None:
+                loops.go_on(step, frame, node)
+    step.begun.append(frame)
+
+
+def _resume_unit(step: Step, unit: Unit) -> None:
+    if unit.stage == QUEUED:
+        enqueue(step, unit)
+    elif unit.stage == NEW and unit.start is not None:  # between two iterations
+        prepare(step, unit)
+    kind = unit.node.body.kind
+    try:
+        if unit.stage == STOPPING and kind in IN_FLIGHT:
+            step.act(Stop(unit.id, kind, unit.stop_reason or ""))
+        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or unit.pending in RESEND):
+            payload = bodies.payload(step.state, unit)
+            step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
+        elif unit.stage == ACTIVE and unit.node.body.approval is not None:
+            bodies.ask(step, unit)
+    except ExpressionError as error:  # outputs that it needs have been lost with their ConfigMap
+        fail(step, unit, Reason.ExpressionError, str(error), fatal=True)

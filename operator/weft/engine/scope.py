@@ -1,0 +1,99 @@
+"""The variables an expression sees, made only as far as it asks for them.
+
+A program knows which names it uses and which nodes it refers to, so evaluating `when` in a graph
+of ten thousand nodes touches the one node that it names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from weft.engine.state import Frame, NodeState, RunState, Unit
+from weft.expr.cel import Program
+
+
+def node_view(node: NodeState) -> dict[str, Any]:
+    """What `nodes.X` is: outputs, phase, reason and exitCode. Absent outputs are {}."""
+    return {
+        "outputs": {} if node.outputs is None else node.outputs,
+        "phase": node.phase,
+        "reason": node.reason or "",
+        "exitCode": node.exit_code,
+    }
+
+
+def run_view(state: RunState) -> dict[str, Any]:
+    """What `run` is."""
+    context = state.context
+    return {
+        "name": context.name,
+        "namespace": context.namespace,
+        "uid": context.uid,
+        "attempt": state.generation + 1,
+        "outcome": state.outcome or "",
+        "failures": state.failures,
+    }
+
+
+def _nodes(state: RunState, frame: Frame, index: int | None, programs: Iterable[Program]) -> dict[str, Any]:
+    names: set[str] = set()
+    for program in programs:
+        if program.nodes is None:
+            names.update(_visible(state, frame, index))
+        else:
+            names |= program.nodes
+    found: dict[str, Any] = {}
+    for name in names:
+        position = frame.graph.by_name.get(name)
+        if position is not None:
+            found[name] = node_view(frame.nodes[position])
+        elif frame is state.final and name in state.main.graph.by_name:
+            found[name] = node_view(state.main.nodes[state.main.graph.by_name[name]])
+    return found
+
+
+def _visible(state: RunState, frame: Frame, index: int | None) -> Iterable[str]:
+    nodes = frame.graph.nodes
+    yield from (nodes[i].name for i in (range(len(nodes)) if index is None else frame.graph.ancestors(index)))
+    if frame is state.final:
+        yield from (node.name for node in state.main.graph.nodes)
+
+
+def variables(
+    state: RunState,
+    frame: Frame,
+    programs: Iterable[Program],
+    *,
+    index: int | None = None,
+    unit: Unit | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The variables for these programs.
+
+    Takes the frame they are written in, the position of the node they belong to (None: the graph's
+    own outputs, which see every node), the unit for loop variables, and `extra` names of a context
+    (a retry, a response). Gives plain JSON values by name.
+    """
+    programs = tuple(programs)
+    roots: set[str] = set()
+    for program in programs:
+        roots |= program.roots
+    found: dict[str, Any] = {}
+    if "params" in roots:
+        found["params"] = frame.params
+    if "nodes" in roots:
+        found["nodes"] = _nodes(state, frame, index, programs)
+    if "run" in roots:
+        found["run"] = run_view(state)
+    if unit is not None:
+        owner = unit.owner.node
+        if unit.index is not None and owner.for_each is not None:
+            found["item"] = found[owner.for_each.name] = unit.value
+            found["index"] = unit.index
+        if unit.iteration is not None:
+            found["iteration"] = unit.iteration
+            found["previous"] = {} if unit.previous is None else unit.previous
+    if extra:
+        found.update(extra)
+    return found

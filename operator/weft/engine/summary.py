@@ -1,0 +1,93 @@
+"""Why is it waiting? One sentence for the run's condition, from what its nodes are doing now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from weft.api.conditions import Reason
+from weft.engine.state import PENDING, RUNNING, TERMINAL, WAITING, Frame, NodeState, RunState
+from weft.engine.step import frames
+
+MAX_NAMED = 3
+
+
+def top_nodes(state: RunState) -> list[NodeState]:
+    """The nodes that count for the progress: those of the main graph and of finally."""
+    return [*state.main.nodes, *(state.final.nodes if state.final is not None else ())]
+
+
+def counts(state: RunState) -> dict[str, int]:
+    """How many of the top nodes stand where, in the words of `status.counts`."""
+    found = Counter(node.phase for node in top_nodes(state))
+    if state.final is None and state.workflow.final is not None:
+        found[PENDING] += len(state.workflow.final.nodes)
+    names = ("Pending", "Running", "Waiting", "Succeeded", "Failed", "Skipped", "Cancelled", "Compensated")
+    shown = {name.lower(): found[name] for name in names}
+    return {name: number for name, number in shown.items() if number or name in ALWAYS_SHOWN}
+
+
+ALWAYS_SHOWN = frozenset({"pending", "running", "succeeded", "failed", "skipped"})
+
+
+def progress(found: dict[str, int]) -> tuple[int, int]:
+    """Nodes that have ended, and all nodes, of these counts."""
+    total = sum(found.values())
+    return total - found["pending"] - found["running"] - found.get("waiting", 0), total
+
+
+def explain(state: RunState, *, done: int, total: int) -> tuple[str, str]:
+    """The reason and the message of an active run's condition."""
+    if state.stop is not None and state.stage == "Main":
+        running = sum(1 for _ in _busy(state))
+        return Reason.Stopping, f"stopping ({state.stop}): {running} nodes have not ended yet"
+    if state.suspended:
+        return Reason.Suspended, f"suspended at {done} of {total} nodes; set spec.suspend to false to go on"
+    if state.stage == "Compensating":
+        left = len(state.compensations) + (state.compensating is not None)
+        return Reason.Compensating, f"undoing what succeeded: {left} compensations left; {state.message}"
+    text = f"{done} of {total} nodes done"
+    if state.stage == "Finally":
+        text += f"; running finally, outcome {state.outcome}"
+    waits = [f"{path} {why}" for path, why in _waits(state)]
+    if waits:
+        text += "; " + "; ".join(waits[:MAX_NAMED])
+        if len(waits) > MAX_NAMED:
+            text += f"; and {len(waits) - MAX_NAMED} more wait"
+    return (Reason.RunningFinally if state.stage == "Finally" else Reason.Running), text
+
+
+def _busy(state: RunState) -> Iterator[tuple[Frame, NodeState]]:
+    for top in (state.main, state.final):
+        for frame in frames(top) if top is not None and top.end is None else ():
+            for node in frame.nodes:
+                if node.begun and node.phase not in TERMINAL:
+                    yield frame, node
+
+
+def _waits(state: RunState) -> Iterator[tuple[str, str]]:
+    room = state.workflow.parallelism is None or state.pods < state.workflow.parallelism
+    for frame, node in _busy(state):
+        path = frame.prefix + node.node.name
+        if node.reason == Reason.AwaitingApproval:
+            yield path, _approval(node)
+        elif node.phase == WAITING and node.reason == Reason.BackOff:
+            yield path, f"waits for its next attempt ({node.message})"
+        elif node.phase == WAITING and node.reason == Reason.WaitingForTime:
+            yield path, "waits for its time"
+        elif node.phase == PENDING and any(unit.reason == Reason.WaitingForConcurrency for unit in node.units.values()):
+            key = next(unit.lock for unit in node.units.values() if unit.lock)
+            yield path, f"waits for the concurrency key {key}"
+        elif node.phase == PENDING and not room:
+            yield path, f"waits for one of {state.workflow.parallelism} running Pods to end"
+        elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):
+            yield path, f"cannot start: {node.reason}: {node.message}"
+
+
+def _approval(node: NodeState) -> str:
+    unit = node.units[0]
+    approval = unit.node.body.approval
+    assert approval is not None
+    missing = approval.quorum - len(unit.decisions)
+    people = "1 person" if missing == 1 else f"{missing} people"
+    return f"waits for approval by {people}"

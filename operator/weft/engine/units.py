@@ -1,0 +1,271 @@
+"""The life of a unit: gates, the queue, attempts, retries, the end.
+
+    New -> (Gated: cache, concurrency key) -> Queued -> Active -> Ended
+                                                ^         |  \\-> Stopping -> Ended
+                                                +- Backoff+
+
+Bodies (see `bodies`) start attempts and judge their ends; everything between is here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft.api.conditions import Reason
+from weft.engine import retry
+from weft.engine.actions import Acquire, LookUp, Release, Remember, Stop
+from weft.engine.scope import variables
+from weft.engine.state import (
+    ACTIVE,
+    BACKOFF,
+    CANCELLED,
+    ENDED,
+    FAILED,
+    GATED,
+    MAIN,
+    MAX_MESSAGE,
+    NEW,
+    QUEUED,
+    RUNNING,
+    STOPPING,
+    SUCCEEDED,
+    WAITING,
+    AttemptId,
+    RunState,
+    Unit,
+)  # fmt: skip
+from weft.engine.step import Step
+from weft.expr.cel import ExpressionError
+from weft.expr.template import to_text
+
+IN_FLIGHT = frozenset({"job", "http", "resource", "workflow"})
+"""Bodies whose attempts run outside the engine and have to be stopped there."""
+
+NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
+
+
+def prepare(step: Step, unit: Unit) -> None:
+    """Take a new unit through its gates: the cache, then the concurrency key, then the queue."""
+    node, state = unit.node, step.state
+    try:
+        if node.cache_key is not None and unit.cache_key is None:
+            found = variables(state, unit.frame, (node.cache_key,), index=node.index, unit=unit)
+            unit.cache_key = to_text(node.cache_key.evaluate(found))
+            unit.stage = GATED
+            state.active[unit.gate] = unit
+            step.act(LookUp(unit.gate, unit.cache_key, node.cache_max_age))
+            return
+        if node.concurrency_key is not None and unit.lock is None:
+            programs = node.concurrency_key.programs
+            found = variables(state, unit.frame, programs, index=node.index, unit=unit)
+            unit.lock = to_text(node.concurrency_key.render(found))
+            unit.stage, unit.reason = GATED, Reason.WaitingForConcurrency
+            state.active[unit.gate] = unit
+            step.act(Acquire(unit.gate, unit.lock, node.concurrency_limit, node.concurrency_policy))
+            return
+    except ExpressionError as error:
+        finish(step, unit, FAILED, Reason.ExpressionError, str(error))
+        return
+    enqueue(step, unit)
+
+
+def enqueue(step: Step, unit: Unit) -> None:
+    """The unit may start as soon as there is room."""
+    unit.stage = QUEUED
+    step.enqueue(unit, pod=unit.node.body.kind == "job")
+
+
+def begin_attempt(step: Step, unit: Unit) -> None:
+    """Number the next attempt and start its clocks."""
+    state, now = step.state, step.now
+    unit.attempt += 1
+    unit.high = max(unit.high, unit.attempt)
+    unit.attempt_start = now
+    if unit.start is None:
+        unit.start = now
+    unit.stage, unit.phase, unit.reason, unit.message = ACTIVE, RUNNING, None, ""
+    unit.exit_code = unit.due = None
+    if unit.role == MAIN:
+        if unit.owner.start is None:
+            unit.owner.start = now
+        show(unit, RUNNING, None, "")
+    if unit.node.deadline is not None:
+        step.arm("deadline", unit)
+    if unit.node.timeout is not None:
+        step.arm("attempt", unit)
+    if unit.node.body.kind == "job":
+        state.pods += 1
+    if unit.node.body.kind in IN_FLIGHT:
+        state.active[unit.id] = unit
+
+
+def attempt_over(state: RunState, unit: Unit) -> None:
+    """The attempt is no longer in flight: its place is free."""
+    in_flight = state.active.pop(unit.id, None) is not None and unit.stage in (ACTIVE, STOPPING)
+    if in_flight and unit.node.body.kind == "job":
+        state.pods -= 1
+    unit.pending = unit.pending_since = None
+
+
+def succeed(step: Step, unit: Unit, outputs: Any) -> None:
+    """The body succeeded with these outputs."""
+    attempt_over(step.state, unit)
+    if unit.node.body.results:
+        scope = {"outputs": {} if outputs is None else outputs, "params": unit.params or {}}
+        try:
+            outputs = {name: program.evaluate(scope) for name, program in unit.node.body.results}
+        except ExpressionError as error:
+            fail(step, unit, Reason.ExpressionError, str(error), fatal=True)
+            return
+    unit.outputs = outputs
+    if unit.cache_key is not None:
+        step.act(Remember(unit.gate, unit.cache_key, outputs))
+    finish(step, unit, SUCCEEDED, None, "")
+
+
+def fail(
+    step: Step, unit: Unit, reason: str, message: str, *, disruption: bool = False, fatal: bool = False
+) -> None:
+    """An attempt failed: try again after a back-off, or end the unit."""
+    state, policy = step.state, unit.node.retry
+    attempt_over(state, unit)
+    fatal = fatal or unit.node.body.kind in NEVER_RETRIED
+    wanted = True
+    if policy.when is not None and not disruption and not fatal:
+        extra = {
+            "exitCode": unit.exit_code, "reason": reason, "message": message, "attempt": unit.attempt,
+            "outputs": {} if unit.outputs is None else unit.outputs,
+        }  # fmt: skip
+        try:
+            found = variables(state, unit.frame, (policy.when,), index=unit.owner.node.index, unit=unit, extra=extra)
+            wanted = policy.when.evaluate_bool(found)
+        except ExpressionError as error:
+            fatal, reason, message = True, Reason.ExpressionError, f"retry.when: {error}"
+    verdict = retry.decide(
+        policy, disruption=disruption, fatal=fatal, wanted=wanted, failures=unit.failures,
+        disruptions=unit.disruptions, entropy=_entropy(state, unit),
+    )  # fmt: skip
+    if not verdict.again:
+        finish(step, unit, FAILED, reason, message)
+        return
+    if verdict.counts == "disruptions":
+        unit.disruptions += 1
+    else:
+        unit.failures += 1
+    if reason == Reason.OOMKilled:
+        declared = unit.node.body.job.memory if unit.node.body.job else None
+        unit.memory = retry.raised_memory(policy, unit.memory or declared) or unit.memory
+    if unit.frame.closing and not may_retry(state, unit):
+        finish(step, unit, CANCELLED, unit.frame.closing, f"not retried after {reason}: the run is stopped")
+        return
+    ended = f"attempt {unit.attempt} ended with {reason}"
+    step.note("Warning", Reason.BackOff, f"{unit.place}: {ended}; next in {verdict.delay:.3g} s")
+    unit.stage, unit.phase = BACKOFF, WAITING
+    unit.reason, unit.message = Reason.BackOff, f"{ended}: {message}"[:MAX_MESSAGE]
+    unit.due = round(step.now + verdict.delay, 3)
+    if unit.owner.node.for_each is None:
+        show(unit, WAITING, unit.reason, unit.message)
+    step.arm("backoff", unit)
+    step.arm("deadline", unit)  # off while the attempt was being stopped
+
+
+def show(unit: Unit, phase: str, reason: str | None, message: str) -> None:
+    """Let the node show what its unit does; a compensation keeps what the node has achieved."""
+    unit.phase, unit.reason, unit.message = phase, reason, message[:MAX_MESSAGE]
+    if unit.role == MAIN:
+        unit.owner.phase, unit.owner.reason, unit.owner.message = phase, reason, unit.message
+
+
+def may_retry(state: RunState, unit: Unit) -> bool:
+    """A failing graph lets running nodes go on with their retries; a stopped run does not."""
+    return state.stop is None or unit.frame.stage == "Finally" or unit.role != "main"
+
+
+def _entropy(state: RunState, unit: Unit) -> str | None:
+    seed = state.context.entropy
+    return None if seed is None else f"{seed}/{state.generation}/{unit.place}/{unit.iteration}/{unit.role}"
+
+
+def finish(step: Step, unit: Unit, phase: str, reason: str | None, message: str) -> None:
+    """End the unit and tell its node."""
+    attempt_over(step.state, unit)
+    step.state.active.pop(unit.id, None)
+    _release(step, unit)
+    unit.stage, unit.phase, unit.reason, unit.message = ENDED, phase, reason, message[:MAX_MESSAGE]
+    unit.end = step.now
+    unit.payload = None
+    unit.due = None
+    step.units.append(unit)
+
+
+def _release(step: Step, unit: Unit) -> None:
+    state = step.state
+    state.active.pop(unit.gate, None)
+    state.locks.pop(unit.gate, None)
+    if unit.lock is not None:
+        step.act(Release(unit.gate, unit.lock))
+        unit.lock = None
+
+
+def stop_attempt(step: Step, unit: Unit, why: str) -> None:
+    """End what the unit is doing; `why` is judged at once, or when the end of its attempt is seen.
+
+    `why` is Timeout, Deadline, Pending, Service, or the reason of a cancellation.
+    """
+    if unit.stage == STOPPING and why not in (TIMEOUT, PENDING_TIMEOUT):
+        unit.stop_reason = why  # a cancellation overrules a timeout that would be retried
+    if unit.stage in (STOPPING, ENDED):
+        return
+    unit.stop_reason = why
+    kind = unit.node.body.kind
+    if unit.stage == ACTIVE and kind in IN_FLIGHT:
+        unit.stage, unit.reason = STOPPING, Reason.Stopping
+        step.act(Stop(unit.id, kind, why))
+    elif unit.stage == ACTIVE and unit.child is not None:
+        unit.stage, unit.reason = STOPPING, Reason.Stopping
+        step.closes.append((unit.child, Reason.Stopped if why in VERDICTS else why, "End"))
+    else:
+        stopped(step, unit)
+
+
+TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE = "Timeout", "Deadline", "Pending", "Service"
+VERDICTS = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE})
+"""Reasons to stop an attempt that are not cancellations."""
+
+
+def stopped(step: Step, unit: Unit) -> None:
+    """What the engine stopped has ended: say why. How it ended by itself no longer matters."""
+    why = unit.stop_reason or Reason.Stopped
+    unit.stop_reason = None
+    if why == TIMEOUT:
+        limit = unit.node.timeout or 0.0
+        text = f"attempt {unit.attempt} took longer than timeoutSeconds ({limit:g} s)"
+        fail(step, unit, Reason.DeadlineExceeded, text)
+    elif why == DEADLINE:
+        limit = unit.node.deadline or 0.0
+        fail(step, unit, Reason.DeadlineExceeded, f"took longer than deadlineSeconds ({limit:g} s) in all", fatal=True)
+    elif why == PENDING_TIMEOUT:
+        limit = unit.node.pending_timeout or 0.0
+        text = f"the Pod did not run within pendingTimeoutSeconds ({limit:g} s): {unit.message}"
+        fail(step, unit, unit.pending or Reason.PendingTimeout, text)
+    elif why == SERVICE_DONE:
+        succeed(step, unit, unit.outputs)
+    else:
+        finish(step, unit, CANCELLED, why, "")
+
+
+def previous_attempt(unit: Unit) -> AttemptId | None:
+    """The attempt whose Pod must be gone or terminal before the next one starts."""
+    return unit.id._replace(attempt=unit.attempt - 1) if unit.attempt > 1 else None
+
+
+def fresh(unit: Unit) -> bool:
+    """True while the unit has not started anything (it can be held back)."""
+    return unit.stage in (NEW, GATED, QUEUED) and unit.start is None
+
+
+def unqueue(step: Step, unit: Unit) -> None:
+    """Take a fresh unit back: it gives up its place and its key."""
+    _release(step, unit)
+    unit.cache_key = None
+    unit.stage = NEW
