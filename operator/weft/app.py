@@ -297,7 +297,8 @@ class Operator:
 
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self.catalog.remember(WORKFLOW_RUNS, run)
-        self.admission.started(run)
+        if not finished(run):  # one that has ended gave its place back just now
+            self.admission.started(run)
         self._observe(run, live.frozen)
 
     def _observe(self, run: Obj, frozen: dict[str, Any] | None = None) -> None:

@@ -4,7 +4,6 @@
 It fills in defaults and reports every problem, each with the parameter's name and the mend; it converts nothing.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from weft.api.base import Count, Json, Model, Short, ValueName, plain, unique_names
+from weft.api.patterns import InvalidPattern, matches
 
 ParameterType = Literal["string", "integer", "number", "boolean", "array", "object"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -30,7 +30,7 @@ class Parameter(Model):
     min_length: Count | None = Field(None, description="Least length of a string.")
     max_length: Count | None = Field(None, description="Greatest length of a string.")
     pattern: Short | None = Field(
-        None, description="Regular expression a string must match somewhere; anchor it with ^ and $."
+        None, description="Regular expression (RE2) a string must match somewhere; anchor it with ^ and $."
     )
     min_items: Count | None = Field(None, description="Least length of an array.")
     max_items: Count | None = Field(None, description="Greatest length of an array.")
@@ -39,9 +39,9 @@ class Parameter(Model):
     @classmethod
     def _compiles(cls, pattern: str | None) -> str | None:
         try:
-            re.compile(pattern or "")
-        except re.error as error:
-            raise ValueError(f"is not a regular expression: {error}") from error
+            matches(pattern or "", "")
+        except InvalidPattern as error:
+            raise ValueError(f"is not a regular expression (RE2): {error}") from error
         return pattern
 
 
@@ -116,7 +116,7 @@ def check_value(parameter: Parameter, value: Any) -> list[str]:
         problems += _bounds(name, value, parameter.minimum, parameter.maximum, "")
     if parameter.type == "string":
         problems += _bounds(name, len(value), parameter.min_length, parameter.max_length, " characters")
-        if parameter.pattern is not None and not re.search(parameter.pattern, value):
+        if parameter.pattern is not None and not matches(parameter.pattern, value):
             problems.append(f"{name} must match {parameter.pattern}, got {value!r}")
     if parameter.type == "array":
         problems += _bounds(name, len(value), parameter.min_items, parameter.max_items, " items")

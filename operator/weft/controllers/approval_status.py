@@ -24,6 +24,8 @@ from weft.metrics import Metrics
 
 PAUSE_SECONDS = 0.2
 """From a run's news to looking at its Approvals: the run loop goes first, and a busy run is looked at once."""
+LOOK_AGAIN_SECONDS = 30.0
+"""While the run is not in hand: a restored run may have no news to write."""
 LONGEST_WAIT_FOR_RUN = 60.0
 """How long the run may be unknown: its creation is told by another watch."""
 
@@ -97,6 +99,7 @@ class ApprovalStatus:
         if state is not None:
             return judge(approval, self._catalog.approvals_of(uid), state)
         if not is_over(run):
+            self._queue.add_after(key_of(approval), self._clock.now() + LOOK_AGAIN_SECONDS)
             return None
         return ACCEPTED if _was_counted(approval, run.get("status") or {}) else refused("the run has ended")
 

@@ -21,7 +21,7 @@ from weft.api.workflow import WorkflowSpec
 from weft.graph.compile import InvalidWorkflow, compile_workflow
 from weft.graph.compiled import CompiledWorkflow
 from weft.kube.client import Client
-from weft.kube.errors import AlreadyExists, ApiError, Conflict
+from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
@@ -49,7 +49,7 @@ class Revisions:
         self._unnamed: set[Key] = set()
         self._compiled: OrderedDict[Key, CompiledWorkflow] = OrderedDict()
         self._specs: OrderedDict[Key, dict[str, Any]] = OrderedDict()
-        self._loading: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     async def freeze(
         self, namespace: str, workflow: str, spec: dict[str, Any], node_types: Mapping[str, dict[str, Any]]
@@ -66,9 +66,12 @@ class Revisions:
             digest = short_hash(text, length)
             key = Key(namespace, f"{(workflow or _INLINE)[: _LONGEST_NAME - length - 1]}-{digest}")
             self._handed_out.add(key)
-            if key in self._known or await self._create(key, workflow, data):
-                self._known.add(key)
+            if key in self._known:
                 return key.name
+            async with self._lock(key):
+                if await self._create(key, workflow, data):
+                    self._known.add(key)
+                    return key.name
         raise RevisionNameTaken(f"ControllerRevision {key.name} exists and holds something else; delete it", code=409)
 
     async def _create(self, key: Key, workflow: str, data: Obj) -> bool:
@@ -98,10 +101,9 @@ class Revisions:
         """
         key = Key(namespace, name)
         if key not in self._compiled:
-            async with self._loading.setdefault(key, asyncio.Lock()):
+            async with self._lock(key):
                 if key not in self._compiled:
-                    revision = await self._client.get(CONTROLLER_REVISIONS, name, namespace=namespace)
-                    self._compiled[key] = _compiled(name, revision.get("data") or {})
+                    self._compiled[key] = _compiled(name, await self._data(key))
                     if len(self._compiled) > self._capacity:
                         self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
@@ -114,11 +116,22 @@ class Revisions:
         if compiled is not None:
             return compiled.spec
         if key not in self._specs:
-            revision = await self._client.get(CONTROLLER_REVISIONS, name, namespace=namespace)
-            self._specs[key] = (revision.get("data") or {}).get("workflow") or {}
+            self._specs[key] = (await self._data(key)).get("workflow") or {}
             if len(self._specs) > self._capacity:
                 self._specs.popitem(last=False)
         return self._specs[key]
+
+    async def _data(self, key: Key) -> dict[str, Any]:
+        try:
+            revision = await self._client.get(CONTROLLER_REVISIONS, key.name, namespace=key.namespace)
+        except NotFound:
+            self._known.discard(key)  # somebody deleted it: the next run makes it again
+            raise
+        return revision.get("data") or {}
+
+    def _lock(self, key: Key) -> asyncio.Lock:
+        """Give the lock under which a revision is made, compiled or deleted."""
+        return self._locks.setdefault(key, asyncio.Lock())
 
     async def sweep(self, in_use: Callable[[], Collection[Key]]) -> None:
         """Delete the revisions that have had no name in two sweeps running; `in_use` is asked after they were listed.
@@ -136,15 +149,18 @@ class Revisions:
         unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}
         due, self._unnamed = self._unnamed & unnamed.keys() - spared, unnamed.keys() - spared
         for key in sorted(due):
-            if key in self._handed_out:
-                continue
-            self._known.discard(key)
-            self._compiled.pop(key, None)
-            self._specs.pop(key, None)
-            try:
-                await self._client.delete(CONTROLLER_REVISIONS, key.name, namespace=key.namespace, uid=unnamed[key])
-            except Conflict:
-                continue  # deleted and made again meanwhile: another revision, with a life of its own
+            async with self._lock(key):
+                if key not in self._handed_out:
+                    await self._delete(key, unnamed[key])
+
+    async def _delete(self, key: Key, uid: str) -> None:
+        self._known.discard(key)
+        self._compiled.pop(key, None)
+        self._specs.pop(key, None)
+        try:
+            await self._client.delete(CONTROLLER_REVISIONS, key.name, namespace=key.namespace, uid=uid)
+        except Conflict:
+            return  # deleted and made again meanwhile: another revision, with a life of its own
 
 
 def used_types(spec: Mapping[str, Any]) -> set[str]:

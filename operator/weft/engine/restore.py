@@ -103,7 +103,7 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
         node.chosen = node.outputs.get("case")
     if "items" in entry:
         _fill_items(state, frame, node, entry, known)
-    elif entry.get("attempts") or "base" in entry or node.phase not in (PENDING, SKIPPED):
+    elif node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone")):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
         unit.outputs = _value(entry, "attemptOutputs", node.outputs)

@@ -102,7 +102,7 @@ def _put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
 
 
 def _untouched(unit: Unit) -> bool:
-    return unit.start is None and unit.phase not in TERMINAL and unit.base == 0
+    return unit.start is None and unit.phase not in TERMINAL and unit.base == unit.undone == 0
 
 
 def _unit_entry(unit: Unit, *, alone: bool) -> Entry:

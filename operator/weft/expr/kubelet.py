@@ -7,7 +7,7 @@ kept.
 
 import re
 
-_TOKEN = re.compile(r"\$\$|\$\(([^)]*)\)")
+_TOKEN = re.compile(r"\$\$|\$\(([^()$=]{1,256})\)")  # what cannot be a variable's name is expanded to nothing else
 _ESCAPED = re.compile(r"\$\$+|\$(?=\(|\Z)")
 
 
