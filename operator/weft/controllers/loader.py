@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from weft.api.conditions import Reason, RunPhase, message_for
 from weft.api.nodetype import NodeTypeSpec
-from weft.api.parameters import check_parameters
+from weft.api.parameters import Parameter, check_parameters
 from weft.api.problems import parse
 from weft.api.workflow import WorkflowSpec
 from weft.controllers.live import LiveRun
@@ -34,6 +36,9 @@ from weft.render.names import RunRef
 
 WORKFLOW_GRACE_SECONDS = 30.0
 """How long a run waits for a Workflow that is not there: the two may be applied in any order."""
+
+CHECKED = 1024
+"""Versions of Workflows whose check is remembered."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -73,6 +78,7 @@ class Loader:
         self._find_node_types = find_node_types
         self._ask_queue = ask_queue
         self._clock = clock
+        self._checked: dict[tuple[str, int], tuple[Parameter, ...] | Refusal] = {}
 
     async def load(self, run: Obj) -> Loaded | Refusal:
         """Bring a run that has not finished into memory."""
@@ -85,6 +91,7 @@ class Loader:
         now = self._clock.now()
         namespace, name = key_of(run)
         spec = run["spec"]
+        found: Obj | None = None
         if spec.get("workflow") is not None:
             workflow_name, raw = "", spec["workflow"]
         else:
@@ -94,9 +101,12 @@ class Loader:
                 return self._no_workflow(run, workflow_name, now)
             raw = found["spec"]
         types = self._find_node_types(namespace, used_types(raw))
-        problem = check(raw, types, spec.get("parameters") or {})
-        if isinstance(problem, Refusal):
-            return problem
+        declared = self._declared(found, raw, types)
+        if isinstance(declared, Refusal):
+            return declared
+        params, wrong = check_parameters(declared, spec.get("parameters") or {})
+        if wrong:
+            return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
         if spec.get("stop"):
             return Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
         verdict = self._ask_queue(run)
@@ -107,10 +117,24 @@ class Loader:
         revision = await self._revisions.freeze(namespace, workflow_name, raw, types)
         workflow = await self._revisions.load(namespace, revision)
         ref = RunRef(namespace, name, uid_of(run), workflow_name)
-        context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=problem, entropy=ref.uid)
+        context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
         state = RunState(workflow, context, start=round(now, 3))
         queued = status.get("queuedTime") or stamp(now)
         return Loaded(self._live(run, ref, state, revision, status, queued), None)
+
+    def _declared(
+        self, workflow: Obj | None, raw: dict[str, Any], types: dict[str, dict[str, Any]]
+    ) -> tuple[Parameter, ...] | Refusal:
+        """The parameters of a valid workflow; checked once per version, however many runs start from it."""
+        if workflow is None or types:
+            return check(raw, types)
+        metadata = workflow["metadata"]
+        version = (metadata["uid"], metadata.get("generation", 1))
+        if version not in self._checked:
+            self._checked[version] = check(raw, types)
+            if len(self._checked) > CHECKED:
+                del self._checked[next(iter(self._checked))]
+        return self._checked[version]
 
     def _no_workflow(self, run: Obj, workflow_name: str, now: float) -> Refusal:
         message = message_for(Reason.WorkflowNotFound, workflow=workflow_name, namespace=key_of(run).namespace)
@@ -158,23 +182,18 @@ def controls_of(run: Obj) -> Controls:
     return Controls(suspend=bool(run["spec"].get("suspend")), stop=run["spec"].get("stop"))
 
 
-def check(
-    spec: dict[str, Any], types: dict[str, dict[str, Any]], parameters: dict[str, Any]
-) -> dict[str, Any] | Refusal:
-    """The values of the parameters, or why the run cannot begin."""
-    model, problems = parse(WorkflowSpec, spec)
+def check(spec: dict[str, Any], types: dict[str, dict[str, Any]]) -> tuple[Parameter, ...] | Refusal:
+    """The parameters that a workflow declares, or why no run of it can begin."""
+    model, problems = parse(WorkflowSpec, spec, at="spec")
     if model is None:
         return _invalid([str(problem) for problem in problems])
     try:
-        compiled = compile_workflow(
-            model, node_types={name: NodeTypeSpec.model_validate(type_) for name, type_ in types.items()}, raw=spec
-        )
+        node_types = {name: NodeTypeSpec.model_validate(type_) for name, type_ in types.items()}
+        return compile_workflow(model, node_types=node_types, raw=spec).main.parameters
     except InvalidWorkflow as error:
         return _invalid([str(problem) for problem in error.problems])
-    values, wrong = check_parameters(compiled.main.parameters, parameters)
-    if wrong:
-        return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
-    return values
+    except ValidationError:
+        return _invalid(["a NodeType that it uses is invalid; see its Ready condition"])
 
 
 def _invalid(problems: list[str]) -> Refusal:
