@@ -24,7 +24,8 @@ from weft.controllers.approval_status import ApprovalStatus
 from weft.controllers.approvals import decisions_for
 from weft.controllers.catalog import Catalog, parent_uid, spec_changed
 from weft.controllers.cleanup import Cleanup
-from weft.controllers.jobs import Jobs
+from weft.controllers.gather import attempt_of
+from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader
 from weft.controllers.locks import Holder, Locks, held_keys
@@ -59,6 +60,8 @@ from weft.notify.ledger import ConfigMapLedger
 from weft.notify.outbox import Outbox
 from weft.notify.secrets import secret_reader
 from weft.render.names import MANAGED_BY_LABEL
+from weft.render.observe import pod_fact
+from weft.render.pod import pod_name
 from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -182,11 +185,7 @@ class Operator:
         for queue in self.catalog.queues:
             self.admission.configure(key_of(queue), queue["spec"])
         self.admission.restore(self.catalog.runs)
-        for run in self.catalog.runs:
-            if not finished(run):
-                for key, gate in held_keys(run.get("status") or {}):
-                    run_key = RunKey(key_of(run).namespace, uid_of(run))
-                    self.locks.restore(run_key.namespace, key, Holder(run_key, gate))
+        self._restore_locks()
         await self.outbox.restore()
         self.leading = True
         for part in self._working_parts():
@@ -199,6 +198,20 @@ class Operator:
         self._tasks.append(self._spawn(self._resync(), name="resync"))
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
+
+    def _restore_locks(self) -> None:
+        """Who holds which concurrency key: by the statuses, and by Jobs that no status tells of yet."""
+        for run in self.catalog.runs:
+            if not finished(run):
+                for key, gate in held_keys(run.get("status") or {}):
+                    run_key = RunKey(key_of(run).namespace, uid_of(run))
+                    self.locks.restore(run_key.namespace, key, Holder(run_key, gate))
+        for job in self.store.jobs:
+            namespace, uid = key_of(job).namespace, _run_uid(job)
+            held, attempt = annotation(job, LOCK_ANNOTATION), attempt_of(job, uid)
+            pod = self.store.pods.get(namespace, pod_name(job))
+            if held and attempt is not None and self._is_active(uid) and not (pod is not None and pod_fact(pod).ended):
+                self.locks.restore(namespace, held, Holder(RunKey(namespace, uid), attempt._replace(attempt=0)))
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""

@@ -113,7 +113,7 @@ def serve(api: FakeApi) -> Iterator[ApiServer]:
     async def start() -> web.AppRunner:
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", server.handle)
-        runner = web.AppRunner(application, shutdown_timeout=0)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
@@ -126,6 +126,7 @@ def serve(api: FakeApi) -> Iterator[ApiServer]:
     try:
         yield server
     finally:
+        loop.call_soon_threadsafe(api.break_watches)
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()

@@ -7,9 +7,10 @@
 
 It has create (409, generateName), get, list with selectors, merge patches (conditional on resourceVersion), JSON and
 apply patches (apply merges: it keeps no field owners), spec and status apart, generations, no-op writes that change
-nothing, finalizers, deletion with a UID precondition and background collection of dependents, and watches with
-bookmarks, 410 and time limits. Nothing carries out Jobs or Pods, and schemas are not checked. Tests look and act
-behind the wire with `add`, `read`, `all`, `edit` and `remove`.
+nothing, finalizers, deletion with a UID precondition and background collection of dependents, watches with
+bookmarks, 410 and time limits, and the admission of updates that Weft's safety leans on (`support.admission`). Nothing
+carries out Jobs or Pods, and schemas are not checked. Tests look and act behind the wire with `add`, `read`, `all`,
+`edit` and `remove`; `history` is everything that ever happened, and who did it.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import random
 import re
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import isawaitable
@@ -25,6 +26,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import orjson
+from support.admission import refusal_of
 from support.clock import VirtualClock
 from support.transport import status
 from weft.api.base import GROUP
@@ -63,18 +65,27 @@ class Asked:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
     content_type: str | None = None
+    actor: str = ""
 
 
 Hook = Callable[[Asked], Response | Awaitable[Response | None] | None]
 """Sees a request; gives an answer to put in the real one's place, or None, or raises (NotSent, Dropped, a crash)."""
 
 
-class _Event(NamedTuple):
+class Event(NamedTuple):
+    """One change: what is there since then and what was before, who did it, and when on the monotonic clock."""
+
     version: int
     type: str
     resource: Resource | None  # None: a bookmark, for everybody
     obj: Obj
     old: Obj | None
+    actor: str
+    at: float
+
+
+Listener = Callable[[Event], None]
+"""Sees each change at once; synchronous, and must not change anything by itself."""
 
 
 class FakeApi:
@@ -92,7 +103,10 @@ class FakeApi:
         self._version = 100
         self._oldest = 0
         self._objects: dict[Resource, dict[Key, Obj]] = {resource: {} for resource in RESOURCES.values()}
-        self._log: list[_Event] = []
+        self.history: list[Event] = []
+        self.listeners: list[Listener] = []
+        self.actor = "somebody"
+        """Who acts behind the wire."""
         self._held: int | None = None
         self._cut: tuple[int, Exception | None] = (0, None)
         self._news: asyncio.Future[None] | None = None
@@ -145,7 +159,7 @@ class FakeApi:
 
     def hold_watches(self) -> None:
         """Let watches lag: what happens from now on is told only after `release_watches`."""
-        self._held = len(self._log)
+        self._held = len(self.history)
 
     def release_watches(self) -> None:
         """Tell what was held back."""
@@ -157,6 +171,15 @@ class FakeApi:
         self._emit("BOOKMARK", None, {"metadata": {"resourceVersion": str(self._version)}}, None)
 
     # ---- behind the wire
+
+    @contextmanager
+    def acting_as(self, actor: str) -> Iterator[None]:
+        """What changes within is the doing of this actor."""
+        before, self.actor = self.actor, actor
+        try:
+            yield
+        finally:
+            self.actor = before
 
     def add(self, obj: Obj) -> Obj:
         """Create an object as it is, with its status and without hooks; give it as stored."""
@@ -206,11 +229,12 @@ class FakeApi:
         body: bytes | None,
         content_type: str | None,
         time_limit: float,
+        actor: str = "client",
     ) -> Response:
         if path in self.documents:
             return Response(200, orjson.dumps(self.documents[path]))
         parsed = orjson.loads(body) if body is not None else None
-        asked = _take_apart(method, path, dict(params), dict(headers), parsed, content_type)
+        asked = _take_apart(method, path, dict(params), dict(headers), parsed, content_type, actor)
         if asked is None:
             return status(404, "NotFound", f"{path} not found")
         self.requests.append(asked)
@@ -218,15 +242,22 @@ class FakeApi:
         await asyncio.sleep(0)
         answer = await _hooked(self.before, asked)
         if answer is None:
-            answer = self._act(asked)
+            with self.acting_as(actor):
+                answer = self._act(asked)
             answer = await _hooked(self.after, asked) or answer
         await asyncio.sleep(0)
         return answer
 
     async def stream(
-        self, path: str, *, params: Mapping[str, str], headers: Mapping[str, str], idle_timeout: float
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        idle_timeout: float,
+        actor: str = "client",
     ) -> AsyncGenerator[bytes, None]:
-        asked = _take_apart("WATCH", path, dict(params), dict(headers), None, None)
+        asked = _take_apart("WATCH", path, dict(params), dict(headers), None, None, actor)
         assert asked is not None, path
         self.requests.append(asked)
         await asyncio.sleep(0)
@@ -240,11 +271,11 @@ class FakeApi:
             return
         alarm = asyncio.ensure_future(self.clock.sleep(float(params["timeoutSeconds"])))
         alarm.add_done_callback(lambda _: self._tell())
-        position = bisect_right(self._log, since, key=lambda event: event.version)
+        position = bisect_right(self.history, since, key=lambda event: event.version)
         try:
             while True:
-                while position < (len(self._log) if self._held is None else self._held):
-                    event = self._log[position]
+                while position < (len(self.history) if self._held is None else self._held):
+                    event = self.history[position]
                     position += 1
                     for kind, obj in _as_seen(event, asked):
                         yield orjson.dumps({"type": kind, "object": obj})
@@ -358,6 +389,8 @@ class FakeApi:
             raise _Refusal(422, "Invalid", "data: Invalid value: field is immutable")
         if old.get("immutable") and new.get("data") != old.get("data"):
             raise _Refusal(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set")
+        if problem := refusal_of(resource, old, new):
+            raise _Refusal(422, "Invalid", problem)
         if _desired(new) != _desired(old):
             new["metadata"]["generation"] += 1
         self._version += 1
@@ -402,7 +435,10 @@ class FakeApi:
         return (obj["metadata"]["uid"] for objects in self._objects.values() for obj in objects.values())
 
     def _emit(self, kind: str, resource: Resource | None, obj: Obj, old: Obj | None) -> None:
-        self._log.append(_Event(self._version, kind, resource, deepcopy(obj), old))
+        event = Event(self._version, kind, resource, deepcopy(obj), old, self.actor, self.clock.monotonic())
+        self.history.append(event)
+        for listener in self.listeners:
+            listener(event)
         self._tell()
 
     def _tell(self) -> None:
@@ -438,7 +474,13 @@ async def _hooked(hooks: list[Hook], asked: Asked) -> Response | None:
 
 
 def _take_apart(
-    method: str, path: str, params: dict[str, str], headers: dict[str, str], body: Any, content_type: str | None
+    method: str,
+    path: str,
+    params: dict[str, str],
+    headers: dict[str, str],
+    body: Any,
+    content_type: str | None,
+    actor: str,
 ) -> Asked | None:
     match = _PATH.fullmatch(path)
     found = match and RESOURCES.get((match["core"] or match["group"], match["plural"]))
@@ -446,7 +488,7 @@ def _take_apart(
         return None
     namespace, name, subresource = (unquote(match[part] or "") for part in ("namespace", "name", "subresource"))
     assert subresource in ("", "status"), f"this API server does not know the subresource {subresource}"
-    return Asked(method, path, found, namespace, name, subresource, params, headers, body, content_type)
+    return Asked(method, path, found, namespace, name, subresource, params, headers, body, content_type, actor)
 
 
 def _answer(obj: Obj, *, code: int = 200) -> Response:
@@ -457,7 +499,7 @@ def _desired(obj: Obj) -> Obj:
     return {name: value for name, value in obj.items() if name not in ("metadata", "status")}
 
 
-def _as_seen(event: _Event, asked: Asked) -> Iterator[tuple[str, Obj]]:
+def _as_seen(event: Event, asked: Asked) -> Iterator[tuple[str, Obj]]:
     """What a watch with selectors sees of an event: an object that leaves the selection is DELETED there."""
     if event.resource is None:
         yield "BOOKMARK", {"kind": asked.resource.kind, "apiVersion": asked.resource.api_version, **event.obj}

@@ -12,14 +12,14 @@ NAMESPACE = "ns"
 _STATUS = ("phase", "startTime", "completionTime", "rerunGeneration", "workflowRevision", "nodes", "state")
 
 
-def run(name: str = "r", *, workflow: str | None = "w", owner: str | None = None, **fields: Any) -> Obj:
-    """A WorkflowRun; `owner` is the UID of the run that started it."""
+def run(name: str = "r", *, workflow: str | Obj = "w", owner: str | None = None, **fields: Any) -> Obj:
+    """A WorkflowRun of a Workflow, or with an inline one; `owner` is the UID of the run that started it."""
     metadata = _metadata(name, fields)
     if owner is not None:
         metadata["ownerReferences"] = [{"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": "p", "uid": owner}]
     status = {field: fields.pop(field) for field in _STATUS if field in fields}
-    spec = ({"workflowRef": {"name": workflow}} if workflow else {"workflow": {"nodes": []}}) | fields
-    return _object("WorkflowRun", metadata, spec, status)
+    source = {"workflowRef": {"name": workflow}} if isinstance(workflow, str) else {"workflow": workflow}
+    return _object("WorkflowRun", metadata, source | fields, status)
 
 
 def workflow(name: str = "w", *, revision: str | None = None, **spec: Any) -> Obj:

@@ -17,9 +17,6 @@ class WorkflowQueueSpec(Model):
     """The limits of a queue. Runs are started by priority, then in the order they were created."""
 
     max_active_runs: Limit | None = Field(None, description="Runs that are active at once; without it, no limit.")
-    max_active_nodes: Limit | None = Field(
-        None, description="Running Pods of all its runs together, each item counted; without it, no limit."
-    )
     paused: bool = Field(False, description="Start no further run; active ones go on.")
 
 
@@ -29,7 +26,6 @@ class WorkflowQueueStatus(StatusModel):
     observed_generation: int | None = Field(None, description="The generation of spec this status speaks of.")
     active: int | None = Field(None, description="Runs that are active.")
     queued: int | None = Field(None, description="Runs that wait.")
-    active_nodes: int | None = Field(None, description="Running Pods of its runs.")
 
 
 class WorkflowQueue(ResourceModel):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from weft.api.base import GROUP
 from weft.api.conditions import Reason
 from weft.controllers.gather import attempt_of, job_of
 from weft.controllers.live import LiveRun, Release
@@ -43,6 +44,9 @@ from weft.render.pod import is_managed, pod_for, pod_name
 TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
 
+LOCK_ANNOTATION = f"{GROUP}/lock"
+"""The concurrency key an attempt runs under: a restart finds the holder even if no status told of it."""
+
 _END_NOW = {"spec": {"activeDeadlineSeconds": 1}}
 
 
@@ -66,6 +70,9 @@ class Jobs:
         manifest = self._template(live, action).render(
             live.ref, action.id, action.payload, memory=action.memory, managed=self._managed
         )
+        unit = live.state.active.get(action.id)
+        if unit is not None and unit.lock is not None:
+            manifest["metadata"]["annotations"][LOCK_ANNOTATION] = unit.lock
         try:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:

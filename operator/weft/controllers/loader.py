@@ -7,7 +7,7 @@ the Workflow afterwards changes the run. What cannot begin ends at once, with th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from weft.api.conditions import Reason, RunPhase, message_for
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.parameters import Parameter, check_parameters
-from weft.api.problems import parse
+from weft.api.problems import Problem, parse
 from weft.api.workflow import WorkflowSpec
 from weft.controllers.live import LiveRun
 from weft.controllers.queues import Verdict
 from weft.controllers.revisions import Revisions, used_types
+from weft.controllers.workflows import summary
 from weft.controllers.writer import load_chunks
 from weft.engine import restore
 from weft.engine.advance import Result
@@ -84,6 +85,10 @@ class Loader:
         """Bring a run that has not finished into memory."""
         status = run.get("status") or {}
         if status.get("startTime") and status.get("workflowRevision"):
+            if (status.get("state") or {}).get("stage") == "Finished":  # a rerun stands in line like a new run
+                verdict = self._ask_queue(run)
+                if not verdict.admitted:
+                    return Refusal(RunPhase.Queued, Reason.Queued, verdict.message)
             return await self._restore(run, status)
         return await self._begin(run, status)
 
@@ -186,18 +191,15 @@ def check(spec: dict[str, Any], types: dict[str, dict[str, Any]]) -> tuple[Param
     """The parameters that a workflow declares, or why no run of it can begin."""
     model, problems = parse(WorkflowSpec, spec, at="spec")
     if model is None:
-        return _invalid([str(problem) for problem in problems])
+        return _invalid(problems)
     try:
         node_types = {name: NodeTypeSpec.model_validate(type_) for name, type_ in types.items()}
         return compile_workflow(model, node_types=node_types, raw=spec).main.parameters
     except InvalidWorkflow as error:
-        return _invalid([str(problem) for problem in error.problems])
+        return _invalid(error.problems)
     except ValidationError:
-        return _invalid(["a NodeType that it uses is invalid; see its Ready condition"])
+        return _invalid([Problem("", "a NodeType that it uses is invalid; see that NodeType's Ready condition")])
 
 
-def _invalid(problems: list[str]) -> Refusal:
-    more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-    return Refusal(
-        RunPhase.Failed, Reason.InvalidWorkflow, f"the workflow is invalid: {'; '.join(problems[:3])}{more}"
-    )
+def _invalid(problems: Sequence[Problem]) -> Refusal:
+    return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"the workflow is invalid: {summary(problems)}")

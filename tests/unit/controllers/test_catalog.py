@@ -51,7 +51,7 @@ def test_one_subscriber_that_fails_does_not_keep_the_news_from_others(
 def test_indexes_follow_what_happens(catalog: Catalog) -> None:
     catalog.apply(WORKFLOW_RUNS, None, run("parent", workflow="outer"))
     catalog.apply(WORKFLOW_RUNS, None, run("child", owner="uid-parent", queue="gpu"))
-    catalog.apply(WORKFLOW_RUNS, None, run("inline", workflow=None))
+    catalog.apply(WORKFLOW_RUNS, None, run("inline", workflow={}))
     catalog.apply(APPROVALS, None, approval("yes", "uid-parent"))
     found = catalog.run("uid-child")
     assert found is not None

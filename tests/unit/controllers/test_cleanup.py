@@ -108,7 +108,7 @@ async def test_a_long_history_is_one_walk(world: Runs) -> None:
 
 async def test_child_runs_and_jobs_go_with_the_run(world: Runs) -> None:
     world.add(workflow(historyLimits={"succeeded": 0}))
-    parent = await world.ended("parent", workflow=None, spec={"ttlSecondsAfterFinished": 50})
+    parent = await world.ended("parent", workflow={}, spec={"ttlSecondsAfterFinished": 50})
     child = await world.ended("child", owner=parent["metadata"]["uid"], spec={"ttlSecondsAfterFinished": 1})
     world.job("failed", child, "Failed")
     await world.settle(40)

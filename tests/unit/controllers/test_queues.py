@@ -63,7 +63,7 @@ def test_a_full_queue_says_so_and_the_next_is_woken_when_a_place_is_free() -> No
 
 
 def test_a_queue_without_limit_and_a_paused_one() -> None:
-    queues = Queues(maxActiveNodes=3)
+    queues = Queues()
     assert queues.ask("a")
     queues.limit(paused=True)
     assert queues.why("b") == "queue default is paused; set spec.paused of the WorkflowQueue to false to go on"
@@ -94,6 +94,17 @@ def test_a_raised_priority_counts_when_the_run_asks_again() -> None:
     assert not queues.ask("b", priority="High")
     queues.admission.ended("uid-x")
     assert queues.woken == ["b"]
+
+
+def test_a_priority_may_change_as_often_as_it_likes() -> None:
+    queues = Queues(maxActiveRuns=1)
+    assert [queues.ask(name) for name in "xab"] == [True, False, False]
+    for round_ in range(501):
+        assert not queues.ask("b", priority="High" if round_ % 2 else "Low")
+    queues.admission.ended("uid-x")
+    queues.admission.ended("uid-a")
+    assert queues.woken == ["a", "b"]
+    assert queues.count == (1, 0)
 
 
 def test_raising_the_limit_and_deleting_the_queue_let_runs_in() -> None:

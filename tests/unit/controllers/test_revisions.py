@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from support.clock import settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
 from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named, used_types
@@ -176,6 +177,62 @@ async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -
     await revisions.sweep(set)
     api.after.clear()
     assert len(stored(api)) == 1
+
+
+async def test_one_that_is_wanted_while_it_is_being_deleted_is_made_again(api: FakeApi) -> None:
+    name = await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client())
+    await revisions.load("ns", name)
+    await revisions.sweep(set)
+    starting: list[asyncio.Task[str]] = []
+
+    async def run_starts(asked: Any) -> None:
+        if asked.method == "DELETE":
+            starting.append(asyncio.create_task(revisions.freeze("ns", "w", SPEC, {})))
+            await settle()
+
+    api.before.append(run_starts)
+    await revisions.sweep(set)
+    assert [await task for task in starting] == stored(api) == [name]
+
+
+async def test_one_that_somebody_deleted_is_made_again(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    api.remove(CONTROLLER_REVISIONS, "ns", name)
+    with pytest.raises(NotFound):
+        await revisions.load("ns", name)
+    await revisions.freeze("ns", "w", SPEC, {})
+    assert (await revisions.load("ns", name)).spec == SPEC
+
+
+async def test_the_spec_is_given_without_compiling(api: FakeApi) -> None:
+    revisions = Revisions(api.client(), capacity=1)
+    names = [await revisions.freeze("ns", name, {"description": name}, {}) for name in ("one", "two")]
+    assert [await revisions.spec("ns", name) for name in [*names, *names]] == [
+        {"description": "one"},
+        {"description": "two"},
+    ] * 2
+    valid = await revisions.freeze("ns", "w", SPEC, {})
+    await revisions.load("ns", valid)
+    asked = len(api.requests)
+    assert await revisions.spec("ns", valid) == SPEC
+    assert len(api.requests) == asked
+
+
+async def test_one_that_was_deleted_and_made_again_during_the_sweep_stays(api: FakeApi) -> None:
+    name = await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client())
+    await revisions.sweep(set)
+
+    async def made_again(asked: Any) -> None:
+        if asked.method == "DELETE":
+            api.before.clear()
+            api.remove(CONTROLLER_REVISIONS, "ns", name)
+            await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+
+    api.before.append(made_again)
+    await revisions.sweep(set)
+    assert stored(api) == [name]
 
 
 async def test_foreign_revisions_are_left_alone(api: FakeApi, revisions: Revisions) -> None:

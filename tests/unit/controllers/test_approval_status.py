@@ -1,0 +1,142 @@
+"""The author of an Approval is told whether his decision counts."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from support.clock import START
+from support.manifests import approval, run
+from support.shell import World
+from support.specs import compiled, node
+from weft.controllers.approval_status import LONGEST_WAIT_FOR_RUN, LOOK_AGAIN_SECONDS, ApprovalStatus
+from weft.controllers.approvals import decisions_for
+from weft.engine import advance
+from weft.engine.state import RunContext, RunState
+from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
+
+
+class Approvals(World):
+    def __init__(self) -> None:
+        super().__init__()
+        self.states: dict[str, RunState] = {}
+        self.writer = ApprovalStatus(self.client, self.catalog, find_state=self.states.get, **self.tools)
+        self.catalog.subscribe(APPROVALS, self.writer.on_approval)
+        self.catalog.subscribe(WORKFLOW_RUNS, self.writer.on_run)
+        self.uid = ""
+
+    def start_run(self, **body: Any) -> None:
+        self.uid = self.add(run(phase="Running", startTime="x"))["metadata"]["uid"]
+        workflow = compiled(node("review", approval=body))
+        self.states[self.uid], _ = advance.begin(workflow, RunContext(uid=self.uid), START)
+
+    def decide(self, name: str, **spec: Any) -> None:
+        self.add(approval(name, self.uid, **spec))
+
+    async def run_loop(self) -> None:
+        """What the run loop does: takes decisions up and writes the run's status."""
+        await self.sync()
+        state = self.states[self.uid]
+        advance.advance(state, list(decisions_for(state, self.catalog.approvals_of(self.uid))), self.clock.now())
+        self.api.edit(WORKFLOW_RUNS, "ns", "r", lambda obj: obj["status"].update(progress=str(self.clock.now())))
+
+    def told(self, name: str) -> str:
+        status = self.status(APPROVALS, name)
+        return f"{status['accepted']} {status['reason']}: {status['message']}" if status else ""
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[Approvals]:
+    world = Approvals()
+    world.writer.start()
+    yield world
+    await world.writer.shutdown()
+
+
+async def test_it_counts_once_the_run_has_taken_it_up(world: Approvals) -> None:
+    world.start_run(quorum=2)
+    world.decide("a")
+    await world.settle()
+    assert world.told("a") == ""
+    await world.run_loop()
+    await world.settle()
+    assert world.told("a") == "True Accepted: the decision counts"
+
+
+async def test_it_does_not_count_and_says_why(world: Approvals) -> None:
+    world.start_run(**{"from": {"users": ["bob"]}})
+    world.decide("a")
+    await world.settle()
+    assert world.told("a") == (
+        "False Refused: the decision does not count: ann is not among those who are asked: users bob"
+    )
+
+
+async def test_a_verdict_is_written_once(world: Approvals) -> None:
+    world.start_run(quorum=2)
+    world.decide("a")
+    for _ in range(3):
+        await world.run_loop()
+        await world.settle()
+    assert len(world.api.asked("PATCH", "approvals", subresource="status")) == 1
+
+
+async def test_the_run_may_become_known_later_but_not_for_ever(world: Approvals) -> None:
+    world.add(approval("a", "nobody"))
+    await world.settle(LONGEST_WAIT_FOR_RUN - 1)
+    assert world.told("a") == ""
+    await world.settle(2)
+    assert "there is no run of UID nobody in this namespace" in world.told("a")
+
+
+async def test_a_run_of_another_namespace_cannot_be_decided(world: Approvals) -> None:
+    world.start_run()
+    foreign = approval("a", world.uid)
+    foreign["metadata"]["namespace"] = "other"
+    world.add(foreign)
+    await world.settle(LONGEST_WAIT_FOR_RUN + 1)
+    (judged,) = world.api.all(APPROVALS)
+    assert judged["status"]["accepted"] is False
+
+
+async def test_after_the_end_the_outputs_tell_who_was_counted(world: Approvals) -> None:
+    outputs = {"decision": "Approve", "by": ["ann"], "at": "2026-01-01T00:00:00Z"}
+    nodes = [{"name": "other", "phase": "Succeeded"}, {"name": "review", "phase": "Succeeded", "outputs": outputs}]
+    world.uid = world.add(run(phase="Succeeded", nodes=nodes))["metadata"]["uid"]
+    world.decide("a")
+    world.decide("b", by="bob")
+    world.decide("c", decision="Reject")
+    await world.settle()
+    assert [world.told(name)[:5] for name in "abc"] == ["True ", "False", "False"]
+    assert "the run has ended" in world.told("b")
+
+
+async def test_a_run_that_is_not_in_hand_is_waited_for(world: Approvals) -> None:
+    world.start_run(**{"from": {"users": ["bob"]}})
+    state = world.states.pop(world.uid)
+    world.decide("a")
+    await world.settle(100)
+    assert world.told("a") == ""
+    world.states[world.uid] = state
+    await world.settle(LOOK_AGAIN_SECONDS)
+    assert world.told("a").startswith("False Refused")
+
+
+async def test_after_a_restart_every_approval_is_looked_at(world: Approvals) -> None:
+    world.start_run(**{"from": {"users": ["bob"]}})
+    world.decide("a")
+    await world.sync()
+    restarted = ApprovalStatus(world.client, world.catalog, find_state=world.states.get, **world.tools)
+    await world.writer.shutdown()
+    restarted.start()
+    await world.settle()
+    assert world.told("a").startswith("False Refused")
+    await restarted.shutdown()
+
+
+async def test_one_that_was_deleted_meanwhile_is_left_alone(world: Approvals) -> None:
+    world.start_run(**{"from": {"users": ["bob"]}})
+    world.decide("a")
+    await world.sync()
+    world.api.remove(APPROVALS, "ns", "a")
+    await world.clock.advance(1)
+    assert world.metrics.reconciles.labels("approvals", "error")._value.get() == 0
