@@ -30,6 +30,7 @@ from weft.controllers.uninstall import strip_finalizers
 from weft.kube.client import Client
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Connection, load_configuration
+from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
 from weft.kube.lease import Elector
 from weft.kube.limiter import Limiter
@@ -72,6 +73,7 @@ class _Process:
         self._environment = environment
         self._clock = SystemClock()
         self._stop = asyncio.Event()
+        self._elected = asyncio.Event()
         self._exit_code = 0
         self._turned_at = 0.0
 
@@ -85,15 +87,19 @@ class _Process:
         policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.host))
         identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         metrics, http = Metrics(), GuardedHttp(policy)
+        limiter = Limiter(maximum=1, metrics=metrics)
+        elector = Elector(
+            Client(transport, clock=self._clock, rng=rng, metrics=metrics, limiter=limiter),
+            namespace=settings.lease_namespace, name=settings.lease_name, identity=identity,
+            on_started=self._elected.set, on_lost=_end_at_once, clock=self._clock, rng=rng, spawn=spawn,
+            metrics=metrics,
+        )  # fmt: skip
+        fence = Fence(transport, may_write=lambda: elector.is_leader) if settings.lease_enabled else transport
         operator = Operator(
-            settings, transport, http=http, clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=identity
+            settings, fence, http=http, clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=identity
         )
         operator.follow()
         server = await self._serve(operator)
-        elector = Elector(
-            operator.client, namespace=settings.lease_namespace, name=settings.lease_name, identity=identity,
-            on_started=lambda: None, on_lost=lambda: None, clock=self._clock, rng=rng, spawn=spawn, metrics=metrics,
-        )  # fmt: skip
         tasks = [spawn(self._tick(), name="tick"), spawn(self._work(operator, elector), name="lead")]
         try:
             await self._kopf(operator)
@@ -110,27 +116,30 @@ class _Process:
         return self._exit_code
 
     async def _work(self, operator: Operator, elector: Elector) -> None:
-        """Lead once the Lease is ours; end the process when it is lost, or when leading fails."""
+        """Lead once the Lease is ours; end the process when leading fails (when the Lease is lost: `_end_at_once`)."""
         try:
-            if not self._settings.lease_enabled:
+            if self._settings.lease_enabled:
+                await self._lead_while_elected(operator, elector)
+            else:
                 await self._lead(operator)
                 await asyncio.Event().wait()
-            election = spawn(elector.run(), name="election")
-            while not elector.is_leader and not election.done():
-                await self._clock.sleep(0.05)
-            if elector.is_leader:
-                await self._lead(operator)
-            await election
-            _log.error("the lease is lost; ending, so that nothing is done twice")
-        except asyncio.CancelledError:
-            election_task = locals().get("election")
-            if election_task is not None:
-                election_task.cancel()
-            raise
         except Exception:
             _log.exception("cannot lead")
         self._exit_code = 1
         self._stop.set()
+
+    async def _lead_while_elected(self, operator: Operator, elector: Elector) -> None:
+        election = spawn(elector.run(), name="election")
+        elected = spawn(self._elected.wait(), name="elected")
+        try:
+            await asyncio.wait({election, elected}, return_when=asyncio.FIRST_COMPLETED)
+            if elector.is_leader:
+                await self._lead(operator)
+            await election
+        finally:
+            for task in (election, elected):
+                task.cancel()
+            await asyncio.gather(election, elected, return_exceptions=True)
 
     async def _lead(self, operator: Operator) -> None:
         await operator.lead()
@@ -191,9 +200,16 @@ class _Process:
         return runner
 
 
+def _end_at_once() -> None:
+    """The lease is lost: whatever this process still had in mind, another one does it now."""
+    _log.error("the lease is lost; ending at once, so that nothing is done twice")
+    logging.shutdown()
+    os._exit(1)
+
+
 def _watch(registry: kopf.OperatorRegistry, kind: Resource, operator: Operator) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"watch-{kind.plural}")
-    def seen(event: Any, **_: Any) -> None:
+    async def seen(event: Any, **_: Any) -> None:  # kopf runs plain functions in threads
         operator.catalog.apply(kind, event["type"], dict(event["object"]))
 
 

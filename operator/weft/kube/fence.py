@@ -1,0 +1,42 @@
+"""A transport that lets nothing be written by a process that may no longer lead.
+
+A process can be frozen past the end of its lease and wake up with requests on its lips. Before each write the fence
+asks whether the lease still holds, by a clock that has gone on meanwhile; what it stops counts as not sent.
+"""
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+
+from weft.kube.transport import NotSent, Response, Transport
+
+
+class Fence:
+    """A Transport before another one."""
+
+    def __init__(self, transport: Transport, *, may_write: Callable[[], bool]):
+        """Take the transport, and whether writes may pass now."""
+        self._transport = transport
+        self._may_write = may_write
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: bytes | None,
+        content_type: str | None,
+        time_limit: float,
+    ) -> Response:
+        """Send one request, if it may be sent. Raises what the transport raises, and NotSent."""
+        if method != "GET" and not self._may_write():
+            raise NotSent("this process does not hold the lease")
+        return await self._transport.request(
+            method, path, params=params, headers=headers, body=body, content_type=content_type, time_limit=time_limit
+        )
+
+    def stream(
+        self, path: str, *, params: Mapping[str, str], headers: Mapping[str, str], idle_timeout: float
+    ) -> AsyncGenerator[bytes, None]:
+        """GET a stream."""
+        return self._transport.stream(path, params=params, headers=headers, idle_timeout=idle_timeout)
