@@ -46,10 +46,10 @@ from weft.kube.cache import Cache
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
-from weft.kube.informer import Informer, drop_managed_fields
+from weft.kube.informer import Informer, OnEvent, drop_managed_fields
 from weft.kube.limiter import Limiter
 from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
-from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
+from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS, Resource
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
 from weft.kube.transport import Transport
 from weft.kube.workqueue import WorkQueue
@@ -95,8 +95,12 @@ class Operator:
         self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
         self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
         self.informers = [
-            self._informer(JOBS, self.store.jobs, self._on_job, rng),
-            self._informer(PODS, self.store.pods, self._on_pod, rng),
+            self._informer(resource, cache, handler, rng, namespace)
+            for namespace in settings.namespaces or ("",)
+            for resource, cache, handler in (
+                (JOBS, self.store.jobs, self._on_job),
+                (PODS, self.store.pods, self._on_pod),
+            )
         ]
         self.revisions = Revisions(self.client, namespaces=settings.namespaces)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
@@ -114,7 +118,9 @@ class Operator:
         managed = settings.job_controller == "managedBy"
         jobs = Jobs(self.client, self.store, clock=clock, managed=managed, hop=metrics.hop.observe)
         self.outbox = Outbox(
-            ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}),
+            ledger=ConfigMapLedger(
+                self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, namespaces=settings.namespaces
+            ),
             find_channel=self._channel,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
             on_ended=lambda delivery: None,
@@ -337,10 +343,12 @@ class Operator:
 
     # --- making parts ---
 
-    def _informer(self, resource: Any, cache: Cache, handler: Callable[..., None], rng: random.Random) -> Informer:
+    def _informer(
+        self, resource: Resource, cache: Cache, handler: OnEvent, rng: random.Random, namespace: str
+    ) -> Informer:
         return Informer(
             self.client, resource, cache=cache, on_event=handler, clock=self._clock, rng=rng, metrics=self.metrics,
-            label_selector=SELECTOR, trim=drop_managed_fields,
+            label_selector=SELECTOR, trim=drop_managed_fields, namespace=namespace,
         )  # fmt: skip
 
     def _queue(

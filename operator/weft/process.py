@@ -74,6 +74,7 @@ class _Process:
         self._clock = SystemClock()
         self._stop = asyncio.Event()
         self._elected = asyncio.Event()
+        self._identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._exit_code = 0
         self._turned_at = 0.0
 
@@ -85,7 +86,7 @@ class _Process:
         connection = Connection(lambda: load_configuration(kubeconfig=self._environment.get("KUBECONFIG")))
         transport = HttpTransport(connection, monotonic=self._clock.monotonic)
         policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.host))
-        identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
+        identity = self._identity
         metrics, http = Metrics(), GuardedHttp(policy)
         limiter = Limiter(maximum=1, metrics=metrics)
         elector = Elector(
@@ -157,6 +158,7 @@ class _Process:
         settings = kopf.OperatorSettings()
         settings.persistence.diffbase_storage = _NoDiffBase()
         settings.posting.enabled = False
+        settings.scanning.disabled = True
         settings.queueing.idle_timeout = 0.1
         settings.networking.error_backoffs = (1, 2, 5, 10)
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
@@ -177,6 +179,7 @@ class _Process:
             registry=registry,
             settings=settings,
             standalone=True,
+            identity=self._identity,  # type: ignore[arg-type]  # else kopf asks the system for a user, and there is none
             clusterwide=not namespaces,
             namespaces=namespaces,
             liveness_endpoint=f"http://0.0.0.0:{port}/healthz",

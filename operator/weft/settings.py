@@ -72,9 +72,6 @@ class Settings(BaseModel):
         description="Who carries out the Jobs: Weft by spec.managedBy, or the built-in Job controller. Weft falls back "
         "to the built-in one by itself where the server does not know the field.",
     )
-    notify_allow_private: bool = Field(
-        default=False, description="Let http nodes and notifications call private addresses (10.0.0.0/8 and the like)."
-    )
     notify_allowed_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] = Field(
         default=(),
         description="Networks that http nodes and notifications may call whatever the other rules say, separated by "

@@ -11,9 +11,9 @@ from typing import Any
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, refused
 from weft.controllers.catalog import Catalog
 from weft.controllers.queues import is_over
+from weft.engine.budget import read_nodes
 from weft.engine.snapshot import moment
 from weft.engine.state import RunState
-from weft.engine.status import read_nodes
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NotFound

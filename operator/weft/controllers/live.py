@@ -59,6 +59,7 @@ class LiveRun:
     objects: dict[AttemptId, Obj | None] = field(default_factory=dict)  # latest sight of watched resources
     written_at: float = float("-inf")  # monotonic
     written_bytes: int = 0
+    refresh_at: float = float("inf")  # epoch seconds: when the duration shown is a tenth behind
     urgent: bool = False  # something that no child object remembers has been seen
     ended_at: float | None = None  # monotonic: when the first Pod's end of this pass was seen
 

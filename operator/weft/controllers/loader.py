@@ -25,10 +25,10 @@ from weft.controllers.workflows import summary
 from weft.controllers.writer import load_chunks
 from weft.engine import restore
 from weft.engine.advance import Result
+from weft.engine.budget import read_nodes
 from weft.engine.observation import Controls
 from weft.engine.snapshot import moment, stamp
 from weft.engine.state import RunContext, RunState
-from weft.engine.status import read_nodes
 from weft.graph.compile import InvalidWorkflow, compile_workflow
 from weft.kube.client import Client
 from weft.kube.clock import Clock

@@ -13,9 +13,9 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any, NamedTuple, Self
 
+from weft.engine.budget import read_nodes
 from weft.engine.snapshot import Entry
 from weft.engine.state import GATED, MAIN, AttemptId
-from weft.engine.status import read_nodes
 from weft.kube.store import RunKey
 
 

@@ -197,6 +197,7 @@ class RunController:
         if live.state.finished:
             self._rerun(live, run, now)
         observations = self._observations(live, run, now)
+        live.state.dirty = live.state.dirty or now >= live.refresh_at
         result = advance.advance(live.state, observations, now, budget=BUDGET)
         live.pending.extend(result.actions)
         for node in result.ended:
@@ -339,7 +340,7 @@ class RunController:
             times.append(wake_at)
         if live.state.dirty:
             times.append(now + self._until_due(live))
-        queue.add_after(live.key, min([now + self._resync, *times]))
+        queue.add_after(live.key, min([now + self._resync, live.refresh_at, *times]))
 
     def _until_due(self, live: LiveRun) -> float:
         """Seconds until the next progress may be written; what is less than a millisecond off is due."""

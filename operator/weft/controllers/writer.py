@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from weft.controllers.live import LiveRun
+from weft.engine import budget
 from weft.engine import status as engine_status
 from weft.kube.client import Client
 from weft.kube.clock import Clock
@@ -47,8 +48,9 @@ class StatusWriter:
         now = self._clock.now()
         written = engine_status.make(live.state, previous=live.status, generation=live.generation, now=now)
         live.chunks |= written.chunks
+        chunk_bytes = 0
         for suffix in list(live.chunks):
-            await self._store_chunk(live, suffix, live.chunks[suffix])
+            chunk_bytes += await self._store_chunk(live, suffix, live.chunks[suffix])
             del live.chunks[suffix]
         status = written.status
         status["workflowRevision"] = live.revision
@@ -62,6 +64,8 @@ class StatusWriter:
             raise
         live.status, live.version = stored["status"], version_of(stored)
         live.written_at = self._clock.monotonic()
+        live.refresh_at = now + max(10.0, (now - live.state.start) / 10)
+        live.written_bytes += chunk_bytes
         live.urgent = False
         return stored
 
@@ -85,13 +89,14 @@ class StatusWriter:
     def _is_ours(self, live: LiveRun, stored: Obj, patch: dict[str, Any]) -> bool:
         """Whether the stored status is the one we wrote last, or the one we are writing (its answer was lost)."""
         status = stored.get("status") or {}
-        ours = ("state", "nodes", "compressedNodes", "phase", "workflowRevision")
+        ours = ("state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision")
         return all(status.get(key) == live.status.get(key) for key in ours) or all(
             status.get(key) == patch[key] for key in ("nodes", "phase") if key in patch
         )
 
-    async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> None:
-        name = chunk_name(live.ref.uid, suffix)
+    async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> int:
+        """Store a chunk; gives its bytes."""
+        name, text = chunk_name(live.ref.uid, suffix), orjson.dumps(data).decode()
         config_map: Obj = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
@@ -102,13 +107,14 @@ class StatusWriter:
                 "ownerReferences": [run_owner(live.ref)],
             },
             "immutable": True,
-            "data": {"outputs.json": orjson.dumps(data).decode()},
+            "data": {"outputs.json": text},
         }
         try:
             await self._client.create(CONFIG_MAPS, config_map)
         except AlreadyExists:  # by an earlier try whose status was not written: outputs may differ by now
             await self._client.delete(CONFIG_MAPS, name, namespace=live.key.namespace)
             await self._client.create(CONFIG_MAPS, config_map)
+        return len(text)
 
 
 def chunk_name(run_uid: str, suffix: str) -> str:
@@ -121,9 +127,10 @@ async def load_chunks(
 ) -> dict[str, dict[str, Any]]:
     """The chunks that a written status refers to."""
     chunks: dict[str, dict[str, Any]] = {}
-    for suffix in sorted(engine_status.chunk_names(status)):
-        stored = await client.get(CONFIG_MAPS, chunk_name(run_uid, suffix), namespace=namespace)
-        chunks[suffix] = orjson.loads(stored["data"]["outputs.json"])
+    while missing := sorted(budget.chunk_names(status, chunks)):
+        for suffix in missing:
+            stored = await client.get(CONFIG_MAPS, chunk_name(run_uid, suffix), namespace=namespace)
+            chunks[suffix] = orjson.loads(stored["data"]["outputs.json"])
     return chunks
 
 

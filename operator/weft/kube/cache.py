@@ -68,12 +68,17 @@ class Cache:
         self._bury(uid_of(held), version_of(obj))
         return [Change("DELETED", held, held), Change("ADDED", obj, None)]
 
-    def replace(self, objects: Iterable[Obj], *, version: str) -> list[Change]:
-        """Take a whole list of that resourceVersion in and give the differences, vanished objects as DELETED first."""
+    def replace(self, objects: Iterable[Obj], *, version: str, namespace: str = "") -> list[Change]:
+        """Take a whole list of that resourceVersion in and give the differences, vanished objects as DELETED first.
+
+        `namespace` is the one that was listed; "" for all.
+        """
         objects = list(objects)
         listed = {key_of(obj) for obj in objects}
         vanished = [
-            key for key, held in self._objects.items() if key not in listed and not is_older(version, version_of(held))
+            key
+            for key, held in self._objects.items()
+            if key not in listed and namespace in ("", key.namespace) and not is_older(version, version_of(held))
         ]
         changes: list[Change] = []
         for key in vanished:

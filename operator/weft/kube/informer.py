@@ -79,11 +79,11 @@ class Informer:
     async def refresh(self) -> None:
         """List once more, so that the cache is no older than this call; the watch goes on. Raises ApiError."""
         objects, version = await self._read()
-        self._tell(self.cache.replace(objects, version=version))
+        self._tell(self.cache.replace(objects, version=version, namespace=self._namespace))
 
     async def _list(self) -> None:
         objects, version = await self._read()
-        self._tell(self.cache.replace(objects, version=version))
+        self._tell(self.cache.replace(objects, version=version, namespace=self._namespace))
         self._version = version
         self.synced.set()
 

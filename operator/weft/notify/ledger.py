@@ -87,15 +87,21 @@ class Ledger(Protocol):
 class ConfigMapLedger:
     """The ledger of a cluster: one ConfigMap per run, `weft-notifications-<run UID>`."""
 
-    def __init__(self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], namespace: str = "") -> None:
-        """Take the client, the labels of a run's children, and the one namespace to look after (all, if none)."""
+    def __init__(
+        self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], namespaces: Sequence[str] = ()
+    ) -> None:
+        """Take the client, the labels of a run's children, and the namespaces to look after (none: all)."""
         self._client = client
         self._labels = labels
-        self._namespace = namespace
+        self._namespaces = tuple(namespaces) or ("",)
 
     async def load(self) -> Sequence[Delivery]:
         """Give every delivery kept; raises ApiError."""
-        found = await self._client.list(CONFIG_MAPS, namespace=self._namespace, label_selector=LABEL)
+        found = [
+            config_map
+            for namespace in self._namespaces
+            for config_map in await self._client.list(CONFIG_MAPS, namespace=namespace, label_selector=LABEL)
+        ]
         return [delivery for config_map in found for delivery in _deliveries(config_map)]
 
     async def save(self, delivery: Delivery) -> None:

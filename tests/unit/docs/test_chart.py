@@ -1,0 +1,109 @@
+"""The chart gives the operator what its code asks for: every setting, every right, and the version it is made for."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from weft.kube import resources
+from weft.kube.resources import Resource
+from weft.settings import Settings, variable
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+CHART = REPOSITORY / "charts" / "weft"
+OPERATOR = REPOSITORY / "operator" / "weft"
+RULES: dict[str, list[dict[str, Any]]] = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+
+_CALL = re.compile(r"client\.(get|list|page|watch|create|patch_status|patch|delete)\(\s*([A-Z_]{3,})\b")
+_VERBS = {"page": "list", "patch_status": "patch"}
+
+
+def rights(*roles: str) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for role in roles
+        for rule in RULES[role]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def calls() -> set[tuple[str, str, str]]:
+    """Every (group, resource, verb) that the operator's code asks of the API server by a resource's name."""
+    found = set()
+    for file in OPERATOR.rglob("*.py"):
+        if "cli" in file.relative_to(OPERATOR).parts:
+            continue  # a user's rights, not the operator's
+        for verb, name in _CALL.findall(file.read_text()):
+            resource = getattr(resources, name, None)
+            if isinstance(resource, Resource):
+                plural = f"{resource.plural}/status" if verb == "patch_status" else resource.plural
+                found.add((resource.group, plural, _VERBS.get(verb, verb)))
+    return found
+
+
+def test_there_are_calls_to_check() -> None:
+    assert ("batch", "jobs", "create") in calls()
+    assert ("weft.dev", "workflowruns/status", "patch") in calls()
+
+
+def test_every_call_of_the_operator_is_allowed() -> None:
+    assert calls() - rights("operator", "secrets", "lease") == set()
+
+
+def test_every_watched_kind_may_be_listed_and_watched() -> None:
+    for group, resource in [("batch", "jobs"), ("", "pods"), *(("weft.dev", kind) for kind in weft_kinds())]:
+        assert {(group, resource, verb) for verb in ("list", "watch")} <= rights("operator")
+
+
+def weft_kinds() -> list[str]:
+    return [each.plural for each in vars(resources).values() if isinstance(each, Resource) and each.group == "weft.dev"]
+
+
+def test_a_users_spec_is_never_written() -> None:
+    for kind in set(weft_kinds()) - {"workflowruns"}:
+        verbs = {verb for _, resource, verb in rights("operator") if resource == kind}
+        assert verbs == {"get", "list", "watch"}
+
+
+def test_secrets_are_only_read_and_never_listed() -> None:
+    everything = rights("operator", "secrets", "lease", "resourceNodes", "cleanup")
+    assert {right for right in everything if right[1] == "secrets"} == {("", "secrets", "get")}
+
+
+@pytest.mark.parametrize("role", RULES)
+def test_every_right_has_its_reason_and_no_wildcard(role: str) -> None:
+    for rule in RULES[role]:
+        assert rule["reason"].endswith(".")
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_the_deployment_sets_every_setting() -> None:
+    template = (CHART / "templates" / "deployment.yaml").read_text()
+    chosen = {"lease_enabled"}  # always on: there may be several replicas
+    wanted = {variable(name) for name in Settings.model_fields.keys() - chosen}
+    assert {name for name in wanted if name not in template} == set()
+
+
+def test_the_chart_is_of_the_packages_version() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = re.search(r'^version = "(.*)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
+    assert version is not None
+    assert chart["appVersion"] == chart["version"] == version[1]
+
+
+def test_the_schema_knows_every_value_and_no_other() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def compare(path: str, value: Any, part: dict[str, Any]) -> None:
+        if not isinstance(value, dict) or part.get("additionalProperties") is not False:
+            return
+        assert value.keys() == part["properties"].keys() - {"global"}, path
+        for name, inner in value.items():
+            compare(f"{path}.{name}", inner, part["properties"][name])
+
+    compare("values", values, schema)
