@@ -32,6 +32,7 @@ class ApiServer:
         self.logs: dict[str, bytes] = {}
         self.on_watch: list[Callable[[], Any]] = []
         self.port = 0
+        self._acting: asyncio.Future[None] | None = None
 
     @property
     def url(self) -> str:
@@ -78,7 +79,7 @@ class ApiServer:
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         if self.on_watch:
-            asyncio.get_running_loop().call_soon(self.on_watch.pop(0))
+            self._acting = asyncio.ensure_future(_once_it_listens(self.on_watch.pop(0)))
         try:
             async for line in self.api.stream(request.path, params=dict(request.query), headers={}, idle_timeout=1):
                 if not response.prepared:
@@ -91,6 +92,12 @@ class ApiServer:
         if not response.prepared:
             await response.prepare(request)
         return response
+
+
+async def _once_it_listens(act: Callable[[], Any]) -> None:
+    for _ in range(4):  # turns of the loop that a stream takes to begin
+        await asyncio.sleep(0)
+    act()
 
 
 def _table(items: list[Obj]) -> Obj:
@@ -134,15 +141,16 @@ def serve(api: FakeApi) -> Iterator[ApiServer]:
 
 
 def workflow_run(name: str, *, nodes: list[Obj] | None = None, phase: str = "Running", **fields: Any) -> Obj:
-    """A WorkflowRun of Workflow listing in namespace shop, with a status; `fields` go into spec, `status` into status."""
+    """A WorkflowRun of Workflow listing in namespace shop; `fields` go into its spec, but `status` into its status."""
     ended = phase in ("Succeeded", "Failed", "Cancelled")
+    succeeded = "Unknown" if not ended else str(phase == "Succeeded")
     status = {
         "phase": phase,
         "startTime": "2023-11-14T22:00:00.000Z",
         "progress": "1/3",
         "nodes": nodes or [],
         "conditions": [
-            _condition("Succeeded", {"Succeeded": "True"}.get(phase, "False" if ended else "Unknown"), f"{phase} it is"),
+            _condition("Succeeded", succeeded, f"{phase} it is"),
             _condition("Finished", "True" if ended else "False", ""),
         ],
         **({"completionTime": "2023-11-14T22:04:10.000Z"} if ended else {}),
@@ -156,4 +164,5 @@ def workflow_run(name: str, *, nodes: list[Obj] | None = None, phase: str = "Run
 
 
 def _condition(kind: str, status: str, message: str) -> Obj:
-    return {"type": kind, "status": status, "reason": "NodeFailed" if status == "False" else "Running", "message": message}
+    reason = "NodeFailed" if status == "False" else "Running"
+    return {"type": kind, "status": status, "reason": reason, "message": message}

@@ -49,7 +49,7 @@ _comment = click.option("-m", "--message", "comment", metavar="TEXT", help="Why,
 @in_cluster
 def approve(session: Session, run: str, node: str, comment: str | None) -> None:
     """Approve what NODE of RUN asks: review, publish/sign-off, or price[3]/review for an item."""
-    _decide(session, run, node, "Approve", comment)
+    decide(session, run, node, "Approve", comment)
 
 
 @click.command()
@@ -59,10 +59,11 @@ def approve(session: Session, run: str, node: str, comment: str | None) -> None:
 @in_cluster
 def reject(session: Session, run: str, node: str, comment: str | None) -> None:
     """Reject what NODE of RUN asks; one rejection is enough."""
-    _decide(session, run, node, "Reject", comment)
+    decide(session, run, node, "Reject", comment)
 
 
-def _decide(session: Session, name: str, node: str, decision: Decision, comment: str | None) -> None:
+def decide(session: Session, name: str, node: str, decision: Decision, comment: str | None) -> None:
+    """Decide on what a node of a run asks, and say what came of it. Raises ClickException and ApiError."""
     cluster = session.cluster
     run = session.find_run(name)
     runs.must_be_active(run, "decided on")

@@ -85,16 +85,14 @@ def _set_suspend(session: Session, name: str, wanted: bool) -> None:
 @click.command()
 @click.argument("run", metavar="RUN")
 @click.option(
-    "--from", "start", type=click.Choice(FROM, case_sensitive=False),
+    "--from", "start", type=click.Choice(FROM, case_sensitive=False), metavar="|".join(FROM),
     help="Failed (default): what has not succeeded. Nodes: those of --node and all after them. All: everything.",
 )  # fmt: skip
 @click.option("--node", "paths", metavar="NODE", multiple=True, help="A node to do again, with all after it.")
 @click.option("--follow", "following", is_flag=True, help="Show the run until it has ended.")
 @click.option("--wait", is_flag=True, help="Wait, silently, until the run has ended.")
 @in_cluster
-def rerun(
-    session: Session, run: str, start: str | None, paths: tuple[str, ...], following: bool, wait: bool
-) -> None:
+def rerun(session: Session, run: str, start: str | None, paths: tuple[str, ...], following: bool, wait: bool) -> None:
     """Do nodes of RUN again, which has ended. What succeeded and is not asked for keeps its outputs.
 
     A stop is cleared. With --follow or --wait the exit status tells how the run ended: 0 Succeeded, 1 Failed,
@@ -125,6 +123,4 @@ def rerun_patch(run: Obj, entries: Sequence[Entry], start: str | None, paths: Se
             raise click.ClickException(unknown_node(path, name, entries))
     last = max(runs.generation_of(run), (run["spec"].get("rerun") or {}).get("generation") or 0)
     # A null removes the nodes of an earlier rerun, which would be merged with this one otherwise.
-    return {
-        "spec": {"rerun": {"generation": last + 1, "from": origin, "nodes": list(paths) or None}, "stop": None}
-    }
+    return {"spec": {"rerun": {"generation": last + 1, "from": origin, "nodes": list(paths) or None}, "stop": None}}

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from weft.cli.nodes import Entry, Row, fitting
 from weft.cli.runs import assignments, next_steps, phase_of, summary
-from weft.cli.table import COLOURS, node_table, safe
+from weft.cli.table import COLOURS, node_table, one_line, safe
 from weft.kube.objects import Obj
 
 _SPACE_AROUND = 5
@@ -53,7 +53,8 @@ def _outputs(run: Obj) -> list[tuple[str, str]]:
 def _grid(lines: Sequence[tuple[str, str]], phase: str, *, fold: bool) -> Table:
     grid = Table.grid(padding=(0, 3, 0, 0))
     grid.add_column(style="bold", no_wrap=True)
-    grid.add_column(no_wrap=not fold, overflow="fold" if fold else "ellipsis")
+    grid.add_column(overflow="fold")
     for word, text in lines:
-        grid.add_row(f"{word}:", Text(safe(text), COLOURS.get(phase, "") if word == "Status" else ""))
+        told = Text(safe(text), COLOURS.get(phase, "") if word == "Status" else "")
+        grid.add_row(f"{word}:", told if fold else one_line(told))
     return grid

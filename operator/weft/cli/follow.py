@@ -13,6 +13,7 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from weft.api.conditions import NodePhase, Reason
 from weft.cli import nodes, runs
 from weft.cli.detail import run_detail
 from weft.cli.nodes import Row
@@ -93,11 +94,12 @@ class Lines:
         name, now = run["metadata"]["name"], self._now()
         entries = runs.node_entries(self._session.cluster, run)
         # A thousand items that go well are told by their node's line; each that fails has one of its own.
-        every = [_run_row(run), *nodes.rows(entries, items=True)]
-        rows = [row for row in every if not row.path.endswith("]") or row.phase == "Failed"]
+        every = nodes.rows(entries, items=True)
+        rows = [row for row in every if not row.path.endswith("]") or row.phase == NodePhase.Failed]
+        rows.insert(len(rows) if runs.has_ended(run) else 0, _run_row(run))
         for row in nodes.changes(self._before, rows):
             self._print(nodes.change_line(row, now), now)
-            if row.reason == "AwaitingApproval":
+            if row.reason == Reason.AwaitingApproval:
                 self._print(f"to approve: {self._session.command('approve', name, row.path)}", now)
         self._before = {row.path: row for row in rows}
 

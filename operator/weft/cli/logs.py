@@ -1,6 +1,6 @@
 """`weft logs RUN [NODE]`: what the containers of a run have written, of each node's and item's latest attempt.
 
-Pods say by an annotation which attempt they are, so this finds them by the run's label and reads the container `main`.
+Pods are found by the run's label, and of each the container `main` is read; lines of several begin with whose they are.
 With `-f` it looks for new Pods every second and reads each to its end, until the run has ended.
 """
 
@@ -12,48 +12,23 @@ from typing import Any
 
 import click
 
-from weft.api.conditions import NodePhase, Reason
 from weft.cli import runs
+from weft.cli.absence import no_logs, no_logs_of_run
+from weft.cli.follow import INTERRUPTED
 from weft.cli.frozen import body_kind, frozen_workflow, node_spec
-from weft.cli.nodes import Entry, matching, plain, unknown_node
+from weft.cli.nodes import matching, plain, unknown_node
 from weft.cli.refusals import explain
 from weft.cli.session import Session, in_cluster
+from weft.cli.sources import CONTAINER, Source, chosen, latest_attempt, source_of
 from weft.kube.errors import ApiError
-from weft.kube.objects import Obj, annotation, uid_of
-from weft.render.names import IDENTITY_ANNOTATION, NODE_LABEL, RUN_LABEL, label_value, parse_identity
+from weft.kube.objects import Obj, uid_of
+from weft.render.names import RUN_LABEL, label_value
 
-CONTAINER = "main"
 MAX_FOLLOWED = 50
 """Logs followed at once; the next one begins when one of them has ended."""
 POLL_SECONDS = 1
-INTERRUPTED = 130
 
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green", "bright_magenta")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One Pod of a run: which attempt of what it is, and whether it has started to write."""
-
-    pod: str
-    path: str
-    index: int | None
-    iteration: int | None
-    role: str
-    attempt: int
-    started: bool
-    waits: str = ""
-
-    @property
-    def place(self) -> str:
-        """The path with the position in the node's own loop: price[3]."""
-        position = self.index if self.index is not None else self.iteration
-        return self.path if position is None else f"{self.path}[{position}]"
-
-    @property
-    def title(self) -> str:
-        """What its lines begin with: price[3]#2."""
-        return f"{self.place}{'' if self.role == 'main' else ' ' + self.role}#{self.attempt}"
 
 
 @click.command()
@@ -71,10 +46,14 @@ def logs(session: Session, run: str, node: str | None, attempt: int | None, item
         raise click.ClickException(unknown_node(node, run, entries))
     selection = Selection(session, found, node, attempt, item)
     if follow:
-        sys.exit(_follow(session, selection))
+        sys.exit(follow_pods(session, selection))
     sources = selection.look()
     if not sources:
         raise click.ClickException(_nothing(session, found, entries, node, attempt))
+    if len(sources) == 1 and attempt is None and (last := latest_attempt(sources[0], entries)) > sources[0].attempt:
+        click.echo(
+            f"{sources[0].title}: the Pod of attempt {last} is gone; this is an earlier one", err=True
+        )
     writer = Writer(titled=len(sources) > 1)
     sys.exit(max([_copy(session, source, writer, follow=False) for source in sources]))
 
@@ -95,43 +74,6 @@ class Selection:
         found = (source_of(pod, uid_of(self.run)) for pod in pods)
         known = (source for source in found if source is not None)
         return chosen(known, node=self.node, attempt=self.attempt, item=self.item)
-
-
-def source_of(pod: Obj, run_uid: str) -> Source | None:
-    """Give what a Pod is of the run of that UID; None for a stranger."""
-    identity = parse_identity(annotation(pod, IDENTITY_ANNOTATION) or "")
-    if identity is None or identity[0] != run_uid:
-        return None
-    status: dict[str, Any] = pod.get("status") or {}
-    states = [one.get("state") or {} for one in status.get("containerStatuses") or () if one["name"] == CONTAINER]
-    state = states[0] if states else {}
-    started = "running" in state or "terminated" in state
-    waits = (state.get("waiting") or {}).get("reason") or status.get("reason") or status.get("phase") or "Pending"
-    path, index, iteration, role, attempt = identity[1]
-    name = pod["metadata"]["name"]
-    return Source(name, path, index, iteration, role, attempt, started=started, waits="" if started else waits)
-
-
-def chosen(sources: Iterable[Source], *, node: str | None, attempt: int | None, item: int | None) -> list[Source]:
-    """Give those that are meant, in the order of their names: of each item the latest attempt, or the one asked for."""
-    latest: dict[tuple[Any, ...], Source] = {}
-    for source in sources:
-        if not _is_meant(source, node, item) or attempt not in (None, source.attempt):
-            continue
-        key = (source.path, source.index, source.iteration, source.role)
-        if key not in latest or latest[key].attempt < source.attempt:
-            latest[key] = source
-    order = sorted(latest.items(), key=lambda found: tuple(-1 if part is None else part for part in found[0]))
-    return [source for _, source in order]
-
-
-def _is_meant(source: Source, node: str | None, item: int | None) -> bool:
-    if item is not None and source.index != item and f"[{item}]" not in source.path:
-        return False
-    if node is None:
-        return True
-    inside = (f"{node}/", f"{node}[")
-    return any(place == node or place.startswith(inside) for place in (source.place, plain(source.place)))
 
 
 class Writer:
@@ -178,7 +120,7 @@ def _copy(session: Session, source: Source, writer: Writer, *, follow: bool) -> 
     return 0
 
 
-def _follow(session: Session, selection: Selection) -> int:
+def follow_pods(session: Session, selection: Selection) -> int:
     """Follow every Pod that is meant, also those to come, until the run has ended."""
     writer = Writer(titled=True)
     readers: dict[str, threading.Thread] = {}
@@ -220,42 +162,3 @@ def _nothing(session: Session, run: Obj, entries: list[Any], node: str | None, a
         return no_logs_of_run(run, keep=keep)
     meant = matching(node, entries) or matching(plain(node), entries)
     return no_logs(run, meant[0], kind=body_kind(node_spec(workflow, node)), keep=keep, attempt=attempt)
-
-
-def no_logs_of_run(run: Obj, *, keep: str) -> str:
-    """Say why a run as a whole has no logs."""
-    name = run["metadata"]["name"]
-    if runs.has_ended(run):
-        return f"no Pod of run {name} is left: {_cleaned(keep)}"
-    reason, message = runs.why(run)
-    return f"no Pod of run {name} has started yet ({': '.join(filter(None, (reason, message))) or runs.phase_of(run)})"
-
-
-def no_logs(run: Obj, entry: Entry, *, kind: str, keep: str, attempt: int | None) -> str:
-    """Say why a node has no logs. `kind` is its body ("" when not known), `keep` the Workflow's jobs.keep."""
-    name, path = run["metadata"]["name"], entry["name"]
-    phase, reason, attempts = entry.get("phase"), entry.get("reason") or "", entry.get("attempts") or 0
-    if kind == "workflow":
-        labels = f"{RUN_LABEL}={label_value(name)},{NODE_LABEL}={label_value(path)}"
-        return f"node {path} is carried out by a run of its own; find its name with: kubectl get wfr -l {labels}"
-    if kind not in ("", "job", "graph", "use"):
-        return f"node {path} has no Pod, hence no logs: its body is {kind}"
-    if phase == NodePhase.Skipped:
-        return f"node {path} was skipped ({reason}), hence no logs"
-    if reason == Reason.Cached:
-        return f"node {path} took its outputs from the cache, hence no logs of this run"
-    if attempts == 0:
-        told = ": ".join(filter(None, (reason, entry.get("message")))) or phase
-        return f"node {path} has not started yet ({told})"
-    if attempt is not None and "itemCount" not in entry and attempt > attempts:
-        return f"node {path} has made {attempts} attempts so far; there is no attempt {attempt}"
-    if runs.has_ended(run):
-        return f"the Pods of node {path} are gone: {_cleaned(keep)}"
-    return f"node {path} has no Pod at the moment ({': '.join(filter(None, (str(phase), reason)))})"
-
-
-def _cleaned(keep: str) -> str:
-    return (
-        f"Jobs are deleted when a run ends (jobs.keep is {keep}); to keep all of them, set spec.jobs.keep: All in the"
-        " Workflow"
-    )

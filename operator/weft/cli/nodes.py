@@ -58,6 +58,8 @@ def rows(entries: Sequence[Entry], *, items: bool = False) -> list[Row]:
 
 def _row(path: str, label: str, entry: Entry, loop: str) -> Row:
     told = entry.get("message", "")
+    if told and entry.get("phase") in ENDED:
+        loop = ""  # the message of an end speaks of the items itself
     return Row(
         path=path,
         label=label,

@@ -45,7 +45,12 @@ class Wish:
 )
 @click.option("--name", metavar="NAME", help="The run's name; <workflow>-<random> by default.")
 @click.option("--queue", metavar="NAME", help="The WorkflowQueue to wait in.")
-@click.option("--priority", type=click.Choice(PRIORITIES, case_sensitive=False), help="Which runs of a queue go first.")
+@click.option(
+    "--priority",
+    type=click.Choice(PRIORITIES, case_sensitive=False),
+    metavar="|".join(PRIORITIES),
+    help="Which runs of a queue go first.",
+)
 @click.option("--follow", "following", is_flag=True, help="Show the run until it has ended.")
 @click.option("--wait", is_flag=True, help="Wait, silently, until the run has ended.")
 @in_cluster

@@ -1,7 +1,7 @@
 """One run as people read it: where it stands and why, how it was started, what it gave.
 
-Pure functions of a WorkflowRun as the API server stores it; `node_entries` alone may ask for the ConfigMaps that
-outputs were moved to.
+Pure functions of a WorkflowRun as the API server stores it; `node_entries` alone asks for the ConfigMaps that a large
+run's nodes and outputs are kept in.
 """
 
 import json
@@ -15,25 +15,38 @@ from weft.api.conditions import ConditionType, NodePhase, Reason, RunPhase, find
 from weft.cli.cluster import Cluster
 from weft.cli.nodes import Entry
 from weft.controllers.writer import chunk_name
+from weft.engine.budget import chunk_names, read_nodes
 from weft.engine.snapshot import moment
-from weft.engine.status import chunk_names, duration_text, read_nodes
-from weft.kube.errors import NotFound
+from weft.engine.status import duration_text
+from weft.kube.errors import Forbidden, NotFound
 from weft.kube.objects import Obj, timestamp, uid_of
 
 EXIT_CODES = {RunPhase.Succeeded: 0, RunPhase.Failed: 1, RunPhase.Cancelled: 2}
 """Of commands that wait for a run's end."""
+MAX_STEPS = 3
+"""Commands of one kind that are proposed."""
 
 
 def node_entries(cluster: Cluster, run: Obj, *, outputs: bool = False) -> list[dict[str, Any]]:
-    """Give the entries of a run's nodes, decompressed; with `outputs`, those kept elsewhere are put back."""
+    """Give the entries of a run's nodes, unpacked; with `outputs`, those kept elsewhere are put back."""
     status = run.get("status") or {}
-    chunks: dict[str, Mapping[str, Any]] = {}
-    for suffix in sorted(chunk_names(status)) if outputs else ():
-        try:
-            chunks[suffix] = json.loads(cluster.config_map(chunk_name(uid_of(run), suffix))["outputs.json"])
-        except NotFound:
-            continue
+    chunks: dict[str, dict[str, Any]] = {}
+    while missing := _missing(status, chunks, outputs=outputs):
+        chunks |= {suffix: _chunk(cluster, chunk_name(uid_of(run), suffix)) for suffix in missing}
     return read_nodes(status, chunks)
+
+
+def _missing(status: Mapping[str, Any], chunks: Mapping[str, Any], *, outputs: bool) -> set[str]:
+    return chunk_names(status, chunks) if outputs else set(status.get("compressedNodesIn") or ()) - chunks.keys()
+
+
+def _chunk(cluster: Cluster, name: str) -> dict[str, Any]:
+    """What a ConfigMap holds of a run; nothing if it is gone or not the user's to read: the rest can still be shown."""
+    try:
+        held: dict[str, Any] = json.loads(cluster.config_map(name)["outputs.json"])
+    except (NotFound, Forbidden):
+        return {}
+    return held
 
 
 def phase_of(run: Obj) -> str:
@@ -107,24 +120,25 @@ def assignments(values: Mapping[str, Any]) -> Iterator[str]:
 
 def unpacked(run: Obj, entries: list[dict[str, Any]]) -> Obj:
     """Give the run with its nodes in full, instead of compressed and with outputs elsewhere."""
-    status = {key: value for key, value in (run.get("status") or {}).items() if key != "compressedNodes"}
+    status = {key: value for key, value in (run.get("status") or {}).items() if not key.startswith("compressedNodes")}
     return {**run, "status": {**status, "nodes": entries}} if status else run
 
 
 def next_steps(run: Obj, entries: Iterable[Entry]) -> list[tuple[str, ...]]:
-    """Give the commands that lead on from here, as words: the first approval asked, the first failure's logs."""
+    """Give the commands that lead on from here, as words: to a question's answer, to a failure's logs."""
     name = run["metadata"]["name"]
     found = list(entries)
     asked = (("approve", name, entry["name"]) for entry in found if entry.get("reason") == Reason.AwaitingApproval)
     failed = (("logs", name, entry["name"]) for entry in found if _failed_itself(entry))
-    steps: list[tuple[str, ...]] = [*islice(asked, 1), *islice(failed, 1)]
+    steps: list[tuple[str, ...]] = [*islice(asked, MAX_STEPS), *islice(failed, MAX_STEPS)]
     if phase_of(run) == RunPhase.Suspended:
         steps.append(("resume", name))
     return steps
 
 
 def _failed_itself(entry: Entry) -> bool:
-    return entry.get("phase") == NodePhase.Failed and ("exitCode" in entry or "items" in entry)
+    inner = entry.get("reason") in (Reason.GraphFailed, Reason.ChildFailed)
+    return entry.get("phase") == NodePhase.Failed and not inner and ("exitCode" in entry or "items" in entry)
 
 
 def must_be_active(run: Obj, done: str) -> None:

@@ -59,16 +59,24 @@ def phase_text(phase: str) -> Text:
 
 
 def table(columns: Sequence[str], cells: Iterable[Sequence[str | Text]], *, fold: bool = True) -> Table:
-    """Give a table; with `fold` the last column takes several lines where it must, else it is cut with an ellipsis."""
+    """Give a table whose last column gives way on a narrow terminal: folded, or cut with an ellipsis."""
     made = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    for column in columns:
-        last = column == columns[-1]
-        made.add_column(
-            column, no_wrap=not (last and fold), overflow="fold" if last and fold else "ellipsis", ratio=None
-        )
-    for line in cells:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in line))
+    for column in columns[:-1]:
+        made.add_column(column, no_wrap=True)
+    made.add_column(columns[-1], overflow="fold")
+    for *line, last in cells:
+        made.add_row(*map(_text, line), _text(last) if fold else one_line(_text(last)))
     return made
+
+
+def one_line(text: Text) -> Text:
+    """Give a text that is cut where it does not fit. (A column that may not wrap would make the others give way.)"""
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text
+
+
+def _text(cell: str | Text) -> Text:
+    return cell if isinstance(cell, Text) else Text(safe(cell))
 
 
 def node_table(rows: Iterable[Row], now: float, *, left_out: str = "", fold: bool = True) -> RenderableType:

@@ -7,18 +7,19 @@ def refusal(code, message, reason="", **details):
     return from_status(code, {"message": message, "reason": reason, "details": details})
 
 
+FORBIDDEN = 'workflowruns.weft.dev is forbidden: User "eve" cannot'
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
         (
-            refusal(403, 'workflowruns.weft.dev is forbidden: User "eve" cannot create resource "workflowruns" in API group'
-                    ' "weft.dev" in the namespace "shop"'),
+            refusal(403, f'{FORBIDDEN} create resource "workflowruns" in API group "weft.dev" in the namespace "shop"'),
             'eve may not create workflowruns in namespace shop; a Role must allow it: {apiGroups: ["weft.dev"],'
             ' resources: ["workflowruns"], verbs: ["create"]}',
         ),
         (
-            refusal(403, 'workflowruns.weft.dev is forbidden: User "eve" cannot list resource "workflowruns" in API group'
-                    ' "weft.dev" at the cluster scope'),
+            refusal(403, f'{FORBIDDEN} list resource "workflowruns" in API group "weft.dev" at the cluster scope'),
             'eve may not list workflowruns; a ClusterRole must allow it: {apiGroups: ["weft.dev"],'
             ' resources: ["workflowruns"], verbs: ["list"]}',
         ),

@@ -44,7 +44,7 @@ def test_a_run_that_nobody_has_seen_says_so():
 def test_next_steps_lead_to_the_question_and_to_the_logs():
     entries = [
         {"name": "review", "phase": "Waiting", "reason": "AwaitingApproval"},
-        {"name": "publish", "phase": "Failed", "reason": "GraphFailed"},
+        {"name": "publish", "phase": "Failed", "reason": "GraphFailed", "exitCode": 3},
         {"name": "publish/upload", "phase": "Failed", "exitCode": 3},
     ]
     assert runs.next_steps(workflow_run("r", phase="Suspended"), entries) == [
