@@ -40,9 +40,8 @@ async def test_a_diamond_succeeds_and_leaves_nothing_running(rig: Rig) -> None:
 
 async def test_a_failed_attempt_is_retried_after_its_back_off(rig: Rig) -> None:
     rig.behave = lambda node, attempt: Fate(code=1 if attempt < 3 else 0)
-    rig.workflow(
-        "w", "nodes: [{name: a, job: {image: i}, retry: {limit: 3, backoff: {initialSeconds: 10, factor: 2, jitter: 0}}}]"
-    )
+    backoff = "{initialSeconds: 10, factor: 2, jitter: 0}"
+    rig.workflow("w", f"nodes: [{{name: a, job: {{image: i}}, retry: {{limit: 3, backoff: {backoff}}}}}]")
     run = await rig.finish("w")
     assert run["status"]["phase"] == "Succeeded"
     assert run["status"]["nodes"][0]["attempts"] == 3

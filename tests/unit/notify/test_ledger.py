@@ -30,7 +30,8 @@ def ledger_of(transport: ScriptedTransport, namespace: str = "") -> ConfigMapLed
     metrics, clock = Metrics(), VirtualClock()
     limiter = Limiter(maximum=4, metrics=metrics)
     client = Client(transport, clock=clock, rng=random.Random(1), metrics=metrics, limiter=limiter)
-    return ConfigMapLedger(client, labels=lambda run: {"weft.dev/run": run.name}, namespaces=(namespace,) if namespace else ())
+    namespaces = (namespace,) if namespace else ()
+    return ConfigMapLedger(client, labels=lambda run: {"weft.dev/run": run.name}, namespaces=namespaces)
 
 
 async def kept(*deliveries: Delivery) -> dict[str, Any]:
