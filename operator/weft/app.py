@@ -46,12 +46,13 @@ from weft.kube.cache import Cache
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
-from weft.kube.informer import Informer, OnEvent, drop_managed_fields
+from weft.kube.informer import Informer, OnEvent
 from weft.kube.limiter import Limiter
 from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
 from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS, Resource
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
 from weft.kube.transport import Transport
+from weft.kube.trim import trim_job, trim_pod
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.notify.deliver import Sender
@@ -267,7 +268,7 @@ class Operator:
 
     def _on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
         self.store.on_pod(event_type, pod, old)
-        ended = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+        ended = _has_ended(pod) and (old is None or not _has_ended(old))  # just now, and only once
         name = key_of(pod).name
         gone = pod if event_type == "DELETED" else None
         if not self.runs.touch(_run_uid(pod), "Pod", name, gone, ended=ended) and gone is None:
@@ -348,7 +349,7 @@ class Operator:
     ) -> Informer:
         return Informer(
             self.client, resource, cache=cache, on_event=handler, clock=self._clock, rng=rng, metrics=self.metrics,
-            label_selector=SELECTOR, trim=drop_managed_fields, namespace=namespace,
+            label_selector=SELECTOR, trim=trim_job if resource is JOBS else trim_pod, namespace=namespace,
         )  # fmt: skip
 
     def _queue(
@@ -357,6 +358,10 @@ class Operator:
         return WorkQueue(
             name, handle, workers=workers, clock=self._clock, rng=rng, spawn=self._spawn, metrics=self.metrics
         )
+
+
+def _has_ended(pod: Obj) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
 
 
 def _run_uid(obj: Obj) -> str:

@@ -73,15 +73,14 @@ class _Process:
         self._environment = environment
         self._clock = SystemClock()
         self._stop = asyncio.Event()
+        self._kopf_ready = asyncio.Event()
+        self._kopf_stop = asyncio.Event()
         self._elected = asyncio.Event()
         self._identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._exit_code = 0
         self._turned_at = 0.0
 
     async def run(self) -> int:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
         settings, rng = self._settings, random.Random()
         connection = Connection(lambda: load_configuration(kubeconfig=self._environment.get("KUBECONFIG")))
         transport = HttpTransport(connection, monotonic=self._clock.monotonic)
@@ -101,11 +100,14 @@ class _Process:
         )
         operator.follow()
         server = await self._serve(operator)
-        tasks = [spawn(self._tick(), name="tick"), spawn(self._work(operator, elector), name="lead")]
+        work = spawn(self._work(operator, elector), name="lead")
+        tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
+        end = spawn(self._end_in_order(operator, work), name="end")
         try:
             await self._kopf(operator)
         finally:
-            await operator.stop()
+            self._stop.set()
+            await end
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -115,6 +117,20 @@ class _Process:
             await http.close()
             await transport.close()
         return self._exit_code
+
+    async def _take_signals(self) -> None:
+        """Take SIGTERM and SIGINT over from kopf, which takes them when it starts."""
+        await self._kopf_ready.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+
+    async def _end_in_order(self, operator: Operator, work: asyncio.Task[None]) -> None:
+        """End our own work first: what was started after kopf would be cancelled by its end."""
+        await self._stop.wait()
+        await operator.stop()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        self._kopf_stop.set()
 
     async def _work(self, operator: Operator, elector: Elector) -> None:
         """Lead once the Lease is ours; end the process when leading fails (when the Lease is lost: `_end_at_once`)."""
@@ -183,7 +199,8 @@ class _Process:
             clusterwide=not namespaces,
             namespaces=namespaces,
             liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
-            stop_flag=self._stop,
+            ready_flag=self._kopf_ready,
+            stop_flag=self._kopf_stop,
         )
 
     async def _serve(self, operator: Operator) -> web.AppRunner:

@@ -77,7 +77,7 @@ def test_a_node_does_what_its_join_says(case: Case) -> None:
     nodes = {node.node.name: node for node in state.main.nodes}
     for spec in case.spec["nodes"]:
         node = nodes[spec["name"]]
-        edges = [_edge(text, nodes) for text in spec.get("dependsOn", [])]
+        edges = [_edge(text, nodes, at=node.start) for text in spec.get("dependsOn", [])]
         if node.start is not None:
             by_then = ["open" if end is None or end > node.start else value for value, end in edges]
             assert _join(spec, by_then) == "Run", (spec, by_then)
@@ -89,12 +89,13 @@ def test_a_node_does_what_its_join_says(case: Case) -> None:
             assert node.held or _join(spec, [value for value, _ in edges]) == "Wait"
 
 
-def _edge(text: str, nodes: dict[str, NodeState]) -> tuple[str, float | None]:
-    """An edge's value at the end, and since when it has had it (None: it is still open)."""
+def _edge(text: str, nodes: dict[str, NodeState], *, at: float | None) -> tuple[str, float | None]:
+    """An edge's value at a time (None: at the end), and since when it has had it (None: it is still open)."""
     name, _, outcome = text.partition(":")
     node = nodes[name]
     ended = node.phase not in ("Pending", "Running", "Waiting")
-    if outcome == "Ready" and node.ready:
+    stood = node.phase != "Cancelled" or (at is not None and node.end is not None and at <= node.end)
+    if outcome == "Ready" and node.ready and stood:
         return "met", node.start  # ready at once after its start, unless the scenario delays it
     if not ended:
         return "open", None

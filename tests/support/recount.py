@@ -46,7 +46,8 @@ def _value(node: NodeState, outcome: str) -> str:
     if node.phase in ("Succeeded", "Compensated"):
         return "met" if outcome in ("Succeeded", "Ready") or node.chosen == outcome else "void"
     forgiven = node.phase == "Failed" and outcome in ("Succeeded", "Ready") and node.node.allow_failure
-    return "met" if forgiven or (outcome == "Ready" and node.ready) else "broken"
+    was_ready = outcome == "Ready" and node.ready and node.phase == "Failed"
+    return "met" if forgiven or was_ready else "broken"
 
 
 def _frames(state: RunState) -> Iterator[Frame]:

@@ -81,15 +81,10 @@ class Reason(StrEnum):
     WorkflowNotFound = "WorkflowNotFound"
     InvalidParameters = "InvalidParameters"
     NamespaceTerminating = "NamespaceTerminating"
-    StatusTooLarge = "StatusTooLarge"
     # A node that waits.
-    WaitingForDependencies = "WaitingForDependencies"
-    WaitingForParallelism = "WaitingForParallelism"
     WaitingForConcurrency = "WaitingForConcurrency"
     AwaitingApproval = "AwaitingApproval"
     WaitingForTime = "WaitingForTime"
-    WaitingForResource = "WaitingForResource"
-    WaitingForChild = "WaitingForChild"
     WaitingForPod = "WaitingForPod"
     BackOff = "BackOff"
     QuotaExceeded = "QuotaExceeded"
@@ -114,7 +109,6 @@ class Reason(StrEnum):
     InvalidOutputs = "InvalidOutputs"
     Forbidden = "Forbidden"
     InvalidJob = "InvalidJob"
-    ServiceEnded = "ServiceEnded"
     Rejected = "Rejected"
     ApprovalTimeout = "ApprovalTimeout"
     MaxIterationsExceeded = "MaxIterationsExceeded"
@@ -140,8 +134,6 @@ class Reason(StrEnum):
     Invalid = "Invalid"
     Accepted = "Accepted"
     Refused = "Refused"
-    DeliveryFailed = "DeliveryFailed"
-    Paused = "Paused"
 
 
 DISRUPTIONS = frozenset({Reason.Evicted, Reason.Preempted, Reason.NodeLost, Reason.PodDeleted, Reason.JobDeleted})
@@ -151,72 +143,35 @@ _MESSAGES: dict[Reason, str] = {
     Reason.Queued: "waits in queue {queue}: {active} of {limit} runs are active",
     Reason.Running: "{done} of {total} nodes done",
     Reason.Suspended: "suspended; set spec.suspend to false to go on",
-    Reason.Compensating: "undoing what succeeded: {done} of {total} compensations done",
-    Reason.RunningFinally: "running finally: {done} of {total} nodes done",
-    Reason.Stopping: "stopping ({stop}): {running} nodes still run",
-    Reason.Succeeded: "{done} of {total} nodes done",
-    Reason.NodeFailed: "node {node} failed: {reason}: {message}",
-    Reason.FinallyFailed: "finally node {node} failed: {reason}: {message}",
-    Reason.Stopped: "stopped by {stop}",
+    Reason.Compensating: "undoing what succeeded, compensations left: {left}; {message}",
+    Reason.Stopping: "stopping ({stop}), nodes that have not ended yet: {left}",
+    Reason.Stopped: "stopped by the user ({stop})",
     Reason.InvalidWorkflow: "the workflow is invalid: {problem}",
     Reason.WorkflowNotFound: "no Workflow {workflow} in namespace {namespace}; create it or correct spec.workflowRef",
-    Reason.InvalidParameters: "{problem}",
-    Reason.NamespaceTerminating: "namespace {namespace} is being deleted; nothing can be created in it",
-    Reason.StatusTooLarge: "the status passed {limit} bytes; outputs were dropped",
-    Reason.WaitingForDependencies: "waits for {nodes}",
-    Reason.WaitingForParallelism: "waits for one of the run's {limit} running Pods to end",
-    Reason.WaitingForConcurrency: "waits for {key}, held by {holder}",
-    Reason.AwaitingApproval: "waits for approval by {missing} of {quorum} people",
-    Reason.WaitingForTime: "waits until {until}",
-    Reason.WaitingForResource: "waits for {kind} {name}",
-    Reason.WaitingForChild: "waits for run {run}",
-    Reason.WaitingForPod: "the Pod of attempt {attempt} has not started yet",
-    Reason.BackOff: "attempt {attempt} failed ({reason}); the next starts at {until}",
-    Reason.QuotaExceeded: "the namespace's quota refuses the Pod: {message}",
     Reason.Unschedulable: "no cluster node can run the Pod: {message}",
     Reason.ImagePullFailed: "image {image} cannot be pulled: {message}",
-    Reason.UpstreamSkipped: "{nodes} did not run",
-    Reason.UpstreamFailed: "{nodes} failed",
     Reason.ConditionFalse: "when is false: {when}",
-    Reason.RunFailed: "not started, because node {node} failed and failurePolicy is {policy}",
-    Reason.ConcurrencySkipped: "{key} is held by {holder} and concurrency.policy is Skip",
-    Reason.Cached: "outputs of run {run} were reused (cache key {key})",
-    Reason.ConcurrencyCancelled: "{holder} took {key} (concurrency.policy is CancelRunning)",
+    Reason.ConcurrencySkipped: "the concurrency key {key} is taken",
+    Reason.Cached: "outputs of an earlier success with the same key",
     Reason.Error: "main exited with code {exitCode}",
     Reason.OOMKilled: "main ran out of memory; raise resources.limits.memory or set retry.onOutOfMemory",
-    Reason.ExpressionError: "{field}: {message}",
     Reason.DeadlineExceeded: "took longer than {field} ({seconds} s)",
-    Reason.PendingTimeout: "the Pod did not start within pendingTimeoutSeconds ({seconds} s): {reason}: {message}",
-    Reason.OutputsTooLarge: "outputs have {size} bytes, at most {limit} fit; hand larger ones on through artifacts",
-    Reason.InvalidOutputs: "$WEFT_OUTPUTS is neither a JSON object nor key=value lines: {message}",
-    Reason.Forbidden: "the API server refuses: {message}",
-    Reason.InvalidJob: "the API server does not accept the Job: {message}",
-    Reason.ServiceEnded: "the service ended (exit code {exitCode}) while {nodes} still needed it",
-    Reason.Rejected: "rejected by {by}: {comment}",
-    Reason.ApprovalTimeout: "{missing} of {quorum} approvals were missing after {seconds} s",
-    Reason.MaxIterationsExceeded: "the condition still held after {limit} iterations (while.maxIterations)",
-    Reason.TooManyItems: "forEach has {count} items, at most {limit} are allowed; use batchSize",
-    Reason.TooManyFailedItems: "{failed} of {total} items failed (maxFailed {limit}); first item {index}: {message}",
-    Reason.GraphFailed: "node {node} failed: {reason}: {message}",
-    Reason.ChildFailed: "run {run} ended {phase}: {message}",
-    Reason.RequestFailed: "{method} {url}: {message}",
-    Reason.ResponseTooLarge: "the response is longer than http.maxResponseBytes ({limit})",
-    Reason.AddressRefused: "{url} is not an address that Weft calls: {message}",
-    Reason.ResourceFailed: "{kind} {name}: failWhen is true: {when}",
+    Reason.PendingTimeout: "the Pod did not run within pendingTimeoutSeconds ({seconds} s): {message}",
+    Reason.Rejected: "rejected by {by}",
+    Reason.ApprovalTimeout: "nobody decided in time; {quorum} approvals were needed",
+    Reason.MaxIterationsExceeded: "while.condition still holds after {limit} iterations: {condition}",
+    Reason.TooManyItems: "forEach has {count} items, {limit} is the most; give each item more to do",
     Reason.Evicted: "the Pod was evicted: {message}",
     Reason.Preempted: "the Pod was preempted by one of higher priority: {message}",
     Reason.NodeLost: "cluster node {host} was lost",
     Reason.PodDeleted: "the Pod was deleted by somebody",
     Reason.JobDeleted: "the Job was deleted by somebody",
-    Reason.Compensated: "undone after the run did not succeed",
-    Reason.CompensationFailed: "the compensation of {node} failed: {reason}: {message}",
     Reason.Valid: "a run can be started",
     Reason.Invalid: "{problem}",
     Reason.Accepted: "the decision counts",
     Reason.Refused: "the decision does not count: {problem}",
-    Reason.DeliveryFailed: "not delivered after {attempts} attempts: {message}",
-    Reason.Paused: "paused; set spec.paused to false to go on",
 }
+"""Of the reasons whose message is always of one form; the others are said where they are found."""
 
 
 class _Facts(dict[str, object]):
@@ -227,7 +182,7 @@ class _Facts(dict[str, object]):
 
 
 def message_for(reason: Reason, **facts: object) -> str:
-    """Give the message of a reason, with its facts filled in."""
+    """Give the message of a reason that has a form, with its facts filled in."""
     return _MESSAGES[reason].format_map(_Facts(facts))
 
 

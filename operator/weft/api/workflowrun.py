@@ -1,7 +1,7 @@
 """A WorkflowRun: one carrying out of a Workflow. Its spec is fixed but for four controls; its status tells the story.
 
 The API server itself holds spec to that (transition rules). The operator writes status only, in the forms
-`engine/status` chooses; the models here read it leniently, because nodes that have ended may stand in a compact form.
+`engine/budget` chooses; the models here read it leniently, because nodes that have ended may stand in a compact form.
 """
 
 from typing import Annotated, Literal, Self
@@ -203,6 +203,12 @@ class RunStatus(StatusModel):
     rerun_generation: int | None = Field(None, description="The rerun carried out last.")
     nodes: Annotated[list[NodeStatus], Field(max_length=100_000)] = Field(
         default_factory=list, description="Where every node stands."
+    )
+    compressed_nodes: Annotated[str, Field(max_length=1_000_000)] | None = Field(
+        None, description="Every node, when they are too many for nodes: a list in JSON, zlib, Base64."
+    )
+    compressed_nodes_in: Annotated[list[Short], Field(max_length=1000)] | None = Field(
+        None, description="The ConfigMaps that hold compressedNodes, when even these are too large."
     )
     outputs: OpenObject | None = Field(None, description="The run's outputs.")
     state: OpenObject | None = Field(None, description="The engine's own notes; not for reading.")

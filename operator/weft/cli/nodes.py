@@ -1,6 +1,6 @@
 """The nodes of a run as people read them: one row each, subgraphs indented, a forEach in one line.
 
-`entries` are those of `status.nodes` as `engine/status.read_nodes` gives them. Everything here is a pure function of
+`entries` are those of `status.nodes` as `engine/budget.read_nodes` gives them. Everything here is a pure function of
 them: what `weft status` prints, what `weft run --follow` redraws, and the lines that tell of a change.
 """
 

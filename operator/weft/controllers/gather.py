@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.controllers.live import LiveRun, Release
 from weft.engine.actions import Start
 from weft.engine.lookup import settled
@@ -21,7 +21,7 @@ from weft.kube.store import ChildStore
 from weft.render.facts import PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, job_name, parse_identity
 from weft.render.observe import JobState, job_fact, pod_fact
-from weft.render.pod import TRACKING_FINALIZER, is_managed, pod_name
+from weft.render.pod import TRACKING_FINALIZER, is_managed
 
 
 def attempt_of(obj: Obj, run_uid: str) -> AttemptId | None:
@@ -86,7 +86,7 @@ def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:
 
 
 def _job_deleted(id_: AttemptId) -> AttemptEnded:
-    message = "the Job was deleted by somebody"
+    message = message_for(Reason.JobDeleted)
     return AttemptEnded(id_, 0.0, succeeded=False, reason=Reason.JobDeleted, message=message, disruption=True)
 
 
@@ -140,14 +140,14 @@ def _job_seen(
     unit = live.state.active.get(id_)
     if unit is None:
         return ()
-    has_pod = store.pods.get(live.key.namespace, pod_name(job)) is not None
+    has_pod = bool(store.pods_of(job))
     if gone:
         if has_pod or id_ in live.held:
             return ()  # the Pod's end will tell
         live.forget(id_)
         return (_job_deleted(id_),)
     if not is_managed(job):
-        return _builtin_job_seen(live, id_, job, now)
+        return () if has_pod else _builtin_job_seen(live, id_, job, now)
     fact = job_fact(job)
     if fact.state in (JobState.Active, JobState.Suspended) and not has_pod:
         if unit.stage == STOPPING:  # it never got a Pod, and will not get one

@@ -34,6 +34,7 @@ from weft.kube.errors import (
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import ChildStore
+from weft.kube.trim import has_template
 from weft.render.facts import epoch
 from weft.render.job import JobTemplate
 from weft.render.job_status import failed_status, succeeded_status
@@ -108,8 +109,7 @@ class Jobs:
                 attempt_of(pod, live.ref.uid) == action.after and not pod_fact(pod).ended
                 for pod in self._store.children(live.key.namespace, live.ref.uid).orphans
             )
-        pod = self._store.pods.get(live.key.namespace, pod_name(job))
-        return pod is None or pod_fact(pod).ended
+        return all(pod_fact(pod).ended for pod in self._store.pods_of(job))
 
     async def _adopt(self, live: LiveRun, action: Start) -> Obj | None:
         """The name is taken: by our own earlier try (give it), or by a stranger (wait until it is gone)."""
@@ -145,6 +145,14 @@ class Jobs:
     async def make_pod(self, live: LiveRun, id_: AttemptId, job: Obj) -> None:
         """Create the Pod of a stored Job, unless it stands already or somebody else does it."""
         live.podless.pop(id_, None)
+        if is_managed(job) and not has_template(job):  # an earlier pass could not make it
+            known = uid_of(job)
+            try:
+                job = await self._client.get(JOBS, key_of(job).name, namespace=live.key.namespace)
+            except NotFound:
+                return  # its deletion will be heard of
+            if uid_of(job) != known:
+                return
         if not is_managed(job) or job["spec"].get("suspend"):
             return
         if live.ended_at is not None:
@@ -174,21 +182,21 @@ class Jobs:
         job = job_of(live, self._store, id_)
         if job is None:
             return  # its Pod is on its way out, or the missing Job will be noticed
-        namespace, name = live.key.namespace, pod_name(job)
-        if not is_managed(job):
+        namespace, pods = live.key.namespace, self._store.pods_of(job)
+        if not is_managed(job) and not any(pod["spec"].get("nodeName") for pod in pods):
             await self._client.patch(JOBS, key_of(job).name, _END_NOW, namespace=namespace)
             return
-        pod = self._store.pods.get(namespace, name)
-        if pod is None:
+        if not pods:
             live.touched[("Job", key_of(job).name)] = None  # `gather` ends an attempt that never got a Pod
-            return
-        try:
-            if pod["spec"].get("nodeName"):
-                await self._client.patch(PODS, name, _END_NOW, namespace=namespace)
-            else:
-                await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
-        except (NotFound, Conflict):
-            live.touched[("Pod", name)] = pod
+        for pod in pods:
+            name = key_of(pod).name
+            try:
+                if pod["spec"].get("nodeName"):
+                    await self._client.patch(PODS, name, _END_NOW, namespace=namespace)
+                else:
+                    await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
+            except (NotFound, Conflict):
+                live.touched[("Pod", name)] = pod
 
     async def release(self, live: LiveRun, release: Release, *, job_goes: bool) -> None:
         """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job."""

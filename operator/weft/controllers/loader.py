@@ -202,4 +202,5 @@ def check(spec: dict[str, Any], types: dict[str, dict[str, Any]]) -> tuple[Param
 
 
 def _invalid(problems: Sequence[Problem]) -> Refusal:
-    return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"the workflow is invalid: {summary(problems)}")
+    message = message_for(Reason.InvalidWorkflow, problem=summary(problems))
+    return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, message)

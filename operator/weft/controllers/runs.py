@@ -29,7 +29,7 @@ from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
-from weft.engine import advance, bodies
+from weft.engine import advance, judge
 from weft.engine.observation import Observation
 from weft.engine.snapshot import stamp
 from weft.kube.client import Client
@@ -249,7 +249,7 @@ class RunController:
             if unit is None:
                 live.forget(id_)
             elif obj is not None and unit.node.body.kind == "resource":
-                verdict = bodies.judge_resource(live.state, unit, obj, now)
+                verdict = judge.judge_resource(live.state, unit, obj, now)
                 if verdict is not None:
                     live.forget(id_)
                     seen.append(verdict)

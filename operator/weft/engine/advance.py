@@ -17,8 +17,8 @@ import heapq
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from weft.api.conditions import Reason
-from weft.engine import bodies, compensation, failure, loops, rerun, run
+from weft.api.conditions import Reason, message_for
+from weft.engine import approvals, bodies, compensation, failure, judge, loops, rerun, run, subgraphs
 from weft.engine.actions import Action
 from weft.engine.deadlines import due
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
@@ -159,17 +159,18 @@ def _observe(step: Step, seen: Observation) -> None:
     if isinstance(seen, AttemptPending):
         _pending(step, unit, seen)
         return
+    if isinstance(seen, AttemptReady):
+        _ready(step, unit)
+        return
     state.dirty = True
     if isinstance(seen, AttemptEnded):
         if unit.stage == STOPPING:
             stopped(step, unit)
         elif unit.stage == ACTIVE:
-            bodies.ended(step, unit, seen)
-    elif isinstance(seen, AttemptReady):
-        _ready(step, unit)
+            judge.ended(step, unit, seen)
     elif isinstance(seen, Decision):
         if unit.stage == ACTIVE and unit.node.body.approval is not None:
-            bodies.decided(step, unit, seen.by, seen.decision, seen.at)
+            approvals.decided(step, unit, seen.by, seen.decision, seen.at)
     elif unit.stage == GATED and isinstance(seen, LockAnswer) == (unit.lock is not None):
         state.active.pop(seen.id, None)
         if isinstance(seen, CacheAnswer):
@@ -200,6 +201,7 @@ def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
 def _ready(step: Step, unit: Unit) -> None:
     node = unit.owner
     if node.node.service and not node.ready and unit.stage == ACTIVE:
+        step.state.dirty = True  # only of a service anybody wants to know
         node.ready = True
         for edge in node.node.outgoing:
             if edge.outcome == "Ready":
@@ -215,7 +217,7 @@ def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
     if unit.owner.start is None:
         unit.owner.start = step.now
     unit.start = step.now
-    finish(step, unit, SUCCEEDED, Reason.Cached, "outputs of an earlier success with the same key")
+    finish(step, unit, SUCCEEDED, Reason.Cached, message_for(Reason.Cached))
 
 
 def _lock_answer(step: Step, unit: Unit, seen: LockAnswer) -> None:
@@ -224,8 +226,9 @@ def _lock_answer(step: Step, unit: Unit, seen: LockAnswer) -> None:
         step.state.locks[unit.gate] = unit
         enqueue(step, unit)
     else:
+        message = message_for(Reason.ConcurrencySkipped, key=unit.lock)
         unit.lock = None
-        finish(step, unit, SKIPPED, Reason.ConcurrencySkipped, "the concurrency key is taken")
+        finish(step, unit, SKIPPED, Reason.ConcurrencySkipped, message)
 
 
 def _timers(step: Step) -> None:
@@ -255,7 +258,7 @@ def _ring(step: Step, kind: str, unit: Unit | None) -> None:
     elif kind == "wait":
         succeed(step, unit, None)
     elif kind == "approval":
-        bodies.approval_timeout(step, unit)
+        approvals.timed_out(step, unit)
     else:
         stop_attempt(step, unit, {"attempt": TIMEOUT, "deadline": DEADLINE, "pending": PENDING_TIMEOUT}[kind])
 
@@ -307,12 +310,16 @@ def _node_ended(step: Step, frame: Frame, node: NodeState) -> None:
     compiled = node.node
     for edge in compiled.outgoing:
         target = frame.nodes[edge.target]
-        if target.phase in TERMINAL or (edge.outcome == "Ready" and node.ready):
-            continue  # decided already
+        if target.phase in TERMINAL:
+            continue
         value = edge_value(
             edge.outcome, phase=node.phase, reason=node.reason, chosen=node.chosen, ready=node.ready,
             allow_failure=compiled.allow_failure,
         )  # fmt: skip
+        if edge.outcome == "Ready" and node.ready:
+            if value == MET:
+                continue  # as it has been since it was ready
+            target.met, target.open = target.met - 1, target.open + 1
         _edge_changed(step, frame, edge.target, value)
     failure.node_ended(step, frame, node)
     step.settle(frame)
@@ -377,11 +384,11 @@ def _graph_ended(step: Step, frame: Frame, unit: Unit) -> None:
     if unit.stage == STOPPING:
         stopped(step, unit)
     elif frame.failing:
-        bodies.graph_failed(step, unit, frame)
+        subgraphs.failed(step, unit, frame)
     elif frame.closing is not None and any(_cut_short(frame, node) for node in frame.nodes):
         finish(step, unit, CANCELLED, frame.closing, "")
     else:
-        bodies.graph_succeeded(step, unit, frame)
+        subgraphs.succeeded(step, unit, frame)
 
 
 def _cut_short(frame: Frame, node: NodeState) -> bool:

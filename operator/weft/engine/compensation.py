@@ -66,7 +66,7 @@ def unit_ended(step: Step, unit: Unit) -> None:
     original = node.units[unit.index or 0]
     original.undoing = max(original.undoing, highest_attempt(unit))
     original.done = [entry for entry in original.done if entry[0] != unit.iteration]
-    node.entry = None
+    node.entry = original.entry = None
     if unit.phase == SUCCEEDED:
         if not original.done and not original.lost and original.phase == SUCCEEDED:
             original.phase = COMPENSATED

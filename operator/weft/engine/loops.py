@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.engine.scope import variables
 from weft.engine.state import (
     CANCELLED,
@@ -41,7 +41,8 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
         if compiled.when is not None:
             found = variables(step.state, frame, (compiled.when,), index=compiled.index)
             if not compiled.when.evaluate_bool(found):
-                end_node(step, frame, node, SKIPPED, Reason.ConditionFalse, f"when is false: {compiled.when.text}")
+                message = message_for(Reason.ConditionFalse, when=compiled.when.text)
+                end_node(step, frame, node, SKIPPED, Reason.ConditionFalse, message)
                 return
         if compiled.for_each is not None:
             node.items = items_of(step.state, frame, compiled.index, compiled.for_each)
@@ -84,7 +85,7 @@ def items_of(state: RunState, frame: Frame, index: int, loop: ForEach) -> Any:
         if not isinstance(items, list):
             raise ExpressionError(f"gave {_shown(items)}; a list was expected", text=_text(loop.items))
     if len(items) > MAX_ITEMS:
-        raise TooManyItems(f"forEach has {len(items)} items, {MAX_ITEMS} is the most; give each item more to do")
+        raise TooManyItems(message_for(Reason.TooManyItems, count=len(items), limit=MAX_ITEMS))
     if loop.batch_size is None:
         return items
     size = loop.batch_size
@@ -160,7 +161,9 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
         return False
     if unit.iteration + 1 >= loop.max_iterations:
         unit.phase, unit.reason = FAILED, Reason.MaxIterationsExceeded
-        unit.message = f"while.condition still holds after {loop.max_iterations} iterations: {loop.condition.text}"
+        unit.message = message_for(
+            Reason.MaxIterationsExceeded, limit=loop.max_iterations, condition=loop.condition.text
+        )
         return False
     if unit.frame.closing and step.state.stop is not None and unit.frame.stage == "Main":
         unit.phase, unit.reason, unit.message = CANCELLED, unit.frame.closing, "the run is stopped"
@@ -193,7 +196,8 @@ def highest_attempt(unit: Unit) -> int:
     if unit.child is not None:
         for frame in frames(unit.child):
             for node in frame.nodes:
-                highest = max([highest, *(max(other.high, other.undone, other.undoing) for other in node.units.values())])
+                for other in node.units.values():
+                    highest = max(highest, other.high, other.undone, other.undoing)
     return highest
 
 

@@ -1,7 +1,8 @@
 """What a container wrote to $WEFT_OUTPUTS: a JSON object, or key=value lines.
 
 The file is the container's termination message; the kubelet cuts it at 4096 bytes, so a text of
-that length has to be taken for a cut one.
+that length has to be taken for a cut one. Bodies that give values directly have a limit, too: one
+giant answer must not keep its run's status from being written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,9 @@ from weft.api.conditions import Reason
 
 MAX_BYTES = 4096
 """Kubernetes' limit for a container's termination message."""
+
+MAX_VALUES = 256 * 1024
+"""Bytes of JSON that a body other than a job, or a run, may give as its outputs."""
 
 MAX_DEPTH = 64
 
@@ -31,7 +35,11 @@ class OutputsError(ValueError):
 
 def parse_outputs(text: str) -> dict[str, Any] | None:
     """Outputs by name; None when nothing was written. Raises OutputsError."""
-    if len(text.encode("utf-8", "surrogatepass")) >= MAX_BYTES:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise OutputsError(Reason.InvalidOutputs, "$WEFT_OUTPUTS holds text that is not UTF-8") from None
+    if size >= MAX_BYTES:
         raise OutputsError(
             Reason.OutputsTooLarge,
             f"the outputs are {MAX_BYTES} bytes or more, which is where Kubernetes cuts them; write larger results to"
@@ -43,6 +51,18 @@ def parse_outputs(text: str) -> dict[str, Any] | None:
     if stripped[0] in "{[":
         return _json(stripped)
     return _lines(stripped)
+
+
+def plain(value: Any) -> Any:
+    """Values that a body gave directly, as the status will hold them. Raises OutputsError when it could not."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError as error:
+        raise OutputsError(Reason.InvalidOutputs, f"the outputs cannot be written as JSON: {error}") from None
+    if len(text) > MAX_VALUES:
+        message = f"the outputs are {len(text)} bytes of JSON, at most {MAX_VALUES} are kept; hand on their address"
+        raise OutputsError(Reason.OutputsTooLarge, message)
+    return orjson.loads(text)
 
 
 def _json(text: str) -> dict[str, Any]:

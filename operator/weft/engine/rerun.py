@@ -54,7 +54,8 @@ def _number_compensations(top: Frame) -> None:
         for node in frame.nodes:
             for unit in node.units.values():
                 if unit.undoing:
-                    unit.undone, unit.undoing, node.entry = max(unit.undone, unit.undoing), 0, None
+                    unit.undone, unit.undoing = max(unit.undone, unit.undoing), 0
+                    unit.entry = node.entry = None
 
 
 def _check(state: RunState, nodes: Collection[str]) -> None:

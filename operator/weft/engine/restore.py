@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from weft.api.conditions import Reason
-from weft.engine import bodies, compensation, loops, run
+from weft.engine import approvals, compensation, loops, rendering, run, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
 from weft.engine.rerun import recount
@@ -48,7 +48,7 @@ RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded"})
 def restore(
     workflow: CompiledWorkflow, context: RunContext, status: Mapping[str, Any], nodes: list[Entry], *, start: float
 ) -> RunState:
-    """The state that `status` tells of. `nodes` are its entries, written out (see `engine/status`)."""
+    """The state that `status` tells of. `nodes` are its entries, unpacked (see `engine/budget`)."""
     memory: Entry = status.get("state") or {}
     state = RunState(workflow, context, start=start)
     state.clock_start = moment(memory.get("clockStartTime")) or start
@@ -58,7 +58,6 @@ def restore(
     state.generation, state.chunks = memory.get("generation", 0), memory.get("chunks", 0)
     state.outcome, state.reason = memory.get("outcome"), memory.get("reason")
     state.message = memory.get("message", "")
-    state.failures = memory.get("failures", [])
     state.final_start = moment(memory.get("finalStartTime"))
     state.suspensions = [
         (moment(pair[0]) or 0.0, moment(pair[1]) if len(pair) > 1 else None) for pair in memory.get("suspensions", ())
@@ -70,6 +69,8 @@ def restore(
     if memory.get("finally") and workflow.final is not None:
         state.final = Frame(workflow.final, context.params, parent=None, prefix="", order=(), stage="Finally")
     _fill_frame(state, state.main, known, memory.get("closing"))
+    if state.stage != "Main":
+        state.failures = run.failures(state.main)
     if state.final is not None:
         _fill_frame(state, state.final, known, memory.get("finallyClosing"))
     if state.stage == "Compensating":
@@ -143,7 +144,7 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
         node.running_items += started
         node.ended_items += unit.phase in TERMINAL
         node.failed_items += unit.phase == FAILED
-    if not node.begun and node.phase in (PENDING, SKIPPED):  # reset by a rerun: items that never ran have left nothing behind
+    if not node.begun and node.phase in (PENDING, SKIPPED):  # items that never ran have left nothing behind
         for index in range(entry["itemCount"]):
             node.units.setdefault(index, Unit(frame, node.node, node, index))
     node.outputs = loops.item_outputs(node) if node.phase in TERMINAL else None
@@ -151,7 +152,7 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
 
 def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, Entry]) -> None:
     unit.phase = entry.get("phase", PENDING)
-    unit.reason, unit.message = entry.get("reason"), entry.get("message", "")
+    unit.reason, unit.message = entry.get("unitReason", entry.get("reason")) or None, entry.get("message", "")
     unit.spent, unit.base = entry.get("spent", 0), entry.get("base", 0)
     unit.attempt = entry.get("attempts", 0) - unit.spent
     unit.high, unit.undone = entry.get("high", unit.attempt), entry.get("undone", 0)
@@ -168,8 +169,8 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     else:
         _fill_memory(state, unit, entry)
     graph = unit.node.body.graph
-    if graph is not None and bodies.child_prefix(unit) + graph.nodes[0].name in known:
-        unit.child = bodies.child_frame(state, unit)
+    if graph is not None and subgraphs.child_prefix(unit) + graph.nodes[0].name in known:
+        unit.child = subgraphs.child_frame(state, unit)
         unit.child.base = entry.get("childBase", unit.base)
         _fill_frame(state, unit.child, known, entry.get("closing"))
 
@@ -189,7 +190,7 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
     unit.outputs = _value(entry, "attemptOutputs", None)
     with suppress(ExpressionError):  # reported when the attempt is asked for again
-        bodies.restore_inputs(state, unit)
+        rendering.restore_inputs(state, unit)
     if unit.lock is not None:
         state.locks[unit.gate] = unit
     if unit.stage in (ACTIVE, STOPPING) and (unit.node.body.kind in IN_FLIGHT or unit.node.body.approval is not None):
@@ -199,12 +200,14 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
 
 def _restore_compensation(state: RunState, entry: Entry | None, known: Mapping[str, Entry]) -> None:
     left = compensation.due_compensations(state)
-    for unit in left if entry is not None else ():
-        if (unit.path, unit.index, unit.iteration) == (entry["node"], entry.get("index"), entry.get("iteration")):
-            left.remove(unit)
-            _fill_unit(state, unit, entry, known)
-            state.compensating = unit
-            break
+    if entry is not None:
+        wanted = (entry["node"], entry.get("index"), entry.get("iteration"))
+        unit = next(unit for unit in left if (unit.path, unit.index, unit.iteration) == wanted)
+        left.remove(unit)
+        given = unit.outputs
+        _fill_unit(state, unit, entry, known)
+        unit.outputs = unit.previous = given
+        state.compensating = unit
     state.compensations = [] if state.stop == "Terminate" else left
 
 
@@ -243,9 +246,9 @@ def _resume_unit(step: Step, unit: Unit) -> None:
         if unit.stage == STOPPING and kind in IN_FLIGHT:
             step.act(Stop(unit.id, kind, unit.stop_reason or ""))
         elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or unit.pending in RESEND):
-            payload = bodies.payload(step.state, unit)
+            payload = rendering.payload(step.state, unit)
             step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:
-            bodies.ask(step, unit)
+            approvals.ask(step, unit)
     except ExpressionError as error:  # outputs that it needs have been lost with their ConfigMap
         fail(step, unit, Reason.ExpressionError, str(error), fatal=True)

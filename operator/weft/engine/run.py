@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.engine import compensation
-from weft.engine.bodies import failed_nodes, failure_message
 from weft.engine.observation import Controls
+from weft.engine.outputs import OutputsError, plain
 from weft.engine.scope import variables
 from weft.engine.state import CANCELLED, FAILED, Frame, RunState
 from weft.engine.step import RINGS, Step, unfinished_units
-from weft.engine.units import stop_attempt
+from weft.engine.subgraphs import failed_nodes, failure_message
+from weft.engine.units import stop_attempt, took_longer
 from weft.expr.cel import ExpressionError
 
 STOPS = {None: 0, "Drain": 1, "Cancel": 2, "Terminate": 3}
@@ -76,13 +77,13 @@ def timed_out(step: Step) -> None:
 
 
 def _late(state: RunState) -> str:
-    return f"the run took longer than timeoutSeconds ({state.workflow.timeout:g} s)"
+    return f"the run {took_longer('timeoutSeconds', state.workflow.timeout)}"
 
 
 def final_timed_out(step: Step) -> None:
     """What comes after the graph took too long: it stops, and the run fails."""
     state = step.state
-    message = f"compensation and finally took longer than finallyTimeoutSeconds ({state.workflow.final_timeout:g} s)"
+    message = f"compensation and finally {took_longer('finallyTimeoutSeconds', state.workflow.final_timeout)}"
     if state.outcome != CANCELLED:
         state.outcome, state.reason, state.message = FAILED, Reason.DeadlineExceeded, message
     step.note("Warning", Reason.DeadlineExceeded, message)
@@ -112,7 +113,8 @@ def _judge(step: Step) -> None:
     state = step.state
     state.failures = failures(state.main)
     if state.stop is not None:
-        state.outcome, state.reason, state.message = CANCELLED, Reason.Stopped, f"stopped by the user ({state.stop})"
+        state.outcome, state.reason = CANCELLED, Reason.Stopped
+        state.message = message_for(Reason.Stopped, stop=state.stop)
     elif state.timed_out:
         state.outcome, state.reason, state.message = FAILED, Reason.DeadlineExceeded, _late(state)
     elif state.main.failing:
@@ -122,18 +124,24 @@ def _judge(step: Step) -> None:
         try:
             programs = tuple(program for _, program in state.main.graph.outputs)
             found = variables(state, state.main, programs)
-            state.outputs = {name: program.evaluate(found) for name, program in state.main.graph.outputs}
+            state.outputs = plain({name: program.evaluate(found) for name, program in state.main.graph.outputs})
         except ExpressionError as error:
             state.outcome, state.reason, state.message = FAILED, Reason.ExpressionError, f"outputs: {error}"
+        except OutputsError as error:
+            state.outcome, state.reason, state.message = FAILED, error.reason, f"of the run: {error}"
 
 
 def failures(frame: Frame) -> list[dict[str, object]]:
-    """What `run.failures` shows: the uncaught failures of the graph, in the order they came."""
+    """What `run.failures` shows: the first MAX_FAILURES uncaught failures of the graph, in the order they came."""
     return [
         {"node": n.node.name, "reason": str(n.reason or ""), "message": n.message}
         | ({} if n.exit_code is None else {"exitCode": n.exit_code})
-        for n in failed_nodes(frame)
+        for n in failed_nodes(frame)[:MAX_FAILURES]
     ]
+
+
+MAX_FAILURES = 100
+"""So many can be handed to a Job; `status.nodes` has the rest."""
 
 
 def compensated(step: Step) -> None:

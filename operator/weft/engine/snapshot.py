@@ -16,7 +16,9 @@ from typing import Any
 
 import orjson
 
-from weft.engine.state import PENDING, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.state import PENDING, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.step import frames
+from weft.render.names import RunRef, job_name
 
 Entry = dict[str, Any]
 
@@ -36,31 +38,47 @@ def as_text(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+MAX_WITH_JOBS = 500
+"""Entries up to which every node names its latest Job; beyond, only those that have not simply succeeded do."""
+
+
 def entries(state: RunState) -> Iterator[Entry]:
-    """The entries of `status.nodes`: the main graph, then finally, each node followed by its subgraph."""
-    yield from _frame_entries(state.main)
-    if state.compensating is not None and state.compensating.child is not None:
-        yield from _frame_entries(state.compensating.child)
-    if state.final is not None:
-        yield from _frame_entries(state.final)
-    elif state.workflow.final is not None:
+    """The entries of `status.nodes`: the main graph, then finally, each node followed by its subgraph.
+
+    What has ended is made once and kept, so that a large run's status costs what is still going on.
+    """
+    undo = state.compensating.child if state.compensating is not None else None
+    tops = [top for top in (state.main, undo, state.final) if top is not None]
+    few = sum(len(frame.nodes) for top in tops for frame in frames(top)) <= MAX_WITH_JOBS
+    ref = _ref(state)
+    for top in tops:
+        for frame, node in _in_order(top):
+            entry = _node_entry(frame, node, ref, few=few) if node.entry is None else node.entry
+            if node.phase in TERMINAL:
+                node.entry = entry
+            yield entry
+    if state.final is None and state.workflow.final is not None:
         yield from ({"name": node.name, "phase": PENDING} for node in state.workflow.final.nodes)
 
 
-def _frame_entries(frame: Frame) -> Iterator[Entry]:
+def _ref(state: RunState) -> RunRef:
+    context = state.context
+    return RunRef(context.namespace, context.name, context.uid, state.workflow.name)
+
+
+def _in_order(frame: Frame) -> Iterator[tuple[Frame, NodeState]]:
     for node in frame.nodes:
-        yield node_entry(frame, node)
-        for unit in node.units.values():
-            if unit.child is not None:
-                yield from _frame_entries(unit.child)
+        yield frame, node
+        if node.node.body.graph is not None:
+            for unit in node.units.values():
+                if unit.child is not None:
+                    yield from _in_order(unit.child)
 
 
-def node_entry(frame: Frame, node: NodeState) -> Entry:
-    """One node as it stands in the status; cached once the node has ended."""
-    if node.entry is not None and (node.chunk is None or "outputsIn" in node.entry):
-        cached: Entry = node.entry
-        return cached
+def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool) -> Entry:
     entry: Entry = {"name": frame.prefix + node.node.name, "phase": node.phase}
+    if node.phase == PENDING and not node.units:
+        return entry
     if node.reason:
         entry["reason"] = str(node.reason)
     if node.message:
@@ -77,26 +95,32 @@ def node_entry(frame: Frame, node: NodeState) -> Entry:
         if node.begun and node.phase == PENDING:
             entry["begun"] = True
         entry["itemCount"] = len(node.items) if node.items is not None else len(node.units)
-        entry["items"] = [_unit_entry(unit, alone=False) for unit in node.units.values() if not _untouched(unit)]
+        few = few and len(node.units) <= MAX_WITH_JOBS
+        entry["items"] = [_item_entry(unit, ref, few=few) for unit in node.units.values() if not _untouched(unit)]
         if node.blocked:
             entry["blocked"] = str(node.blocked)
     else:
-        _put_outputs(entry, node)
+        put_outputs(entry, node)
         for unit in node.units.values():
-            entry.update(_unit_entry(unit, alone=True))
+            _put_own_times(entry, unit)
+            _put_job(entry, unit, ref, few=few)
+            _put_unit(entry, unit)
     if node.exit_code is not None:
         entry["exitCode"] = node.exit_code
-    if node.phase in TERMINAL:
-        node.entry = entry
     return entry
 
 
-def _put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
+def put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
+    """Put the outputs of a node or an item into its entry, or where they are stored."""
     if holder.chunk is not None:
+        holder.weight = 0
+        entry.pop("outputs", None)
+        entry.pop("outputsText", None)
         entry["outputsIn"] = holder.chunk
     elif holder.outputs is not None:
         entry["outputs"] = holder.outputs
         text = orjson.dumps(holder.outputs)
+        holder.weight = len(text)
         if b"null" in text:
             entry["outputsText"] = text.decode()
 
@@ -105,28 +129,55 @@ def _untouched(unit: Unit) -> bool:
     return unit.start is None and unit.phase not in TERMINAL and unit.base == unit.undone == 0
 
 
-def _unit_entry(unit: Unit, *, alone: bool) -> Entry:
-    entry: Entry = {}
-    if not alone:
-        entry["index"] = unit.index
-        entry["phase"] = unit.phase if unit.start is not None or unit.phase in TERMINAL else PENDING
-        if unit.reason:
-            entry["reason"] = str(unit.reason)
-        if unit.message:
-            entry["message"] = unit.message
-        if unit.attempts:
-            entry["attempts"] = unit.attempts
-        if unit.phase in TERMINAL:
-            _put_outputs(entry, unit)
+def _item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
+    entry: Entry = _new_item_entry(unit, ref, few=few) if unit.entry is None else unit.entry
+    if unit.phase in TERMINAL:
+        unit.entry = entry
+    return entry
+
+
+def _new_item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
+    shown = unit.phase if unit.start is not None or unit.phase in TERMINAL else PENDING
+    entry: Entry = {"index": unit.index, "phase": shown}
+    if unit.reason:
+        entry["reason"] = str(unit.reason)
+    if unit.message:
+        entry["message"] = unit.message
+    if unit.attempts:
+        entry["attempts"] = unit.attempts
+    if unit.start is not None:
+        entry["startTime"] = stamp(unit.start)
+    if unit.end is not None:
+        entry["completionTime"] = stamp(unit.end)
+    if unit.phase in TERMINAL:
+        put_outputs(entry, unit)
+    _put_job(entry, unit, ref, few=few)
+    _put_unit(entry, unit)
+    return entry
+
+
+def _put_own_times(entry: Entry, unit: Unit) -> None:
+    """What a node's only unit does not share with the node."""
+    node = unit.owner
+    if unit.start is not None and (node.phase == PENDING or unit.start != node.start):
+        entry["unitStartTime"] = stamp(unit.start)
+    if unit.phase in TERMINAL and unit.reason != node.reason:  # its compensation speaks for the node
+        entry["unitReason"] = str(unit.reason or "")
+
+
+def _put_job(entry: Entry, unit: Unit, ref: RunRef, *, few: bool) -> None:
+    if unit.node.body.kind == "job" and unit.attempt > 0 and (few or unit.phase not in (SUCCEEDED, SKIPPED)):
+        entry["job"] = job_name(ref, unit.id)
+
+
+def _put_unit(entry: Entry, unit: Unit) -> None:
+    """What is remembered of a unit whether it has ended or not; and, as long as it has not, all the rest."""
     if unit.exit_code is not None:
         entry["exitCode"] = unit.exit_code
-    if unit.start is not None and (not alone or unit.owner.phase == PENDING or unit.start != unit.owner.start):
-        entry["startTime" if not alone else "unitStartTime"] = stamp(unit.start)
-    if unit.end is not None and not alone:
-        entry["completionTime"] = stamp(unit.end)
     for key, value, default in (
         ("iteration", unit.iteration, None), ("spent", unit.spent, 0), ("base", unit.base, 0),
-        ("undone", unit.undone, 0), ("undoing", unit.undoing, 0), ("high", unit.high, unit.attempt), ("lost", unit.lost, False),
+        ("undone", unit.undone, 0), ("undoing", unit.undoing, 0), ("high", unit.high, unit.attempt),
+        ("lost", unit.lost, False),
     ):  # fmt: skip
         if value != default:
             entry[key] = value
@@ -136,7 +187,6 @@ def _unit_entry(unit: Unit, *, alone: bool) -> Entry:
         entry["done"] = [[iteration, stamp(end), as_text(outputs)] for iteration, end, outputs in unit.done]
     if unit.phase not in TERMINAL and unit.start is not None:
         entry.update(_memory(unit))
-    return entry
 
 
 def _memory(unit: Unit) -> Entry:
@@ -171,12 +221,15 @@ def _closing(frame: Frame) -> list[str]:
 
 
 def run_memory(state: RunState) -> Entry:
-    """What the engine has to remember of the run as a whole: `status.state`."""
+    """What the engine has to remember of the run as a whole: `status.state`.
+
+    Its failures, and what a compensation was given, are found again in the nodes.
+    """
     memory: Entry = {"stage": state.stage, "clockStartTime": stamp(state.clock_start)}
     for key, value in (
         ("stop", state.stop), ("timedOut", state.timed_out), ("generation", state.generation),
         ("outcome", state.outcome), ("reason", state.reason and str(state.reason)), ("message", state.message),
-        ("chunks", state.chunks), ("failures", state.failures), ("finally", state.final is not None),
+        ("chunks", state.chunks), ("finally", state.final is not None),
     ):  # fmt: skip
         if value:
             memory[key] = value
@@ -192,7 +245,8 @@ def run_memory(state: RunState) -> Entry:
         memory["suspensions"] = [[stamp(a)] if b is None else [stamp(a), stamp(b)] for a, b in state.suspensions]
     undo = state.compensating
     if undo is not None and undo.phase not in TERMINAL and undo.start is not None:
-        memory["compensation"] = {"node": undo.path, **_unit_entry(undo, alone=False)}
+        entry = {"node": undo.path, **_new_item_entry(undo, _ref(state), few=True)}
+        memory["compensation"] = {key: entry[key] for key in entry.keys() - {"attemptOutputs", "previous"}}
     return memory
 
 

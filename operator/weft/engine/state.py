@@ -51,9 +51,10 @@ class Unit:
 
     __slots__ = (
         "attempt", "attempt_start", "base", "cache_key", "child", "chunk", "decisions", "disruptions", "done", "due",
-        "end", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock", "lost",
-        "memory", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since", "phase",
-        "previous", "reason", "role", "seconds", "spent", "stage", "start", "stop_reason", "undoing", "undone", "value",
+        "end", "entry", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock",
+        "lost", "memory", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since",
+        "phase", "previous", "reason", "role", "seconds", "spent", "stage", "start", "stop_reason", "undoing",
+        "undone", "value", "weight",
     )  # fmt: skip
 
     def __init__(self, frame: Frame, node: Node, owner: NodeState, index: int | None = None, role: str = MAIN) -> None:
@@ -95,6 +96,8 @@ class Unit:
         self.lock: str | None = None  # concurrency key held or awaited
         self.cache_key: str | None = None
         self.chunk: str | None = None  # where its outputs are stored, outside the status
+        self.weight = 0  # bytes of the outputs in its entry
+        self.entry: Any = None  # how it stands in the status, kept once it has ended
         self.lost = False  # its compensation failed
         self.undone = 0  # the highest attempt number used to compensate it, before the latest rerun
         self.undoing = 0  # and since then: iterations are numbered side by side
@@ -136,9 +139,9 @@ class NodeState:
     """One node in one frame: its phase, its edge counters, and its units."""
 
     __slots__ = (
-        "begun", "blocked", "broken", "chosen", "chunk", "end", "ended_items", "entry", "exempt", "exit_code", "failed_items",
-        "handlers", "held", "items", "message", "met", "next_item", "node", "open", "outputs",
-        "phase", "ready", "reason", "running_items", "start", "units", "verdict",
+        "begun", "blocked", "broken", "chosen", "chunk", "end", "ended_items", "entry", "exempt", "exit_code",
+        "failed_items", "handlers", "held", "items", "message", "met", "next_item", "node", "open", "outputs", "phase",
+        "ready", "reason", "running_items", "start", "units", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(self, node: Node) -> None:
@@ -172,6 +175,7 @@ class NodeState:
         self.blocked: str | None = None  # why the node's end is already decided: cancels the rest
         self.units: dict[int, Unit] = {}
         self.chunk: str | None = None  # where its outputs are stored, outside the status
+        self.weight = 0  # bytes of the outputs in its entry
         self.entry: Any = None  # how it stands in the status, kept once it has ended
 
     @property
@@ -184,8 +188,8 @@ class Frame:
     """One execution of a graph. `prefix` ends in a slash, or is empty for the outermost."""
 
     __slots__ = (
-        "active", "base", "closing", "end", "ended", "failing", "failures", "graph", "how", "nodes", "order",
-        "params", "parent", "prefix", "stage",
+        "active", "base", "closing", "end", "ended", "failing", "failures", "graph", "how", "nodes", "order", "params",
+        "parent", "prefix", "stage",
     )  # fmt: skip
 
     def __init__(

@@ -119,4 +119,5 @@ def frames(frame: Frame) -> Iterator[Frame]:
         current = stack.pop()
         yield current
         for node in current.nodes:
-            stack.extend(unit.child for unit in node.units.values() if unit.child is not None)
+            if node.node.body.graph is not None:
+                stack.extend(unit.child for unit in node.units.values() if unit.child is not None)

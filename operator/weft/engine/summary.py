@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.engine.state import PENDING, RUNNING, TERMINAL, WAITING, Frame, NodeState, RunState
-from weft.engine.step import frames
+from weft.engine.step import unfinished_frames
 
 MAX_NAMED = 3
 
@@ -39,14 +39,14 @@ def progress(found: dict[str, int]) -> tuple[int, int]:
 def explain(state: RunState, *, done: int, total: int) -> tuple[str, str]:
     """The reason and the message of an active run's condition."""
     if state.stop is not None and state.stage == "Main":
-        running = sum(1 for _ in _busy(state))
-        return Reason.Stopping, f"stopping ({state.stop}): {running} nodes have not ended yet"
+        left = sum(1 for _ in _busy(state))
+        return Reason.Stopping, message_for(Reason.Stopping, stop=state.stop, left=left)
     if state.suspended:
-        return Reason.Suspended, f"suspended at {done} of {total} nodes; set spec.suspend to false to go on"
+        return Reason.Suspended, f"{message_for(Reason.Suspended)}; {done} of {total} nodes done"
     if state.stage == "Compensating":
         left = len(state.compensations) + (state.compensating is not None)
-        return Reason.Compensating, f"undoing what succeeded: {left} compensations left; {state.message}"
-    text = f"{done} of {total} nodes done"
+        return Reason.Compensating, message_for(Reason.Compensating, left=left, message=state.message)
+    text = message_for(Reason.Running, done=done, total=total)
     if state.stage == "Finally":
         text += f"; running finally, outcome {state.outcome}"
     waits = [f"{path} {why}" for path, why in _waits(state)]
@@ -58,11 +58,10 @@ def explain(state: RunState, *, done: int, total: int) -> tuple[str, str]:
 
 
 def _busy(state: RunState) -> Iterator[tuple[Frame, NodeState]]:
-    for top in (state.main, state.final):
-        for frame in frames(top) if top is not None and top.end is None else ():
-            for node in frame.nodes:
-                if node.begun and node.phase not in TERMINAL:
-                    yield frame, node
+    for frame in unfinished_frames(state):
+        for node in frame.nodes:
+            if node.begun and node.phase not in TERMINAL:
+                yield frame, node
 
 
 def _waits(state: RunState) -> Iterator[tuple[str, str]]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.engine import retry
 from weft.engine.actions import Acquire, LookUp, Release, Remember, Stop
+from weft.engine.outputs import OutputsError, plain
 from weft.engine.scope import variables
 from weft.engine.state import (
     ACTIVE,
@@ -116,6 +117,12 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
             outputs = {name: program.evaluate(scope) for name, program in unit.node.body.results}
         except ExpressionError as error:
             fail(step, unit, Reason.ExpressionError, str(error), fatal=True)
+            return
+    if unit.node.body.kind != "job" or unit.node.body.results:
+        try:
+            outputs = plain(outputs)
+        except OutputsError as error:
+            fail(step, unit, error.reason, str(error), fatal=True)
             return
     unit.outputs = outputs
     if unit.cache_key is not None:
@@ -238,20 +245,24 @@ def stopped(step: Step, unit: Unit) -> None:
     why = unit.stop_reason or Reason.Stopped
     unit.stop_reason = None
     if why == TIMEOUT:
-        limit = unit.node.timeout or 0.0
-        text = f"attempt {unit.attempt} took longer than timeoutSeconds ({limit:g} s)"
+        text = f"attempt {unit.attempt} {took_longer('timeoutSeconds', unit.node.timeout)}"
         fail(step, unit, Reason.DeadlineExceeded, text)
     elif why == DEADLINE:
-        limit = unit.node.deadline or 0.0
-        fail(step, unit, Reason.DeadlineExceeded, f"took longer than deadlineSeconds ({limit:g} s) in all", fatal=True)
+        text = f"{took_longer('deadlineSeconds', unit.node.deadline)} in all"
+        fail(step, unit, Reason.DeadlineExceeded, text, fatal=True)
     elif why == PENDING_TIMEOUT:
-        limit = unit.node.pending_timeout or 0.0
-        text = f"the Pod did not run within pendingTimeoutSeconds ({limit:g} s): {unit.message}"
+        limit = f"{unit.node.pending_timeout:g}"
+        text = message_for(Reason.PendingTimeout, seconds=limit, message=unit.message)
         fail(step, unit, unit.pending or Reason.PendingTimeout, text)
     elif why == SERVICE_DONE:
         succeed(step, unit, unit.outputs)
     else:
         finish(step, unit, CANCELLED, why, "")
+
+
+def took_longer(field: str, seconds: float | None) -> str:
+    """The message of a limit in time that was passed."""
+    return message_for(Reason.DeadlineExceeded, field=field, seconds=f"{seconds:g}")
 
 
 def previous_attempt(unit: Unit) -> AttemptId | None:

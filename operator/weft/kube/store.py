@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from weft.kube.cache import Cache, Change
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.trim import trim_job, trim_pod
 
 RUN_UID_ANNOTATION = "weft.dev/run-uid"
 
@@ -57,18 +58,26 @@ class ChildStore:
         """Give the run's children as known now, at a cost of their number."""
         run = RunKey(namespace, run_uid)
         jobs = tuple(
-            JobFamily(job, tuple(self._pods_of_job.get(uid_of(job), {}).values()))
-            for job in self._jobs_of_run.get(run, {}).values()
+            JobFamily(job, self.pods_of(job)) for job in self._jobs_of_run.get(run, {}).values()
         )
         known = {uid_of(family.job) for family in jobs}
         orphans = tuple(pod for pod in self._pods_of_run.get(run, {}).values() if _job_uid(pod) not in known)
         return Children(jobs, orphans)
 
+    def pods_of(self, job: Obj) -> tuple[Obj, ...]:
+        """Give the Pods of a Job, whoever made and named them."""
+        return tuple(self._pods_of_job.get(uid_of(job), {}).values())
+
     def remember_created(self, obj: Obj) -> None:
-        """Take in the answer to our own POST or PATCH of a Job or Pod; `changed` is not called, the caller knows."""
-        cache, index = (self.jobs, self._index_job) if obj["kind"] == "Job" else (self.pods, self._index_pod)
-        for change in cache.remember(obj):
-            index(change)
+        """Take in the answer to our own POST or PATCH of a Job or Pod; `changed` is not called, the caller knows.
+
+        The object stays whole; what is kept of it is a trimmed copy.
+        """
+        job = obj["kind"] == "Job"
+        kept, cache = dict(obj), self.jobs if job else self.pods
+        (trim_job if job else trim_pod)(kept)
+        for change in cache.remember(kept):
+            (self._index_job if job else self._index_pod)(change)
 
     def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
         """Take in one change of a Job: the handler of the informer that feeds `jobs`."""

@@ -17,18 +17,19 @@ from weft.api.conditions import Reason
 from weft.api.parameters import check_parameters
 from weft.engine import advance as engine
 from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Release, Remember, Start, Stop
+from weft.engine.keys import Answer, Change, Keys
 from weft.engine.observation import AttemptEnded, CacheAnswer, Controls, LockAnswer, LockLost, Observation
 from weft.engine.observation import Decision as Decided
 from weft.engine.state import MAIN, AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
 from weft.simulate.agenda import CONTROLS, DECISIONS, NEWS, WAKES, Agenda
+from weft.simulate.cache import Cache
 from weft.simulate.cluster import Cluster
 from weft.simulate.decisions import Approvals
 from weft.simulate.history import START, Attempt, History, Run
 from weft.simulate.place import TOP, Place, place_of
 from weft.simulate.scenario import Action as UserAction
 from weft.simulate.scenario import Decision, Rerun, Scenario
-from weft.simulate.shared import Cache, Locks
 from weft.simulate.stuck import why_stuck
 
 MAX_DEPTH = 8
@@ -58,7 +59,7 @@ class World:
         self._agenda = Agenda()
         self._cluster = Cluster(scenario, self._agenda, self._see)
         self._approvals = Approvals()
-        self._locks: Locks[Holder] = Locks()
+        self._keys: Keys[str, Holder] = Keys()
         self._cache = Cache()
         self._runs: dict[int, Run] = {}
         self._touched: dict[int, Run] = {}
@@ -153,8 +154,7 @@ class World:
             case Acquire():
                 self._acquire(run, action)
             case Release():
-                for number, granted in self._locks.release((run.number, action.id), key=action.key):
-                    self._soon(self._runs[number], LockAnswer(granted, granted=True))
+                self._pass_on(self._keys.release([(action.key, (run.number, action.id))]))
             case LookUp():
                 found = self._cache.look_up(_scope(run, action), max_age=action.max_age, now=self._agenda.now)
                 self._soon(run, CacheAnswer(action.id, found))
@@ -163,11 +163,17 @@ class World:
 
     def _acquire(self, run: Run, action: Acquire) -> None:
         holder = (run.number, action.id)
-        granted, oldest = self._locks.acquire(holder, key=action.key, limit=action.limit, policy=action.policy)
-        if granted is not None:
-            self._soon(run, LockAnswer(action.id, granted))
-        if oldest is not None:
-            self._soon(self._runs[oldest[0]], LockLost(oldest[1]))
+        answer, change = self._keys.acquire(action.key, holder, limit=action.limit, policy=action.policy)
+        if answer is not Answer.Queued:
+            self._soon(run, LockAnswer(action.id, granted=answer is Answer.Granted))
+        self._pass_on(change)
+
+    def _pass_on(self, change: Change[str, Holder]) -> None:
+        """Tell who has a key now, and who has to give one back."""
+        for _, (number, gate) in change.granted:
+            self._soon(self._runs[number], LockAnswer(gate, granted=True))
+        for _, (number, gate) in change.lost:
+            self._soon(self._runs[number], LockLost(gate))
 
     # Child runs
 

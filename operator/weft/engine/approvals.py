@@ -1,0 +1,72 @@
+"""The body `approval`: people are asked, one group after the other; a quorum or one rejection decides."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from weft.api.conditions import Reason, message_for
+from weft.engine.actions import AskApproval
+from weft.engine.rendering import body_scope
+from weft.engine.state import WAITING, Unit
+from weft.engine.step import Step
+from weft.engine.units import fail, show, succeed
+from weft.expr.cel import ExpressionError
+
+
+def begin(step: Step, unit: Unit) -> None:
+    """Start an approval: its first group is asked."""
+    unit.level, unit.level_start, unit.decisions = 0, step.now, []
+    step.state.active[unit.id] = unit
+    ask(step, unit)
+
+
+def ask(step: Step, unit: Unit) -> None:
+    """Ask the approvers of the unit's level. Raises ExpressionError for a bad message."""
+    approval = unit.node.body.approval
+    assert approval is not None
+    message = approval.message
+    text = message if isinstance(message, str) else str(message.render(body_scope(step.state, unit, message.programs)))
+    asked = approval.levels[unit.level]
+    show(unit, WAITING, Reason.AwaitingApproval, text)
+    step.act(AskApproval(unit.id, text, asked.users, asked.groups))
+    step.arm("approval", unit)
+
+
+def decided(step: Step, unit: Unit, by: str, decision: str, at: float) -> None:
+    """Somebody decided: one rejection ends the approval, `quorum` approvals do, one per person."""
+    approval = unit.node.body.approval
+    if approval is None or any(previous == by for previous, _, _ in unit.decisions):
+        return
+    unit.decisions.append((by, decision, at))
+    if decision == "Reject":
+        unit.outputs = _decision(unit, "Reject", at)
+        fail(step, unit, Reason.Rejected, message_for(Reason.Rejected, by=by))
+    elif sum(1 for _, word, _ in unit.decisions if word == "Approve") >= approval.quorum:
+        succeed(step, unit, _decision(unit, "Approve", at))
+    else:
+        count = len(unit.decisions)
+        unit.owner.message = f"{count} of {approval.quorum} approvals: " + ", ".join(by for by, _, _ in unit.decisions)
+
+
+def timed_out(step: Step, unit: Unit) -> None:
+    """The time of the approvers asked is over: approve, ask the next group, or fail."""
+    approval = unit.node.body.approval
+    assert approval is not None
+    if approval.on_timeout == "Escalate" and unit.level + 1 < len(approval.levels):
+        unit.level, unit.level_start = unit.level + 1, step.now
+        try:
+            ask(step, unit)
+        except ExpressionError as error:
+            fail(step, unit, Reason.ExpressionError, str(error))
+    elif approval.on_timeout == "Approve":
+        succeed(step, unit, _decision(unit, "Approve", step.now))
+    else:
+        unit.outputs = _decision(unit, "Reject", step.now)
+        fail(step, unit, Reason.ApprovalTimeout, message_for(Reason.ApprovalTimeout, quorum=approval.quorum))
+
+
+def _decision(unit: Unit, decision: str, at: float) -> dict[str, Any]:
+    names = [by for by, word, _ in unit.decisions if word == decision]
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {"decision": decision, "by": names, "at": moment}

@@ -1,0 +1,175 @@
+"""The status within its byte budget: whatever the run's size, it can be written, and read back.
+
+Four steps, each taken only when the one before is not enough: outputs of what has ended move to immutable ConfigMaps
+("chunks"); the entries of the nodes are packed into one compressed text, long messages cut, and only the most telling
+entries stay readable; the packed text moves to ConfigMaps, too, two sets of them in turn, so that the set that the
+stored status names is never touched.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from weft.engine.snapshot import Entry, put_outputs
+from weft.engine.state import TERMINAL, NodeState, RunState, Unit
+from weft.engine.step import frames
+
+MAX_STATUS = 900_000
+"""Bytes of JSON that a status may have; etcd takes 1.5 MiB for the whole object, the design says 1 MiB."""
+MAX_ENTRIES = 480_000
+"""Bytes of readable node entries; beyond, they are packed."""
+MAX_INLINE_OUTPUTS = 128_000
+"""Bytes of outputs kept in the entries of what has ended; beyond, they move to chunks."""
+MAX_CHUNK = 700_000
+"""Bytes in one ConfigMap (the API server takes 1 MiB)."""
+MAX_SHOWN = 300
+"""Entries that stay readable when all are packed: what has failed or is active comes first."""
+MESSAGE_ROOM = 100_000
+"""Bytes of messages in packed entries, shared out among them: events and logs have them in full."""
+
+Chunks = dict[str, dict[str, Any]]
+"""What is stored outside the status, by name suffix: outputs by entry, or a part of the packed entries."""
+
+
+def move_outputs(state: RunState) -> Chunks:
+    """Move outputs of what has ended to new chunks, when the entries hold too many bytes of them."""
+    holders = list(_ended(state))
+    if sum(holder.weight for _, holder in holders) <= MAX_INLINE_OUTPUTS:
+        return {}
+    chunks: Chunks = {}
+    room = 0
+    for key, holder in holders:
+        if holder.weight > room:
+            name, room = f"outputs-{state.chunks}", MAX_CHUNK
+            state.chunks += 1
+            chunks[name] = {}
+        room -= holder.weight + len(key) + 8
+        chunks[name][key] = holder.outputs
+        holder.chunk = name
+        put_outputs(holder.entry, holder)
+    return chunks
+
+
+def _ended(state: RunState) -> Iterator[tuple[str, NodeState | Unit]]:
+    """Who has ended and has outputs in its entry: nodes, or the items of a forEach."""
+    for top in (state.main, state.final):
+        for frame in frames(top) if top is not None else ():
+            for node in frame.nodes:
+                if node.node.for_each is not None:
+                    units = node.units.values()
+                    yield from ((unit.place, unit) for unit in units if unit.weight and unit.phase in TERMINAL)
+                elif node.weight and node.phase in TERMINAL:
+                    yield frame.prefix + node.node.name, node
+
+
+def fit(status: dict[str, Any], nodes: list[Entry], *, previous: Mapping[str, Any]) -> Chunks:
+    """Put the nodes' entries into the status as they fit; gives what has to be stored besides.
+
+    `previous` is the status that is stored now.
+    """
+    room = MAX_STATUS - len(orjson.dumps(status))
+    plain = orjson.dumps(nodes)
+    if len(plain) <= min(MAX_ENTRIES, room):
+        status["nodes"] = nodes
+        return {}
+    shown = [_short(entry) for entry in sorted(nodes, key=_interest)[:MAX_SHOWN]]
+    while shown and len(orjson.dumps(shown)) > room // 2:
+        shown = shown[: len(shown) // 2]
+    status["nodes"] = shown
+    room -= len(orjson.dumps(shown))
+    packed = _pack(nodes, plain)
+    inline = packed if len(packed) <= room else _pack_barely(nodes)
+    if len(inline) <= room:
+        status["compressedNodes"] = inline
+        return {}
+    before = previous.get("compressedNodesIn") or ("nodes-b-0",)
+    letter = "b" if before[0].startswith("nodes-a") else "a"
+    parts = [packed[at : at + MAX_CHUNK] for at in range(0, len(packed), MAX_CHUNK)]
+    chunks = {f"nodes-{letter}-{number}": {"packed": part} for number, part in enumerate(parts)}
+    status["compressedNodesIn"] = list(chunks)
+    return chunks
+
+
+def _pack(nodes: list[Entry], plain: bytes) -> str:
+    """The entries in one text, with as much of their messages as there is room for."""
+    units = [unit for entry in nodes for unit in (entry, *entry.get("items", ()))]
+    lengths = [len(unit["message"]) for unit in units if "message" in unit]
+    if sum(lengths) > MESSAGE_ROOM:
+        most = MESSAGE_ROOM // len(lengths)
+        plain = orjson.dumps([_cut(entry, most, but=()) for entry in nodes])
+    return _packed(plain)
+
+
+def _pack_barely(nodes: list[Entry]) -> str:
+    """The same with only what a restart needs."""
+    return _packed(orjson.dumps([_cut(entry, 0, but=("job", "message")) for entry in nodes]))
+
+
+def _packed(plain: bytes) -> str:
+    return base64.b64encode(zlib.compress(plain, 6)).decode()
+
+
+def _cut(entry: Entry, most: int, *, but: tuple[str, ...]) -> Entry:
+    entry = {key: value for key, value in entry.items() if key not in but}
+    if "message" in entry:
+        entry["message"] = entry["message"][:most]
+    if "items" in entry:
+        entry["items"] = [_cut(item, most, but=but) for item in entry["items"]]
+    return entry
+
+
+def _interest(entry: Entry) -> int:
+    order = {"Failed": 0, "Running": 1, "Waiting": 2, "Cancelled": 3, "Pending": 4}
+    return order.get(entry["phase"], 5)
+
+
+def _short(entry: Entry) -> Entry:
+    kept = ("name", "phase", "reason", "attempts", "startTime", "completionTime", "exitCode", "job")
+    return {key: entry[key] for key in kept if key in entry} | {"message": entry.get("message", "")[:128]}
+
+
+def read_nodes(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+    """The entries of a written status, unpacked and with their outputs put back.
+
+    `chunks` are the stored ones by name suffix (see `chunk_names`). One that is missing leaves its outputs absent, or,
+    where it held packed entries, those that are readable: enough to show, not enough to restore a run from.
+    """
+    nodes = _unpacked(status, chunks)
+    for entry in nodes:
+        _put_back(entry, entry["name"], chunks)
+        for item in entry.get("items", ()):
+            _put_back(item, f"{entry['name']}[{item['index']}]", chunks)
+    return nodes
+
+
+def _unpacked(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+    parts = status.get("compressedNodesIn") or ()
+    packed = status.get("compressedNodes")
+    if parts and all("packed" in chunks.get(name, {}) for name in parts):
+        packed = "".join(chunks[name]["packed"] for name in parts)
+    plain = orjson.loads(zlib.decompress(base64.b64decode(packed))) if packed else status.get("nodes")
+    nodes: list[Entry] = plain or []
+    return nodes
+
+
+def _put_back(entry: Entry, key: str, chunks: Mapping[str, Mapping[str, Any]]) -> None:
+    name = entry.get("outputsIn")
+    if name is not None:
+        entry["outputs"] = chunks.get(name, {}).get(key)
+
+
+def chunk_names(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Which chunks a written status needs besides those at hand.
+
+    Ask again once they are there: packed entries that are chunks themselves refer to further ones.
+    """
+    names = set(status.get("compressedNodesIn") or ())
+    if names <= chunks.keys():
+        for entry in _unpacked(status, chunks):
+            names |= {unit["outputsIn"] for unit in (entry, *entry.get("items", ())) if "outputsIn" in unit}
+    return names - chunks.keys()

@@ -1,0 +1,86 @@
+"""How what ran outside has ended: a container by its exit and outputs, an answer or an object by its conditions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from weft.api.conditions import Reason
+from weft.engine.observation import AttemptEnded
+from weft.engine.outputs import OutputsError, parse_outputs, plain
+from weft.engine.rendering import body_scope
+from weft.engine.state import RunState, Unit
+from weft.engine.step import Step
+from weft.engine.units import fail, succeed
+from weft.expr.cel import ExpressionError, Program
+
+
+def ended(step: Step, unit: Unit, seen: AttemptEnded) -> None:
+    """Judge the end of an attempt that ran outside."""
+    unit.exit_code = seen.exit_code
+    outputs: Any = None
+    try:
+        outputs = plain(seen.outputs) if seen.text is None else parse_outputs(seen.text)
+    except OutputsError as error:
+        if seen.succeeded:
+            unit.outputs = None
+            fail(step, unit, error.reason, str(error))
+            return
+    body = unit.node.body
+    try:
+        if body.kind == "http" and isinstance(outputs, dict) and "status" in outputs:
+            _http_ended(step, unit, seen, outputs)
+            return
+    except ExpressionError as error:
+        fail(step, unit, Reason.ExpressionError, f"successWhen: {error}", fatal=True)
+        return
+    if seen.succeeded:
+        succeed(step, unit, outputs)
+    else:
+        unit.outputs = outputs
+        fail(step, unit, seen.reason or Reason.Error, seen.message, disruption=seen.disruption, fatal=seen.fatal)
+
+
+def _http_ended(step: Step, unit: Unit, seen: AttemptEnded, outputs: dict[str, Any]) -> None:
+    """An answer came: `successWhen` judges it, or a status from 200 to 299 is a success."""
+    status = outputs["status"]
+    when = unit.node.body.success_when
+    if when is None:
+        good = 200 <= status < 300
+        why = f"the server answered {status}"
+    else:
+        good = when.evaluate_bool(body_scope(step.state, unit, (when,), response=outputs, **_http_names(outputs)))
+        why = f"the server answered {status}; successWhen is false"
+    if good:
+        succeed(step, unit, outputs)
+    else:
+        unit.outputs = outputs
+        fail(step, unit, seen.reason or Reason.RequestFailed, why, disruption=seen.disruption)
+
+
+def _http_names(outputs: dict[str, Any]) -> dict[str, Any]:
+    return {"status": outputs.get("status"), "body": outputs.get("body"), "headers": outputs.get("headers", {})}
+
+
+def judge_resource(state: RunState, unit: Unit, obj: dict[str, Any], now: float) -> AttemptEnded | None:
+    """What the object of a resource node says: failed by `failWhen`, succeeded by `successWhen`, or not yet.
+
+    Without `successWhen` it has succeeded as soon as it exists.
+    """
+    body = unit.node.body
+    metadata = obj["metadata"]
+    outputs = {"name": metadata["name"], "kind": obj.get("kind"), "status": obj.get("status") or {}}
+    try:
+        if body.fail_when is not None and _holds(state, unit, body.fail_when, obj):
+            message = f"failWhen is true: {body.fail_when.text}"
+            return AttemptEnded(unit.id, now, succeeded=False, reason=Reason.ResourceFailed, message=message)
+        if body.success_when is None or _holds(state, unit, body.success_when, obj):
+            return AttemptEnded(unit.id, now, succeeded=True, outputs=outputs)
+    except ExpressionError as error:
+        return AttemptEnded(
+            unit.id, now, succeeded=False, reason=Reason.ExpressionError, message=str(error), fatal=True
+        )
+    return None
+
+
+def _holds(state: RunState, unit: Unit, condition: Program, obj: dict[str, Any]) -> bool:
+    return condition.evaluate_bool(body_scope(state, unit, (condition,), object=obj))

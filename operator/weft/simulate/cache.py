@@ -1,0 +1,22 @@
+"""The cache of successes, as the runs of a namespace share it."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+
+class Cache:
+    """Outputs of earlier successes."""
+
+    def __init__(self) -> None:
+        self._found: dict[Hashable, tuple[float, Any]] = {}
+
+    def remember(self, key: Hashable, outputs: Any, *, now: float) -> None:
+        """Keep a success; one without outputs is one, too."""
+        self._found[key] = (now, {} if outputs is None else outputs)
+
+    def look_up(self, key: Hashable, *, max_age: float | None, now: float) -> Any:
+        """Give the outputs of a success that is not older than `max_age`; None if there is none."""
+        at, outputs = self._found.get(key, (now, None))
+        return outputs if max_age is None or now - at <= max_age else None

@@ -1,0 +1,96 @@
+"""The outputs of loops, and the lists that a forEach goes over."""
+
+from typing import Any
+
+import pytest
+import yaml
+from support.engine import drive
+
+ITEMS = [
+    ("{items: ['a', 'b']}", ["a", "b"]),
+    ("{items: 'params.list'}", [1, 2, 3]),
+    ("{range: 3}", [0, 1, 2]),
+    ("{range: 'size(params.list)'}", [0, 1, 2]),
+    ("{range: 0}", []),
+    ("{items: 'params.list', batchSize: 2}", [[1, 2], [3]]),
+    ("{range: 5, batchSize: 2}", [[0, 1], [2, 3], [4]]),
+    ("{items: [], batchSize: 2}", []),
+]
+
+
+def each(loop: Any, **fields: Any) -> dict[str, Any]:
+    parameters = [{"name": "list", "type": "array"}, {"name": "n", "type": "integer", "default": -1}]
+    return {"parameters": parameters, "nodes": [{"name": "a", "forEach": loop, "job": "J", **fields}]}
+
+
+@pytest.mark.parametrize(("loop", "items"), ITEMS)
+def test_the_items(loop: str, items: list[Any]) -> None:
+    run = drive(each(yaml.safe_load(loop)), params={"list": [1, 2, 3], "n": -1})
+    units = run.state.main.nodes[0].units
+    assert [unit.value for unit in units.values()] == items
+    assert run.state.finished is (items == [])
+
+
+@pytest.mark.parametrize(
+    ("loop", "says"),
+    [
+        ({"items": "params.n"}, "a list was expected"),
+        ({"range": "params.n"}, "a whole number from 0 was expected"),
+        ({"range": "1.5"}, "a whole number from 0 was expected"),
+        ({"items": "params.list[7]"}, "index"),
+    ],
+)
+def test_what_is_no_list_fails_the_node(loop: dict[str, Any], says: str) -> None:
+    run = drive(each(loop), params={"list": [1, 2, 3], "n": -1})
+    node = run.state.main.nodes[0]
+    assert (node.phase, node.reason) == ("Failed", "ExpressionError")
+    assert says in node.message
+
+
+def test_too_many_items_fail_the_node() -> None:
+    run = drive(each({"range": "1000 * 1000 + 1"}))
+    node = run.state.main.nodes[0]
+    assert (node.phase, node.reason) == ("Failed", "TooManyItems")
+    assert "1000001" in node.message
+
+
+def test_outputs_are_lists_in_item_order_with_null_for_what_is_missing() -> None:
+    run = drive(each({"range": 4, "maxFailed": 1}))
+    run.succeed("a", 3, outputs={"n": 3})
+    run.succeed("a", 0, outputs={"n": 0, "only": "zero"})
+    run.fail("a", 1)
+    run.succeed("a", 2)
+    assert run.state.main.nodes[0].outputs == {"n": [0, None, None, 3], "only": ["zero", None, None, None]}
+    assert run.state.main.nodes[0].message == "1 of 4 items failed"
+
+
+@pytest.mark.parametrize(
+    ("most", "failed", "phase"), [(0, 0, "Succeeded"), (0, 1, "Failed"), (2, 2, "Succeeded"), (2, 3, "Failed")]
+)
+def test_how_many_items_may_fail(most: int, failed: int, phase: str) -> None:
+    run = drive(each({"range": 4, "maxFailed": most}))
+    for index in range(4):
+        if run.state.finished:
+            break
+        (run.fail if index < failed else run.succeed)("a", index)
+        for id_ in [id_ for id_ in run.state.active if run.state.active[id_].stage == "Stopping"]:
+            run.fail("a", id_.index, reason="Stopped")
+    node = run.state.main.nodes[0]
+    assert node.phase == phase
+    assert node.reason == ("TooManyFailedItems" if phase == "Failed" else None)
+
+
+def test_a_while_gives_its_last_rounds_outputs() -> None:
+    loop = {"condition": "previous.n < 3", "maxIterations": 9}
+    run = drive({"nodes": [{"name": "a", "while": loop, "job": "J"}]})
+    for number in (1, 2, 3):
+        assert run.attempt("a").iteration == number - 1
+        run.succeed("a", at=number, outputs={"n": number})
+    assert run.state.main.nodes[0].outputs == {"n": 3}
+
+
+def test_a_while_that_goes_on_too_long_fails() -> None:
+    run = drive({"nodes": [{"name": "a", "while": {"condition": "true", "maxIterations": 2}, "job": "J"}]})
+    run.succeed("a", at=1)
+    run.succeed("a", at=2)
+    assert run.state.main.nodes[0].reason == "MaxIterationsExceeded"

@@ -1,0 +1,140 @@
+"""Reruns of design section 3: what each mode does again, and what it keeps."""
+
+from typing import Any
+
+import pytest
+from support.engine import Driven, drive
+from weft.engine import advance, rerun
+from weft.engine.observation import Controls
+
+SPEC: dict[str, Any] = {
+    "failurePolicy": "Continue",
+    "nodes": [
+        {"name": "ok", "job": "J"},
+        {"name": "bad", "job": "J"},
+        {"name": "handler", "dependsOn": ["bad:Done"], "job": "J"},
+        {"name": "after", "dependsOn": ["bad"], "job": "J"},
+        {"name": "off", "when": "false", "job": "J"},
+        {"name": "void", "dependsOn": ["ok:Failed"], "job": "J"},
+        {"name": "leaf", "dependsOn": ["ok"], "job": "J"},
+    ],
+    "finally": [{"name": "report", "job": "J"}],
+}
+
+ENDED = {
+    "ok": "Succeeded", "bad": "Failed", "handler": "Succeeded", "after": "Skipped(UpstreamFailed)",
+    "off": "Skipped(ConditionFalse)", "void": "Skipped(UpstreamSkipped)", "leaf": "Succeeded",
+}  # fmt: skip
+
+
+def phases(run: Driven) -> dict[str, str]:
+    nodes = run.state.main.nodes
+    return {n.node.name: n.phase + (f"({n.reason})" if n.phase == "Skipped" else "") for n in nodes}
+
+
+def ended() -> Driven:
+    run = drive(SPEC)
+    for path, deed in (("ok", run.succeed), ("bad", run.fail), ("handler", run.succeed), ("leaf", run.succeed)):
+        deed(path, at=1)
+    run.succeed("report", at=2)
+    assert phases(run) == ENDED
+    assert run.state.outcome == "Failed"
+    return run
+
+
+def again(run: Driven, mode: str, *nodes: str) -> set[str]:
+    """Rerun, and give the attempts that start at once."""
+    advance.restart(run.state, generation=run.state.generation + 1, mode=mode, nodes=nodes, now=run.now + 10)
+    return {id_.path for id_ in run.state.active}
+
+
+@pytest.mark.parametrize(
+    ("mode", "nodes", "started", "kept"),
+    [
+        ("Failed", (), {"bad"}, {"ok", "handler", "off", "leaf", "void"}),  # void is judged once more, as before
+        ("All", (), {"ok", "bad"}, {"off"}),  # off is asked once more, and is off again
+        ("Nodes", ("ok",), {"ok"}, {"bad", "handler", "after", "off"}),
+        ("Nodes", ("bad",), {"bad"}, {"ok", "off", "void", "leaf"}),
+        ("Nodes", ("leaf", "after"), {"leaf"}, {"ok", "bad", "handler", "off", "void", "after"}),
+    ],
+)
+def test_what_is_done_again(mode: str, nodes: tuple[str, ...], started: set[str], kept: set[str]) -> None:
+    run = ended()
+    before = phases(run)
+    assert again(run, mode, *nodes) == started
+    now = phases(run)
+    assert {name for name in now if now[name] == before[name]} == kept
+
+
+def test_attempt_numbers_go_on_and_budgets_start_anew() -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J", "retry": {"limit": 1, "backoff": {"initialSeconds": 0}}}]})
+    for number in (1, 2):
+        assert run.attempt("a").attempt == number
+        run.fail("a", at=number)
+        run.see()
+    assert run.state.outcome == "Failed"
+    again(run, "Failed")
+    for number in (3, 4):
+        assert run.attempt("a").attempt == number
+        run.fail("a", at=number + 20)
+        run.see()
+    assert run.state.outcome == "Failed"
+
+
+def test_finally_is_done_again_and_outcomes_are_new() -> None:
+    run = ended()
+    again(run, "Failed")
+    run.succeed("bad", at=20)
+    run.succeed("after", at=21)
+    assert run.attempt("report").attempt == 2
+    run.succeed("report", at=22)
+    assert (run.state.outcome, run.state.failures) == ("Succeeded", [])
+
+
+def test_of_a_foreach_only_what_failed_is_done_again() -> None:
+    run = drive({"nodes": [{"name": "a", "forEach": {"range": 3, "maxFailed": 1}, "job": "J"}]})
+    run.succeed("a", 0, outputs={"n": 10})
+    run.fail("a", 1)
+    run.fail("a", 2)
+    assert again(run, "Failed") == {"a"}
+    assert sorted(id_.index or 0 for id_ in run.state.active) == [1, 2]
+    run.succeed("a", 1, outputs={"n": 11})
+    run.succeed("a", 2, outputs={"n": 12})
+    assert run.state.main.nodes[0].outputs == {"n": [10, 11, 12]}
+
+
+def test_inside_a_graph_what_succeeded_is_kept() -> None:
+    graphs = [{"name": "g", "nodes": [{"name": "x", "job": "J"}, {"name": "y", "job": "J"}]}]
+    run = drive({"nodes": [{"name": "a", "graph": {"name": "g"}}], "graphs": graphs})
+    run.succeed("a/x", at=1)
+    run.fail("a/y", at=2)
+    assert again(run, "Failed") == {"a/y"}
+
+
+def test_nodes_in_a_graph_are_named_by_path() -> None:
+    graphs = [{"name": "g", "nodes": [{"name": "x", "job": "J"}, {"name": "y", "job": "J"}]}]
+    run = drive({"nodes": [{"name": "a", "graph": {"name": "g"}}], "graphs": graphs})
+    run.succeed("a/x", at=1)
+    run.succeed("a/y", at=2)
+    assert again(run, "Nodes", "a/x") == {"a/x"}
+
+
+@pytest.mark.parametrize("path", ["nope", "ok/inner", "ok/"])
+def test_a_node_that_does_not_exist_is_refused(path: str) -> None:
+    with pytest.raises(ValueError, match="there is no node"):
+        rerun.reset(ended().state, generation=1, mode="Nodes", nodes=[path], now=2000)
+
+
+def test_an_active_run_is_not_rerun() -> None:
+    with pytest.raises(ValueError, match="after it has ended"):
+        rerun.reset(drive(SPEC).state, generation=1, mode="Failed", nodes=(), now=2000)
+
+
+def test_a_stopped_run_goes_on() -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J"}, {"name": "b", "dependsOn": ["a"], "job": "J"}]})
+    run.succeed("a", at=1)
+    run.see(Controls(stop="Cancel"))
+    run.fail("b", at=2, reason="Stopped")
+    assert run.state.outcome == "Cancelled"
+    assert again(run, "Failed") == {"b"}
+    assert run.state.stop is None
