@@ -170,7 +170,7 @@ class HttpBody(Model):
     success_when: Expression | None = Field(
         None, description="CEL over status and body: true succeeds. Default: any status from 200 to 299."
     )
-    max_response_bytes: Annotated[int, Field(ge=0, le=1_048_576)] = Field(
+    max_response_bytes: Annotated[int, Field(ge=0, le=262_144)] = Field(
         65_536, description="How much of the response is read; a longer one fails the node."
     )
 

@@ -176,10 +176,15 @@ def revisions_named(runs: Iterable[Obj], workflows: Iterable[Obj]) -> set[Key]:
 
 
 def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for place in (spec, *(spec.get("graphs") or ())):
-        for node in (*(place.get("nodes") or ()), *(place.get("finally") or ())):
+    """Every body of a spec that nobody has checked yet: what is no mapping is passed over."""
+    for place in (spec, *_mappings(spec.get("graphs"))):
+        for node in (*_mappings(place.get("nodes")), *_mappings(place.get("finally"))):
             yield node
-            yield node.get("compensate") or {}
+            yield from _mappings([node.get("compensate")])
+
+
+def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
+    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping))
 
 
 def _compiled(name: str, data: Obj) -> CompiledWorkflow:

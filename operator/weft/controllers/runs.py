@@ -338,9 +338,9 @@ class RunController:
         times = [at for _, at in live.held.values()] + list(live.podless.values())
         if wake_at is not None:
             times.append(wake_at)
-        if live.state.dirty:
-            times.append(now + self._until_due(live))
-        queue.add_after(live.key, min([now + self._resync, live.refresh_at, *times]))
+        # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
+        times.append(now + self._until_due(live) if live.state.dirty else live.refresh_at)
+        queue.add_after(live.key, min([now + self._resync, *times]))
 
     def _until_due(self, live: LiveRun) -> float:
         """Seconds until the next progress may be written; what is less than a millisecond off is due."""
