@@ -29,7 +29,7 @@ from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader
 from weft.controllers.locks import Holder, Locks, held_keys
-from weft.controllers.orphans import Orphans, PodKey
+from weft.controllers.orphans import ChildKey, Orphans, child_key
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.queue_status import QueueStatus
@@ -48,7 +48,7 @@ from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
 from weft.kube.informer import Informer, OnEvent
 from weft.kube.limiter import Limiter
-from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
+from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS, Resource
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
 from weft.kube.transport import Transport
@@ -163,10 +163,12 @@ class Operator:
             metrics=metrics,
             resync=settings.resync_seconds,
         )
-        orphans = Orphans(self.client, self.store, active=self._is_active, clock=clock)
+        orphans = Orphans(
+            self.client, self.store, active=self._is_active, find_run=self.catalog.run, clock=clock
+        )
         self._run_queue = self._queue("runs", self.runs.reconcile, settings.workers, rng)
         self.runs.queue = self._run_queue
-        self._pod_queue = self._queue("pods", orphans.reconcile, 4, rng)
+        self._orphan_queue = self._queue("orphans", orphans.reconcile, 4, rng)
         self.catalog.subscribe(WORKFLOW_RUNS, self._on_run)
         self.catalog.subscribe(WORKFLOW_RUNS, self.admission.on_run)
         self.catalog.subscribe(WORKFLOW_RUNS, self.approval_status.on_run)
@@ -200,8 +202,8 @@ class Operator:
         for run in self.catalog.runs:
             self._wake(key_of(run))
             self._observe(run)
-        for pod in self.store.pods:
-            self._pod_queue.add(PodKey(*key_of(pod)))
+        for child in (*self.store.pods, *self.store.jobs):
+            self._orphan_queue.add(child_key(child))
         self._tasks.append(self._spawn(self._resync(), name="resync"))
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
@@ -233,7 +235,7 @@ class Operator:
 
     def _working_parts(self) -> tuple[WorkQueue[Any] | Readiness | Cleanup | QueueStatus | ApprovalStatus, ...]:
         parts = self.readiness, self.cleanup, self.queue_status, self.approval_status
-        return self._run_queue, self._pod_queue, *parts
+        return self._run_queue, self._orphan_queue, *parts
 
     async def _resync(self) -> None:
         """What kopf does not tell (deletions missed by its watch) is found by listing anew; what nobody names goes."""
@@ -264,15 +266,21 @@ class Operator:
 
     def _on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
         self.store.on_job(event_type, job, old)
-        self.runs.touch(_run_uid(job), "Job", key_of(job).name, job if event_type == "DELETED" else None, ended=False)
+        gone = job if event_type == "DELETED" else None
+        if not self.runs.touch(_run_uid(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
+            self._orphan_queue.add(child_key(job))
 
     def _on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
         self.store.on_pod(event_type, pod, old)
         ended = _has_ended(pod) and (old is None or not _has_ended(old))  # just now, and only once
         name = key_of(pod).name
         gone = pod if event_type == "DELETED" else None
-        if not self.runs.touch(_run_uid(pod), "Pod", name, gone, ended=ended) and gone is None:
-            self._pod_queue.add(PodKey(*key_of(pod)))
+        if not self.runs.touch(_run_uid(pod), "Pod", name, gone, ended=ended):
+            owner = owner_of(pod, "Job")
+            if gone is None:
+                self._orphan_queue.add(child_key(pod))
+            elif owner is not None:
+                self._orphan_queue.add(ChildKey("Job", key_of(pod).namespace, owner["name"]))
 
     def _lock_granted(self, holder: Holder) -> None:
         self._tell(holder.run.uid, LockAnswer(holder.gate, granted=True))
@@ -314,6 +322,10 @@ class Operator:
             self.outbox.forget(uid)
         if run is None or finished(run):
             self.locks.forget(uid)
+        if run is not None and finished(run):
+            for family in self.store.children(key_of(run).namespace, uid).jobs:
+                for child in (family.job, *family.pods):
+                    self._orphan_queue.add(child_key(child))
 
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self.catalog.remember(WORKFLOW_RUNS, run)

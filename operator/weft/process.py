@@ -87,7 +87,7 @@ class _Process:
         policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.host))
         identity = self._identity
         metrics, http = Metrics(), GuardedHttp(policy)
-        limiter = Limiter(maximum=1, metrics=metrics)
+        limiter = Limiter(maximum=1)  # the one in the metrics is the operator's
         elector = Elector(
             Client(transport, clock=self._clock, rng=rng, metrics=metrics, limiter=limiter),
             namespace=settings.lease_namespace, name=settings.lease_name, identity=identity,

@@ -13,9 +13,10 @@ from unittest.mock import patch
 
 import orjson
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.workflows import Case, Chooser, random_case
+from support.workflows import PARAMETERS_PER_ROUND, Case, Chooser, in_rounds, random_case
 from weft.engine import advance, budget, restore, status
 from weft.engine.actions import Acquire, Action, LookUp, Release, Start
 from weft.engine.observation import Observation
@@ -140,8 +141,8 @@ FORMS = {
 """How a run's status may be written; see `engine/budget`."""
 
 
-def check(seed: int, *, every: int, form: str = "readable") -> None:
-    program, scenario = load(case_of(seed))
+def check(seed: int, *, every: int, form: str = "readable", case: Case | None = None) -> None:
+    program, scenario = load(case_of(seed) if case is None else case)
     params, _ = program.check({})
     alive = World(program.workflows, scenario, seed=1).run(program.main, params)
     with patch.multiple(budget, **FORMS[form]) if FORMS[form] else nullcontext():
@@ -163,6 +164,20 @@ def test_a_restart_at_any_step_changes_nothing(seed: int, every: int) -> None:
 def test_whatever_the_form_of_the_status(form: str) -> None:
     for seed in range(60):
         check(seed, every=2, form=form)
+
+
+@examples
+@given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
+def test_nor_where_earlier_rounds_are_undone(seed: int, every: int) -> None:
+    check(seed, every=every, case=in_rounds(case_of(seed)))
+
+
+@pytest.mark.parametrize("every", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_round_of_a_subgraph_is_undone_with_its_own_parameters(seed: int, every: int) -> None:
+    actions = [{"at": 100, "rerun": "Failed"}, {"at": 200, "rerun": "All"}]
+    scenario = {"events": [{"node": "bad", "exitCode": 1}], "actions": actions[: seed % 3]}
+    check(seed, every=every, case=Case(yaml.safe_load(PARAMETERS_PER_ROUND), [], scenario))
 
 
 FOUND = [

@@ -56,4 +56,4 @@ def _frames(state: RunState) -> Iterator[Frame]:
         frame = stack.pop()
         yield frame
         for node in frame.nodes:
-            stack.extend(unit.child for unit in node.units.values() if unit.child is not None)
+            stack.extend(child for unit in node.units.values() for child in unit.children)

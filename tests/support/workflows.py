@@ -20,6 +20,28 @@ Json = dict[str, Any]
 
 MAX_NODES = 7
 
+PARAMETERS_PER_ROUND = """
+    nodes:
+    - name: loop
+      while: {condition: previous.n < 3}
+      graph: {name: g, parameters: {round: "${{ iteration == 0 ? 0 : previous.n }}"}}
+    - {name: bad, dependsOn: [loop], job: {image: i}}
+    graphs:
+    - name: g
+      parameters: [{name: round, type: integer}]
+      nodes:
+      - {name: a, expr: {n: params.round + 1}}
+      - name: b
+        dependsOn: [a]
+        job: {image: i}
+        compensate: {graph: {name: pause, parameters: {seconds: "${{ 10 * params.round + 1 }}"}}}
+      outputs: [{name: n, value: nodes.a.outputs.n}]
+    - name: pause
+      parameters: [{name: seconds, type: integer}]
+      nodes: [{name: wait, wait: {seconds: "${{ params.seconds }}"}}]
+"""
+"""Three rounds of a subgraph, each undone by a wait of 1, 11 and 21 seconds, when `bad` fails."""
+
 
 class Chooser:
     """Choices made by `below(n)`, a number from 0 to n-1."""
@@ -75,6 +97,25 @@ def random_case(choose: Chooser, *, actions: bool = True) -> Case:
     paths = _paths(spec["nodes"], {g["name"]: g for g in graphs}, child["nodes"], "", case.approvals)
     paths += [node["name"] for node in spec.get("finally", [])]
     case.scenario = _scenario(choose, paths, case.approvals, actions=actions)
+    return case
+
+
+def in_rounds(case: Case) -> Case:
+    """The case with every subgraph gone through several times, all jobs in it to be undone, and a failure in the end.
+
+    A case of its own kind, so that the choices of `random_case` stay what they are.
+    """
+    graphs = case.spec.get("graphs", [])
+    inner = [node for graph in graphs for node in graph["nodes"]]
+    for number, node in enumerate([*case.spec["nodes"], *inner]):
+        if "graph" in node and "forEach" not in node:
+            node["while"] = {"condition": f"iteration < {1 + number % 2}", "maxIterations": 5}
+    for node in inner:
+        if "job" in node and not node.get("service"):
+            node.setdefault("compensate", {"job": {"image": "i"}})
+    done = [f"{node['name']}:Done" for node in case.spec["nodes"]]
+    case.spec["nodes"].append({"name": "last", "dependsOn": done, "job": {"image": "i"}})
+    case.scenario["events"].append({"node": "last", "exitCode": 1})
     return case
 
 

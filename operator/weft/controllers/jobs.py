@@ -38,7 +38,14 @@ from weft.kube.trim import has_template
 from weft.render.facts import epoch
 from weft.render.job import JobTemplate
 from weft.render.job_status import failed_status, succeeded_status
-from weft.render.names import bears_identity, job_name
+from weft.render.names import (
+    ATTEMPT_LABEL,
+    NODE_LABEL,
+    RUN_LABEL,
+    bears_identity,
+    child_labels,
+    job_name,
+)
 from weft.render.observe import pod_fact
 from weft.render.pod import is_managed, pod_for, pod_name
 
@@ -176,13 +183,17 @@ class Jobs:
     async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
         """Stop the attempt's Pod so that its logs stay; one that no kubelet has seen is deleted."""
         if id_ in live.held:
-            live.forget(id_)
-            live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason))
+            self._never_made(live, id_, reason)
             return
         job = job_of(live, self._store, id_)
+        pods = self._store.pods_of(job) if job is not None else ()
+        if not pods:
+            job, pods = await self._look(live, id_)
         if job is None:
-            return  # its Pod is on its way out, or the missing Job will be noticed
-        namespace, pods = live.key.namespace, self._store.pods_of(job)
+            if not pods:  # nothing of it exists, and nothing may come of it any more
+                self._never_made(live, id_, reason)
+            return  # otherwise its Pod is on its way out
+        namespace = live.key.namespace
         if not is_managed(job) and not any(pod["spec"].get("nodeName") for pod in pods):
             await self._client.patch(JOBS, key_of(job).name, _END_NOW, namespace=namespace)
             return
@@ -198,14 +209,33 @@ class Jobs:
             except (NotFound, Conflict):
                 live.touched[("Pod", name)] = pod
 
+    async def _look(self, live: LiveRun, id_: AttemptId) -> tuple[Obj | None, tuple[Obj, ...]]:
+        """The attempt's Job and Pods as the API server has them: one that was just made may not be known yet."""
+        labels = child_labels(live.ref, id_.path, id_.attempt)
+        selector = ",".join(f"{name}={labels[name]}" for name in (RUN_LABEL, NODE_LABEL, ATTEMPT_LABEL))
+        namespace = live.key.namespace
+        jobs = await self._client.list(JOBS, namespace=namespace, label_selector=selector)
+        pods = await self._client.list(PODS, namespace=namespace, label_selector=selector)
+        for child in (*jobs, *pods):
+            self._store.remember_created(child)
+        job = next((job for job in jobs if bears_identity(job, live.ref.uid, id_)), None)
+        return job, tuple(pod for pod in pods if attempt_of(pod, live.ref.uid) == id_)
+
+    def _never_made(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
+        for start in [action for action in live.pending if isinstance(action, Start) and action.id == id_]:
+            live.pending.remove(start)
+        live.forget(id_)
+        live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason))
+
     async def release(self, live: LiveRun, release: Release, *, job_goes: bool) -> None:
         """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job."""
         now = self._clock.now()
         if release.pod is not None:
             await self._strip(release.pod)
         job = release.job
-        if job is None or job_goes:
-            return
+        vanishes = release.pod is not None and "deletionTimestamp" in release.pod["metadata"]
+        if job is None or (job_goes and not vanishes):
+            return  # a Job that will be deleted needs no status, as long as its Pod tells how it ended
         start = epoch(job["metadata"].get("creationTimestamp")) or now
         body = (
             succeeded_status(start, now)

@@ -85,10 +85,9 @@ class Loader:
         """Bring a run that has not finished into memory."""
         status = run.get("status") or {}
         if status.get("startTime") and status.get("workflowRevision"):
-            if (status.get("state") or {}).get("stage") == "Finished":  # a rerun stands in line like a new run
-                verdict = self._ask_queue(run)
-                if not verdict.admitted:
-                    return Refusal(RunPhase.Queued, Reason.Queued, verdict.message)
+            rerun = (status.get("state") or {}).get("stage") == "Finished"  # it stands in line like a new run
+            if rerun and (refusal := self._in_line(run)) is not None:
+                return refusal
             return await self._restore(run, status)
         return await self._begin(run, status)
 
@@ -112,20 +111,28 @@ class Loader:
         params, wrong = check_parameters(declared, spec.get("parameters") or {})
         if wrong:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
-        if spec.get("stop"):
-            return Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
-        verdict = self._ask_queue(run)
-        if not verdict.admitted:
-            phase = RunPhase.Suspended if spec.get("suspend") else RunPhase.Queued
-            reason = Reason.Suspended if spec.get("suspend") else Reason.Queued
-            return Refusal(phase, reason, verdict.message)
+        if (refusal := self._in_line(run)) is not None:
+            return refusal
         revision = await self._revisions.freeze(namespace, workflow_name, raw, types)
         workflow = await self._revisions.load(namespace, revision)
         ref = RunRef(namespace, name, uid_of(run), workflow_name)
         context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
         state = RunState(workflow, context, start=round(now, 3))
+        # A rerun of what never began is its first run, and not one more after it.
+        state.generation = (spec.get("rerun") or {}).get("generation") or 0
         queued = status.get("queuedTime") or stamp(now)
         return Loaded(self._live(run, ref, state, revision, status, queued), None)
+
+    def _in_line(self, run: Obj) -> Refusal | None:
+        """Why the run, or its rerun, does not begin now although it could; None when it does."""
+        if run["spec"].get("stop"):
+            return Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
+        verdict = self._ask_queue(run)
+        if verdict.admitted:
+            return None
+        if run["spec"].get("suspend"):
+            return Refusal(RunPhase.Suspended, Reason.Suspended, verdict.message)
+        return Refusal(RunPhase.Queued, Reason.Queued, verdict.message)
 
     def _declared(
         self, workflow: Obj | None, raw: dict[str, Any], types: dict[str, dict[str, Any]]

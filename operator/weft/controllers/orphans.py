@@ -1,37 +1,47 @@
 """Jobs and Pods whose run is not in hand: finished, deleted, or ended while the operator was down.
 
 Their finalizer would keep them for ever. A Pod is let go when it has ended or is being deleted, and a
-Job that Weft controls gets its final status from its Pod. Nothing here decides anything about a run:
-while a run is active, its own loop does all this, after the result has been written down.
+Job that Weft controls gets its final status from its Pod; where no Pod is left to ask (the operator died between
+the two, and somebody deleted it), from what the run's status has recorded. Nothing here decides anything about a
+run: while a run is active, its own loop does all this, after the result has been written down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
+from weft.engine.budget import read_nodes
+from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, Invalid, NotFound
-from weft.kube.objects import Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore
-from weft.render.facts import PodFact, epoch
+from weft.render.facts import POD_GONE, PodFact, epoch
 from weft.render.job_status import failed_status, succeeded_status
+from weft.render.names import IDENTITY_ANNOTATION, Identity, parse_identity
 from weft.render.observe import JobState, PodState, job_fact, pod_fact
 from weft.render.pod import TRACKING_FINALIZER, is_managed
 
 
-class PodKey(NamedTuple):
-    """A Pod by name."""
+class ChildKey(NamedTuple):
+    """A Pod or a Job by name."""
 
+    kind: str
     namespace: str
     name: str
 
 
+def child_key(obj: Obj) -> ChildKey:
+    """Give the key of a Pod or a Job."""
+    return ChildKey(obj["kind"], *key_of(obj))
+
+
 class Orphans:
-    """Lets go of what no run holds. `reconcile` is called by a work queue for Pods that changed."""
+    """Lets go of what no run holds. `reconcile` is called by a work queue for Pods and Jobs that changed."""
 
     def __init__(
         self,
@@ -39,19 +49,28 @@ class Orphans:
         store: ChildStore,
         *,
         active: Callable[[str], bool],
+        find_run: Callable[[str], Obj | None],
         clock: Clock,
     ) -> None:
-        """Take whether the run of a UID is active: then its own loop looks after its children."""
+        """Take whether the run of a UID is active (then its own loop looks after its children), and the run itself."""
         self._client = client
         self._store = store
         self._active = active
+        self._find_run = find_run
         self._clock = clock
 
-    async def reconcile(self, key: PodKey) -> None:
-        """Let the Pod go if it may."""
-        pod = self._store.pods.get(*key)
-        if pod is None or self._active(annotation(pod, RUN_UID_ANNOTATION) or ""):
+    async def reconcile(self, key: ChildKey) -> None:
+        """Let the Pod go, or finish the Job, if it may."""
+        place = Key(key.namespace, key.name)
+        child = (self._store.pods if key.kind == "Pod" else self._store.jobs).get(*place)
+        if child is None or self._active(annotation(child, RUN_UID_ANNOTATION) or ""):
             return
+        if key.kind == "Pod":
+            await self._let_go(place, child)
+        elif is_managed(child) and job_fact(child).state is JobState.Active and not self._store.pods_of(child):
+            await self._finish_without_pod(child)
+
+    async def _let_go(self, key: Key, pod: Obj) -> None:
         fact = pod_fact(pod)
         owner = owner_of(pod, "Job")
         job = self._store.jobs.get(key.namespace, owner["name"]) if owner else None
@@ -63,6 +82,16 @@ class Orphans:
             await strip(self._client, pod)
         if job is not None and fact.ended and is_managed(job) and job_fact(job).state is JobState.Active:
             await self._finish(job, fact)
+
+    async def _finish_without_pod(self, job: Obj) -> None:
+        uid, text = annotation(job, RUN_UID_ANNOTATION) or "", annotation(job, IDENTITY_ANNOTATION)
+        identity, run = parse_identity(text or ""), self._find_run(uid)
+        if run is None or identity is None:
+            return  # a deleted run takes its Jobs along
+        if succeeded_by(run.get("status") or {}, identity[1]):
+            await self._finish(job, PodFact(PodState.Succeeded))
+        else:
+            await self._finish(job, POD_GONE)
 
     async def _finish(self, job: Obj, fact: PodFact) -> None:
         now = self._clock.now()
@@ -76,6 +105,20 @@ class Orphans:
             await self._client.patch_status(JOBS, name, body, namespace=namespace)
         except (NotFound, Invalid):
             return  # gone, or finished already
+
+
+def succeeded_by(status: Mapping[str, Any], attempt: Identity) -> bool:
+    """Say whether a run's status tells that this attempt of a node or an item has succeeded."""
+    path, index, iteration, role, number = attempt
+    entry = next((node for node in read_nodes(status, {}) if node["name"] == path), {})
+    if index is not None:
+        entry = next((item for item in entry.get("items") or () if item["index"] == index), {})
+    phase = entry.get("phase")
+    if role == COMPENSATE:
+        return bool(phase == COMPENSATED)
+    before = iteration is not None and iteration < entry.get("iteration", 0)
+    latest = entry.get("attempts", 0) - entry.get("spent", 0) == number
+    return before or (latest and phase in (SUCCEEDED, COMPENSATED))
 
 
 async def strip(client: Client, pod: Obj) -> Obj | None:

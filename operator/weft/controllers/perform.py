@@ -7,6 +7,7 @@ work queue comes back for it with a growing pause; none is ever lost, and each m
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Protocol
 
 from weft.controllers.jobs import Jobs
@@ -58,16 +59,19 @@ class Performer:
             if isinstance(action, Acquire | Release | Note | AskApproval):
                 self._at_once(live, action)
         calls = [action for action in actions if not isinstance(action, Acquire | Release | Note | AskApproval)]
-        if not calls:
-            return
-        done = await asyncio.gather(*(self._call(live, action) for action in calls), return_exceptions=True)
-        failures = []
-        for action, result in zip(calls, done, strict=True):
-            if isinstance(result, BaseException):
-                live.pending.append(action)
-                failures.append(result)
+        # A stop comes after the starts: it has to find what it is to stop.
+        stops = [action for action in calls if isinstance(action, Stop)]
+        failures = await self._carry_out(live, [action for action in calls if not isinstance(action, Stop)])
+        failures += await self._carry_out(live, stops)
         if failures:
             raise failures[0]
+
+    async def _carry_out(self, live: LiveRun, calls: Sequence[Start | Stop | LookUp | Remember]) -> list[BaseException]:
+        """Carry out calls at once; what fails is pending again, and is given."""
+        done = await asyncio.gather(*(self._call(live, action) for action in calls), return_exceptions=True)
+        failed = [(action, result) for action, result in zip(calls, done, strict=True) if isinstance(result, BaseException)]
+        live.pending.extend(action for action, _ in failed)
+        return [error for _, error in failed]
 
     def _at_once(self, live: LiveRun, action: Acquire | Release | Note | AskApproval) -> None:
         match action:

@@ -258,10 +258,16 @@ class RunController:
     def _rerun(self, live: LiveRun, run: Obj, now: float) -> None:
         rerun = run["spec"].get("rerun") or {}
         if rerun_wanted(run):
-            result = advance.restart(
-                live.state, generation=rerun["generation"], mode=rerun.get("from", "Failed"),
-                nodes=rerun.get("nodes") or (), now=now,
-            )  # fmt: skip
+            generation = rerun["generation"]
+            try:
+                result = advance.restart(
+                    live.state, generation=generation, mode=rerun.get("from", "Failed"),
+                    nodes=rerun.get("nodes") or (), now=now,
+                )  # fmt: skip
+            except ValueError as error:  # it stays as it ended, and says why
+                live.state.generation, live.state.dirty = generation, True
+                live.state.message = f"rerun {generation} is refused: {error}"
+                return
             live.pending.extend(result.actions)
             live.controlled = -1
 

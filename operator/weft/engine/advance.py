@@ -57,6 +57,7 @@ from weft.engine.state import (
 from weft.engine.step import Step, push_timer
 from weft.engine.units import (
     DEADLINE,
+    OVERDUE,
     PENDING_TIMEOUT,
     TIMEOUT,
     enqueue,
@@ -164,6 +165,8 @@ def _observe(step: Step, seen: Observation) -> None:
         return
     state.dirty = True
     if isinstance(seen, AttemptEnded):
+        if unit.stage == STOPPING and seen.succeeded and unit.stop_reason in OVERDUE:
+            unit.stage, unit.stop_reason = ACTIVE, None  # done before the stop reached it: not to be run again
         if unit.stage == STOPPING:
             stopped(step, unit)
         elif unit.stage == ACTIVE:

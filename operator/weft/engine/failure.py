@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from weft.api.conditions import Reason
 from weft.engine.loops import block, end_node
-from weft.engine.state import ACTIVE, FAILED, PENDING, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, Unit
+from weft.engine.state import ACTIVE, COMPENSATED, FAILED, PENDING, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, Unit
 from weft.engine.step import Step
 from weft.engine.units import IN_FLIGHT, SERVICE_DONE, fresh, stop_attempt, unqueue
 from weft.graph.compiled import DONE, READY
@@ -49,7 +49,7 @@ def _judge(step: Step, frame: Frame, node: NodeState) -> None:
 def judge_again(frame: Frame, node: NodeState) -> None:
     """Say whether the failure of this node is caught; an uncaught one fails the graph."""
     handlers = [frame.nodes[edge.target] for edge in node.node.outgoing if edge.outcome == FAILED_EDGE]
-    if node.node.allow_failure or any(handler.phase == SUCCEEDED for handler in handlers):
+    if node.node.allow_failure or any(handler.phase in (SUCCEEDED, COMPENSATED) for handler in handlers):
         node.verdict = CAUGHT
     elif node.handlers > 0:
         node.verdict = OPEN

@@ -31,7 +31,9 @@ def settled(state: RunState, id_: AttemptId) -> bool:
         if unit is None:
             return False
         if unit.iteration is not None and position is not None and position != unit.iteration:
-            return position < unit.iteration
+            if position not in unit.rounds:
+                return position < unit.iteration
+            unit = unit.rounds[position]
         if unit.child is None:
             return unit.stage == ENDED
         frame = unit.child
@@ -45,7 +47,7 @@ def _unit_settled(node: NodeState, unit: Unit | None, id_: AttemptId) -> bool:
     if unit is None:
         return node.phase in TERMINAL
     if id_.role == COMPENSATE:
-        return unit.undone >= id_.attempt
+        return max(unit.undone, unit.frame.base) >= id_.attempt
     if unit.iteration is not None and id_.iteration is not None and id_.iteration != unit.iteration:
         return id_.iteration < unit.iteration
     if unit.attempt == id_.attempt:

@@ -13,6 +13,7 @@ from weft.engine.scope import variables
 from weft.engine.state import (
     CANCELLED,
     COMPENSATED,
+    ENDED,
     FAILED,
     MAX_MESSAGE,
     NEW,
@@ -174,30 +175,45 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
 
 
 def next_iteration(unit: Unit) -> None:
-    """Make the unit ready for its next round: new attempts, a new child, its own retry budget."""
+    """Make the unit ready for its next round: new attempts, a new child, its own retry budget.
+
+    Of the old child its attempt numbers are remembered, and all of it where something may have to be undone.
+    """
+    child, unit.child = unit.child, None
+    if child is not None:
+        unit.high = _highest_within(child, unit.high)
+        if child.graph.undoable and unit.frame.stage == "Main":
+            child.parent = past_round(unit, unit.iteration or 0)
+            child.parent.child = child
     unit.iteration = (unit.iteration or 0) + 1
     unit.spent += unit.attempt - unit.base
     unit.attempt = unit.base
     unit.failures = unit.disruptions = 0
     unit.end = unit.cache_key = None
     unit.stage, unit.phase, unit.outputs = NEW, RUNNING, None
-    drop_child(unit)
 
 
-def drop_child(unit: Unit) -> None:
-    """Forget the child frame, but not the attempt numbers used in it."""
-    unit.high = highest_attempt(unit)
-    unit.child = None
+def past_round(unit: Unit, iteration: int) -> Unit:
+    """Give a `while` unit an earlier round: a unit that has succeeded, and to which the round's frame belongs."""
+    past = unit.rounds[iteration] = Unit(unit.frame, unit.node, unit.owner)
+    past.iteration, past.base = iteration, unit.base
+    past.stage, past.phase = ENDED, SUCCEEDED
+    return past
 
 
 def highest_attempt(unit: Unit) -> int:
     """The highest attempt number used by the unit, in any iteration, and by all that its subgraph did and undid."""
     highest = unit.high
-    if unit.child is not None:
-        for frame in frames(unit.child):
-            for node in frame.nodes:
-                for other in node.units.values():
-                    highest = max(highest, other.high, other.undone, other.undoing)
+    for child in unit.children:
+        highest = _highest_within(child, highest)
+    return highest
+
+
+def _highest_within(top: Frame, highest: int) -> int:
+    for frame in frames(top):
+        for node in frame.nodes:
+            for unit in node.units.values():
+                highest = max(highest, unit.high, unit.undone, unit.undoing)
     return highest
 
 

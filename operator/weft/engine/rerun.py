@@ -17,7 +17,7 @@ from weft.api.conditions import Reason
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
 from weft.engine.failure import exempt, judge_again
 from weft.engine.loops import highest_attempt
-from weft.engine.state import FAILED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.state import COMPENSATED, FAILED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
 
 FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
@@ -79,7 +79,17 @@ def reset_frame(frame: Frame, mode: str) -> None:
 
 
 def _unfinished(node: NodeState) -> bool:
-    return node.phase != SUCCEEDED and not (node.phase == SKIPPED and node.reason == Reason.ConditionFalse)
+    if node.phase == SUCCEEDED:
+        return any(_undone_below(unit) for unit in node.units.values())
+    return not (node.phase == SKIPPED and node.reason == Reason.ConditionFalse)
+
+
+def _undone_below(unit: Unit) -> bool:
+    """Whether something in the unit's subgraph has been compensated: it succeeded, but its work is gone."""
+    below = (node for child in unit.children for frame in frames(child) for node in frame.nodes)
+    return any(
+        node.phase == COMPENSATED or any(other.phase == COMPENSATED for other in node.units.values()) for node in below
+    )
 
 
 def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
@@ -98,12 +108,10 @@ def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
         _reset_node(frame, frame.nodes[index], FROM_ALL)
     for index in inside.keys() - chosen:
         node = frame.nodes[index]
-        children = [(position, unit.child) for position, unit in node.units.items() if unit.child is not None]
         _reset_node(frame, node, FROM_FAILED, keep_children=True)
-        for position, child in children:
-            _reset_named(child, inside[index])
-            if node.units[position].child is None:  # the item had succeeded as a whole
-                node.units[position] = _again(frame, node, node.units[position], child)
+        for unit in node.units.values():
+            if unit.child is not None:  # a `while` begins anew
+                _reset_named(unit.child, inside[index])
     recount(frame)
 
 
@@ -111,7 +119,8 @@ def _reset_node(frame: Frame, node: NodeState, mode: str, *, keep_children: bool
     units = node.units
     node.reset()
     for index, unit in units.items():
-        if mode == FROM_FAILED and not keep_children and unit.index is not None and unit.phase == SUCCEEDED:
+        succeeded = unit.phase == SUCCEEDED and not _undone_below(unit)
+        if mode == FROM_FAILED and not keep_children and unit.index is not None and succeeded:
             node.units[index] = unit
             continue
         child = unit.child if mode == FROM_FAILED and node.node.loop is None else None

@@ -39,7 +39,7 @@ from weft.engine.state import (
 from weft.engine.step import Step, unfinished_frames
 from weft.engine.units import IN_FLIGHT, enqueue, fail, prepare, previous_attempt
 from weft.expr.cel import ExpressionError
-from weft.graph.compiled import CompiledWorkflow
+from weft.graph.compiled import CompiledWorkflow, Graph
 
 RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded"})
 """Why a Job may not have been created yet although its attempt was numbered."""
@@ -169,10 +169,35 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     else:
         _fill_memory(state, unit, entry)
     graph = unit.node.body.graph
-    if graph is not None and subgraphs.child_prefix(unit) + graph.nodes[0].name in known:
+    if graph is None:
+        return
+    if graph.undoable and unit.node.loop is not None:
+        _fill_rounds(state, unit, graph, known)
+    if _is_known(unit, graph, known):
         unit.child = subgraphs.child_frame(state, unit)
         unit.child.base = entry.get("childBase", unit.base)
         _fill_frame(state, unit.child, known, entry.get("closing"))
+
+
+def _is_known(unit: Unit, graph: Graph, known: Mapping[str, Entry]) -> bool:
+    return subgraphs.child_prefix(unit) + graph.nodes[0].name in known
+
+
+def _fill_rounds(state: RunState, unit: Unit, graph: Graph, known: Mapping[str, Entry]) -> None:
+    """The earlier rounds whose subgraph is still known, each with the outputs of the one before it."""
+    previous = None
+    for iteration in range(unit.iteration or 0):
+        past = loops.past_round(unit, iteration)
+        past.previous = previous
+        if not _is_known(past, graph, known):
+            del unit.rounds[iteration]
+            continue
+        past.child = subgraphs.child_frame(state, past)
+        _fill_frame(state, past.child, known, None)
+        with suppress(ExpressionError):
+            previous = subgraphs.outputs_of(state, past.child)
+    if unit.previous is None:
+        unit.previous = previous
 
 
 def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:

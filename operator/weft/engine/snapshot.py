@@ -71,8 +71,8 @@ def _in_order(frame: Frame) -> Iterator[tuple[Frame, NodeState]]:
         yield frame, node
         if node.node.body.graph is not None:
             for unit in node.units.values():
-                if unit.child is not None:
-                    yield from _in_order(unit.child)
+                for child in unit.children:
+                    yield from _in_order(child)
 
 
 def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool) -> Entry:

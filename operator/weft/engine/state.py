@@ -12,6 +12,7 @@ Times are epoch seconds.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -53,7 +54,7 @@ class Unit:
         "attempt", "attempt_start", "base", "cache_key", "child", "chunk", "decisions", "disruptions", "done", "due",
         "end", "entry", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock",
         "lost", "memory", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since",
-        "phase", "previous", "reason", "role", "seconds", "spent", "stage", "start", "stop_reason", "undoing",
+        "phase", "previous", "reason", "role", "rounds", "seconds", "spent", "stage", "start", "stop_reason", "undoing",
         "undone", "value", "weight",
     )  # fmt: skip
 
@@ -102,6 +103,14 @@ class Unit:
         self.undone = 0  # the highest attempt number used to compensate it, before the latest rerun
         self.undoing = 0  # and since then: iterations are numbered side by side
         self.done: list[tuple[int, float, Any]] = []  # succeeded iterations, for compensation
+        self.rounds: dict[int, Unit] = {}  # earlier iterations whose subgraph has something to undo; see `loops`
+
+    @property
+    def children(self) -> Iterator[Frame]:
+        """The frames of its subgraph: of the earlier rounds that are kept, then of the one in hand."""
+        for unit in (*self.rounds.values(), self):
+            if unit.child is not None:
+                yield unit.child
 
     @property
     def path(self) -> str:

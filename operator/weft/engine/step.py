@@ -113,11 +113,11 @@ AT_WORK = frozenset({ACTIVE, STOPPING})
 
 
 def frames(frame: Frame) -> Iterator[Frame]:
-    """The frame and every frame below it that is still in hand."""
+    """The frame and every frame below it that is still known: in hand, or of a round that may have to be undone."""
     stack = [frame]
     while stack:
         current = stack.pop()
         yield current
         for node in current.nodes:
             if node.node.body.graph is not None:
-                stack.extend(unit.child for unit in node.units.values() if unit.child is not None)
+                stack.extend(child for unit in node.units.values() for child in unit.children)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from weft.api.conditions import Reason
 from weft.api.parameters import check_parameters
@@ -51,14 +52,18 @@ def child_frame(state: RunState, unit: Unit) -> Frame:
 
 def succeeded(step: Step, unit: Unit, frame: Frame) -> None:
     """Every node of the subgraph has ended well: its outputs are the unit's."""
-    programs = tuple(program for _, program in frame.graph.outputs)
     try:
-        found = variables(step.state, frame, programs)
-        outputs = {name: program.evaluate(found) for name, program in frame.graph.outputs}
+        outputs = outputs_of(step.state, frame)
     except ExpressionError as error:
         fail(step, unit, Reason.ExpressionError, f"outputs of graph {frame.graph.name}: {error}", fatal=True)
         return
     succeed(step, unit, outputs or None)
+
+
+def outputs_of(state: RunState, frame: Frame) -> dict[str, Any]:
+    """What the outputs of the frame's graph come to. Raises ExpressionError."""
+    found = variables(state, frame, tuple(program for _, program in frame.graph.outputs))
+    return {name: program.evaluate(found) for name, program in frame.graph.outputs}
 
 
 def failed(step: Step, unit: Unit, frame: Frame) -> None:

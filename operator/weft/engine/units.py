@@ -238,6 +238,8 @@ def stop_attempt(step: Step, unit: Unit, why: str) -> None:
 TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE = "Timeout", "Deadline", "Pending", "Service"
 VERDICTS = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE})
 """Reasons to stop an attempt that are not cancellations."""
+OVERDUE = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT})
+"""Reasons to stop an attempt that has taken too long."""
 
 
 def stopped(step: Step, unit: Unit) -> None:

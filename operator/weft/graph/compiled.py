@@ -168,7 +168,8 @@ class Graph:
     """A graph: nodes in written order, their ranks (topological, then written), and outputs.
 
     `parameters` are the declared Parameter models, checked when the graph is entered.
-    `ancestors` of a node are found on demand: only dynamic references need them.
+    `ancestors` of a node are found on demand: only dynamic references need them. `undoable`: one of its
+    nodes, or of those of a graph below, has `compensate`.
     """
 
     name: str
@@ -178,6 +179,13 @@ class Graph:
     parameters: tuple[Any, ...] = ()
     outputs: tuple[tuple[str, Program], ...] = ()
     failure_policy: str = "Drain"
+    undoable: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.undoable = any(
+            node.compensate is not None or (node.body.graph is not None and node.body.graph.undoable)
+            for node in self.nodes
+        )
 
     def ancestors(self, index: int) -> set[int]:
         """Positions of every node that `index` depends on, directly or through others."""

@@ -30,15 +30,17 @@ class Priority(enum.IntEnum):
 class Limiter:
     """A semaphore with two priorities and a limit that adapts between 1 and `maximum`."""
 
-    def __init__(self, *, maximum: int, metrics: Metrics):
+    def __init__(self, *, maximum: int, metrics: Metrics | None = None):
+        """Take the limit to begin with and never to pass, and where it is shown: of one process's limiters, the one."""
         self._maximum = float(maximum)
         self._limit = float(maximum)
         self._in_flight = 0
         self._cuts = 0
         self._turns = 0
         self._waiting: dict[Priority, deque[asyncio.Future[None]]] = {Priority.START: deque(), Priority.FINISH: deque()}
-        metrics.api_write_limit.set_function(lambda: self.limit)
-        metrics.api_writes_in_flight.set_function(lambda: self._in_flight)
+        if metrics is not None:
+            metrics.api_write_limit.set_function(lambda: self.limit)
+            metrics.api_writes_in_flight.set_function(lambda: self._in_flight)
 
     @property
     def limit(self) -> int:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from support.engine import Driven, drive
+from support.simulation import simulate
 from weft.engine import advance, rerun
 from weft.engine.observation import Controls
 
@@ -119,6 +120,20 @@ def test_nodes_in_a_graph_are_named_by_path() -> None:
     assert again(run, "Nodes", "a/x") == {"a/x"}
 
 
+def test_a_while_begins_anew_when_a_node_in_it_is_named() -> None:
+    graphs = [{"name": "g", "nodes": [{"name": "x", "compensate": {"job": "J"}, "job": "J"}]}]
+    loop = {"condition": "iteration < 1", "maxIterations": 5}
+    run = drive({"nodes": [{"name": "a", "while": loop, "graph": {"name": "g"}}], "graphs": graphs})
+    run.succeed("a[0]/x", at=1)
+    run.succeed("a[1]/x", at=2)
+    assert again(run, "Nodes", "a/x") == {"a[0]/x"}
+    assert run.attempt("a[0]/x").attempt == 2
+    run.succeed("a[0]/x", at=20)
+    assert run.attempt("a[1]/x").attempt == 2  # a number is never used twice
+    run.succeed("a[1]/x", at=21)
+    assert run.state.outcome == "Succeeded"
+
+
 @pytest.mark.parametrize("path", ["nope", "ok/inner", "ok/"])
 def test_a_node_that_does_not_exist_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="there is no node"):
@@ -138,3 +153,32 @@ def test_a_stopped_run_goes_on() -> None:
     assert run.state.outcome == "Cancelled"
     assert again(run, "Failed") == {"b"}
     assert run.state.stop is None
+
+
+def test_what_was_undone_inside_a_subgraph_that_succeeded_is_done_again() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: s, graph: {name: g}}
+        - {name: bad, dependsOn: [s], job: J}
+        graphs: [{name: g, nodes: [{name: a, job: J, compensate: {job: J}}]}]
+        """,
+        "{events: [{node: bad, attempt: 1, exitCode: 1}], actions: [{at: 50, rerun: Failed}]}",
+    )
+    assert ran.outcome.startswith("Succeeded")
+    assert ran.nodes["s/a"].startswith("Succeeded")
+    assert [job.split()[0] for job in ran.jobs] == ["s/a#1", "bad#1", "~s/a#1", "s/a#2", "bad#2"]
+
+
+def test_a_handler_that_was_undone_still_caught_what_it_caught() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: a, job: J}
+        - {name: handler, dependsOn: ["a:Failed"], job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [handler], job: J}
+        finally: [{name: f, expr: {failures: "size(run.failures)"}}]
+        """,
+        "{events: [{node: a, exitCode: 1}, {node: bad, exitCode: 1}]}",
+    )
+    assert ran.outputs("f") == {"failures": 1}

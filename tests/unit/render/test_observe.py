@@ -114,6 +114,10 @@ HELPER_KILLED = ended(143, name="helper")
             "Succeeded", None, 0, id="succeeded, then evicted for its helper",
         ),
         # Deletions.
+        # The kubelet's own last deletion has overwritten when it was asked for.
+        pytest.param(
+            pod("Failed", ended(137), deleted="2026-11-01T12:01:25Z"), "Failed", "PodDeleted", 137, id="killed"
+        ),
         pytest.param(pod("Failed", ended(143), deleted=BEFORE), "Failed", "PodDeleted", 143, id="deleted"),
         pytest.param(pod("Failed", ended(143), deleted=AT), "Failed", "PodDeleted", 143, id="deleted in that second"),
         pytest.param(

@@ -1,7 +1,8 @@
 """Failures of design section 3: who catches them, what each policy stops, compensation and finally."""
 
 import pytest
-from support.simulation import simulate
+from support.simulation import Ran, simulate
+from support.workflows import PARAMETERS_PER_ROUND
 
 BAD = "events: [{node: bad, exitCode: 1}, {node: slow, durationSeconds: 3}]"
 
@@ -227,6 +228,85 @@ def test_items_and_iterations_that_succeeded_are_undone_one_by_one() -> None:
     assert [job.partition(" ")[0] for job in ran.jobs if job.startswith("~")] == [
         "~again<1>#1", "~again<0>#1", "~each[0]#1", "~each[2]#1",
     ]  # fmt: skip
+
+
+ROUNDS = """
+    nodes:
+    - {name: loop, while: {condition: "iteration < 1", maxIterations: 5}, graph: {name: g}}
+    - {name: bad, dependsOn: [loop], job: J}
+    graphs: [{name: g, nodes: [%s]}]
+    """
+
+
+def undone(ran: Ran) -> list[str]:
+    return [job.partition(" ")[0] for job in ran.jobs if job.startswith("~")]
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        ("{name: a, job: J, compensate: {job: J}}", ["~loop/a<1>#1", "~loop/a<0>#1"]),
+        (
+            "{name: a, forEach: {range: 2, maxParallel: 1}, job: J, compensate: {job: J}}",
+            ["~loop/a[1]<1>#1", "~loop/a[0]<1>#1", "~loop/a[1]<0>#1", "~loop/a[0]<0>#1"],
+        ),
+        (
+            "{name: a, job: J, compensate: {job: J}}, {name: b, dependsOn: [a], job: J, compensate: {job: J}}",
+            ["~loop/b<1>#1", "~loop/a<1>#1", "~loop/b<0>#1", "~loop/a<0>#1"],
+        ),
+        ("{name: a, job: J}", []),
+    ],
+    ids=["a node", "a forEach", "two nodes", "nothing"],
+)
+def test_what_a_while_did_in_its_subgraph_is_undone_round_by_round(inside: str, expected: list[str]) -> None:
+    ran = simulate(ROUNDS % inside, BAD)
+    assert undone(ran) == expected
+    assert ran.nodes["loop/a"].startswith("Compensated" if expected else "Succeeded")  # the last round counts
+    assert set(ran.nodes) - {"loop/b"} == {"loop", "loop/a", "bad"}
+
+
+def test_rounds_within_rounds_are_undone_too() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: out, while: {condition: "iteration < 1"}, graph: {name: h}}
+        - {name: bad, dependsOn: [out], job: J}
+        graphs:
+        - {name: g, nodes: [{name: a, job: J, compensate: {job: J}}]}
+        - {name: h, nodes: [{name: in, while: {condition: "iteration < 1"}, graph: {name: g}}]}
+        """,
+        BAD,
+    )
+    expected = [job for job in ran.report["jobs"] if job["role"] == "compensate"]
+    assert [(job["node"], job["iteration"], job["start"]) for job in expected] == [
+        ("out/in/a", 1, 5), ("out/in/a", 0, 6), ("out/in/a", 1, 7), ("out/in/a", 0, 8),
+    ]  # fmt: skip
+
+
+def test_earlier_rounds_are_undone_even_where_the_last_one_cannot_be() -> None:
+    ran = simulate(
+        ROUNDS % "{name: a, job: J, compensate: {job: J}}",
+        "events: [{node: bad, exitCode: 1}, {node: loop/a, iteration: 1, role: compensate, exitCode: 1}]",
+    )
+    assert undone(ran) == ["~loop/a<1>#1", "~loop/a<0>#1"]
+    assert ran.nodes["loop/a"].startswith("Succeeded(CompensationFailed)")
+
+
+def test_a_rerun_goes_on_with_the_numbers_of_earlier_rounds() -> None:
+    ran = simulate(
+        ROUNDS % "{name: a, job: J, compensate: {job: J, retry: {limit: 1, backoff: {initialSeconds: 0}}}}",
+        "{events: [{node: bad, exitCode: 1}, {node: loop/a, iteration: 0, attempt: 1, role: compensate, exitCode: 1}],"
+        " actions: [{at: 50, rerun: All}]}",
+    )
+    first = ["~loop/a<1>#1", "~loop/a<0>#1", "~loop/a<0>#2"]
+    assert undone(ran) == [*first, "~loop/a<1>#3", "~loop/a<0>#3"]
+    assert [job for job in ran.jobs if job.startswith("loop/a")][2:] == ["loop/a<0>#3 50-51", "loop/a<1>#3 51-52"]
+
+
+def test_a_compensation_of_an_earlier_round_is_given_the_parameters_of_its_round() -> None:
+    ran = simulate(PARAMETERS_PER_ROUND, BAD)
+    assert ran.outputs("loop") == {"n": 3}
+    assert ran.report["makespanSeconds"] == 4 + 21 + 11 + 1
 
 
 def test_a_compensation_may_fail_and_the_others_still_run() -> None:
