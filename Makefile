@@ -7,7 +7,7 @@ CLUSTER := $(PYTHON) hack/cluster
 EXPORTS := eval "$$($(CLUSTER) env)"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock cluster cluster-down images demo test check unit e2e generate bench bench-quick clean
+.PHONY: help venv lock cluster cluster-down images demo test check unit e2e generate bench bench-quick bench-gate clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ test: check unit e2e  ## everything: check, unit, e2e
 check: venv  ## lint, types, layers, and generated files are what the code writes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=operator:. $(BIN)/mypy --explicit-package-bases hack
+	MYPYPATH=operator:. $(BIN)/mypy --explicit-package-bases hack bench
 	$(BIN)/lint-imports
 	$(BIN)/python hack/generate.py --check
 
@@ -50,11 +50,17 @@ e2e: images  ## end-to-end tests on the cluster; ARGS="-k name" chooses
 generate: venv  ## write the generated files anew (crds/, ...)
 	$(BIN)/python hack/generate.py
 
-bench: images  ## the benchmarks, in full
-	$(EXPORTS) && $(BIN)/python bench/run.py $(ARGS)
+bench: venv  ## the benchmarks, in full, on fake and real nodes; ARGS="--only hop --out FILE" chooses
+	@$(CLUSTER) up --kwok 10 > /dev/null
+	$(EXPORTS) && $(BIN)/python -m bench.run $(ARGS)
 
-bench-quick: images  ## the benchmarks, small
-	$(EXPORTS) && $(BIN)/python bench/run.py --quick $(ARGS)
+bench-quick: venv  ## the same measures in short
+	@$(CLUSTER) up --kwok 10 > /dev/null
+	$(EXPORTS) && $(BIN)/python -m bench.run --quick $(ARGS)
+
+bench-gate: venv  ## fail when Weft has become slow against a bare loop; ARGS="--plant 40" shows that it does
+	@$(CLUSTER) up --kwok 10 > /dev/null
+	$(EXPORTS) && $(BIN)/python -m bench.gate $(ARGS)
 
 clean:  ## remove what tools left in this folder; not .venv, the cluster, nor the cache (~/.cache/weft)
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* .work build dist

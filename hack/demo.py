@@ -1,7 +1,8 @@
 """The demo: install Weft, run one workflow, and watch it, with nothing but helm and kubectl.
 
-`make demo` has the cluster up and the images loaded, and gives the programs' paths in the environment. The workflow
-is the first one in examples/weather.yaml; it runs in a namespace of its own, which stays for looking around.
+`make demo` has the cluster up and the images loaded, and gives the programs' paths in the environment. What runs is
+examples/weather.yaml, in a namespace of its own, which stays for looking around. The second time, the example's run has
+ended already, and another one is made.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,26 @@ PATIENCE_SECONDS = 600
 def main() -> int:
     """Run the demo; gives 0 when the run succeeded."""
     install()
-    workflow = next(each for each in yaml.safe_load_all(EXAMPLE.read_text()) if each["kind"] == "Workflow")
+    run = next(each for each in yaml.safe_load_all(EXAMPLE.read_text()) if each["kind"] == "WorkflowRun")
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     kubectl("apply", "-f", "-", document=namespace)
     title(f"kubectl apply -f {EXAMPLE.relative_to(REPOSITORY)}")
-    print(kubectl("apply", "-n", NAMESPACE, "-f", str(EXAMPLE)), end="")
-    name = start(workflow["metadata"]["name"])
+    applied = kubectl("apply", "-n", NAMESPACE, "-f", str(EXAMPLE))
+    print(applied, end="")
+    name = run["metadata"]["name"]
+    if f"{name} created" not in applied:
+        name = start_another(run)
     title(f"{name}, as it goes")
-    run = follow(name)
+    ended = follow(name)
     title("kubectl get workflowruns")
     print(kubectl("get", "workflowruns", "-n", NAMESPACE), end="")
     title(f"the nodes of {name}")
-    print(table(run))
-    title("the report")
-    print(report(run))
-    print(
-        f"\nLook around: export KUBECONFIG={os.environ['KUBECONFIG']}; {os.environ['WEFT_KUBECTL']} -n {NAMESPACE} ..."
-    )
-    return 0 if run["status"]["phase"] == "Succeeded" else 1
+    print(table(ended))
+    title("the report: kubectl logs of the node report")
+    print(report(ended))
+    print(f"\nLook around:\n  export KUBECONFIG={os.environ['KUBECONFIG']}")
+    print(f"  {os.environ['WEFT_KUBECTL']} -n {NAMESPACE} describe workflowrun {name}")
+    return 0 if ended["status"]["phase"] == "Succeeded" else 1
 
 
 def title(text: str) -> None:
@@ -70,15 +74,14 @@ def kubectl(*words: str, document: dict[str, Any] | None = None) -> str:
     return done.stdout
 
 
-def start(workflow: str) -> str:
-    """Create a run of `workflow`; gives its name."""
-    run = {
-        "apiVersion": "weft.dev/v1alpha1",
-        "kind": "WorkflowRun",
-        "metadata": {"generateName": f"{workflow}-", "namespace": NAMESPACE},
-        "spec": {"workflowRef": {"name": workflow}},
-    }
-    return kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.name}", document=run)
+def start_another(run: dict[str, Any]) -> str:
+    """Create a run like `run`, under a new name; gives the name."""
+    title("kubectl create: another run")
+    metadata = {"generateName": f"{run['spec']['workflowRef']['name']}-", "namespace": NAMESPACE}
+    document = {**run, "metadata": metadata}
+    name = kubectl("create", "-f", "-", "-o", "jsonpath={.metadata.name}", document=document)
+    print(f"workflowrun.weft.dev/{name} created")
+    return name
 
 
 def follow(name: str) -> dict[str, Any]:
@@ -89,7 +92,7 @@ def follow(name: str) -> dict[str, Any]:
         run: dict[str, Any] = json.loads(kubectl("get", "workflowrun", name, "-n", NAMESPACE, "-o", "json"))
         status = run.get("status", {})
         for node in status.get("nodes", []):
-            if seen.get(node["name"]) != node["phase"]:
+            if node["phase"] not in ("Pending", seen.get(node["name"])):
                 seen[node["name"]] = node["phase"]
                 print(f"{time.monotonic() - began:6.1f}s  {node['name']:24} {node['phase']}", flush=True)
         if any(each["type"] == "Finished" and each["status"] == "True" for each in status.get("conditions", [])):
@@ -99,20 +102,29 @@ def follow(name: str) -> dict[str, Any]:
 
 
 def table(run: dict[str, Any]) -> str:
-    """The run's nodes as a table."""
-    columns = ("name", "phase", "reason", "attempts", "startTime", "completionTime")
-    rows = [tuple(str(node.get(column) or "") for column in columns) for node in run["status"].get("nodes", [])]
-    rows.insert(0, tuple(column.upper() for column in columns))
-    widths = [max(len(row[index]) for row in rows) for index in range(len(columns))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    """The run's nodes as a table; times are seconds from the run's start."""
+    began = moment(run["status"]["startTime"])
+    rows = [("NODE", "PHASE", "REASON", "ATTEMPTS", "START", "END")]
+    for node in run["status"].get("nodes", []):
+        times = [
+            f"{moment(node[key]) - began:.1f}s" if node.get(key) else "" for key in ("startTime", "completionTime")
+        ]
+        rows.append((node["name"], node["phase"], node.get("reason") or "", str(node.get("attempts") or ""), *times))
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def moment(text: str) -> float:
+    """A time of the API in seconds."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def report(run: dict[str, Any]) -> str:
-    """What the run says of its work: its outputs, and the log of its node `report` if it has one."""
-    said = [json.dumps(run["status"].get("outputs", {}), indent=2)]
+    """What the run says of its work: the log of its node `report`, and its outputs when there is none."""
     jobs = [node["job"] for node in run["status"].get("nodes", []) if node["name"] == "report" and node.get("job")]
-    said += [kubectl("logs", "-n", NAMESPACE, f"job/{job}").rstrip() for job in jobs]
-    return "\n".join(said)
+    said = [kubectl("logs", "-n", NAMESPACE, f"job/{job}").rstrip() for job in jobs]
+    return "\n".join(said) or json.dumps(run["status"].get("outputs", {}), indent=2)
 
 
 if __name__ == "__main__":

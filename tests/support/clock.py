@@ -15,6 +15,12 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 START = 1_700_000_000.0
+BUSY_TURNS = 10_000
+"""Turns of the event loop in one instant, after which nobody believes that it will ever end."""
+
+
+class BusyLoop(AssertionError):
+    """Somebody does things over and over again without letting time pass."""
 
 
 class VirtualClock:
@@ -83,7 +89,8 @@ class VirtualClock:
 async def settle() -> None:
     """Return when every other task waits for something that is not yet there."""
     loop: Any = asyncio.get_running_loop()
-    while True:
+    for _ in range(BUSY_TURNS):
         await asyncio.sleep(0)
         if not loop._ready:
             return
+    raise BusyLoop(f"time stands still: {BUSY_TURNS} turns of the event loop in one instant")

@@ -17,7 +17,7 @@ import asyncio
 import random
 import re
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -211,6 +211,10 @@ class FakeApi:
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Delete an object; finalizers hold it back as ever."""
         self._delete(resource, Key(namespace, name), {})
+
+    def exists(self, uids: Collection[str]) -> bool:
+        """Say whether an object with one of the UIDs is there."""
+        return any(uid in uids for uid in self._uids())
 
     def asked(self, method: str, plural: str, *, subresource: str = "") -> list[Asked]:
         """Give the requests of that kind."""

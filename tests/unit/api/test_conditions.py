@@ -1,9 +1,12 @@
 """Reasons have messages, and conditions keep the moment their status changed."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from weft.api import conditions as module
 from weft.api.conditions import (
+    _MESSAGES,
     DISRUPTIONS,
     MAX_MESSAGE,
     Condition,
@@ -18,6 +21,7 @@ from weft.api.conditions import (
     run_conditions,
 )
 
+SOURCES = [path.read_text() for path in Path(module.__file__).parents[1].rglob("*.py") if path != Path(module.__file__)]
 NOW = datetime(2026, 11, 1, 12, 0, 0, tzinfo=UTC)
 
 
@@ -89,11 +93,18 @@ def test_finding_a_condition() -> None:
 
 
 @pytest.mark.parametrize("reason", list(Reason))
-def test_every_reason_is_one_word_and_has_a_message(reason: Reason) -> None:
+def test_every_reason_is_one_word_and_somebody_gives_it(reason: Reason) -> None:
     assert reason.value.isalpha()
+    assert reason.value == reason.name
+    assert any(f"Reason.{reason}" in text or f'"{reason}"' in text for text in SOURCES)
+
+
+@pytest.mark.parametrize("reason", list(_MESSAGES))
+def test_every_message_is_given_by_somebody_and_can_do_without_facts(reason: Reason) -> None:
     message = message_for(reason)
     assert message
     assert "{" not in message
+    assert any("message_for(" in text and f"Reason.{reason}" in text for text in SOURCES)
 
 
 def test_a_message_is_filled_with_facts_and_survives_their_absence() -> None:

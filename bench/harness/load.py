@@ -1,0 +1,76 @@
+"""Runs as users make them: so many active at a time, each that ends replaced at once, seen to its end by a watch.
+
+The watch's lines are searched and not parsed, so that the bench takes as little as it can of the CPU that is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from types import TracebackType
+
+from bench.harness.api import RUNS
+from bench.harness.bench import Bench
+
+_NAME = re.compile(rb'"name":"(r-\d+)"')
+_ENDED = re.compile(rb'"status":"(?:True|False)","type":"Succeeded"')
+
+
+class Load:
+    """`async with Load(...)`: watches the runs of a namespace; `run` creates one and waits for its end."""
+
+    def __init__(self, bench: Bench, namespace: str, workflow: str):
+        self._bench = bench
+        self._namespace = namespace
+        self._workflow = workflow
+        self._waiting: dict[bytes, asyncio.Future[float]] = {}
+        self._next = 0
+        self._stopping = False
+        self.started = 0
+        self.ended = 0
+
+    async def __aenter__(self) -> Load:
+        self._watching = asyncio.create_task(self._watch())
+        await asyncio.sleep(0.2)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
+
+    async def run(self) -> float:
+        """Create a run and give the seconds from its creation until its end was seen."""
+        name = f"r-{self._next}"
+        self._next += 1
+        ended = self._waiting[name.encode()] = asyncio.get_running_loop().create_future()
+        began = time.monotonic()
+        self.started += 1
+        await self._bench.run(self._namespace, self._workflow, name)
+        took: float = await ended - began
+        self.ended += 1
+        return took
+
+    async def keep(self, active: int, *, seconds: float) -> None:
+        """Keep so many runs active for so long, then let them end."""
+        until = time.monotonic() + seconds
+
+        async def slot() -> None:
+            while time.monotonic() < until and not self._stopping:
+                await self.run()
+
+        await asyncio.gather(*(slot() for _ in range(active)))
+
+    def stop(self) -> None:
+        """Start no more runs."""
+        self._stopping = True
+
+    async def _watch(self) -> None:
+        while True:
+            async for line in self._bench.api.watch(f"{RUNS}/namespaces/{self._namespace}/workflowruns"):
+                if _ENDED.search(line):
+                    name = _NAME.search(line)
+                    if name and not (future := self._waiting[name[1]]).done():
+                        future.set_result(time.monotonic())

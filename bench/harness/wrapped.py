@@ -1,0 +1,81 @@
+"""`weft operator`, watched from within: exact hop times, and a slowdown planted for the gate's own test.
+
+Runs in a process of its own. The product has no switches for any of this: what is needed is put around its parts here.
+The recorder notes when the informer is told of a Pod's end and when the next Pod's POST leaves, byte for byte the
+operator's own request, and writes each difference (seconds) as a line to the file named by WEFT_BENCH_HOPS; when the
+first write of all left goes to the file `first` beside it.
+WEFT_BENCH_PLANT=MILLISECONDS lets every pass over a run block the loop for so long.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from weft import process
+from weft.controllers.runs import RunController
+from weft.kube.http import HttpTransport
+from weft.kube.transport import Response
+
+_RUN = re.compile(rb'"weft\.dev/run-uid":"([^"]+)"')
+
+
+def record_hops(file: Path) -> None:
+    """Write every hop from now on to the file."""
+    ends: dict[str, float] = {}
+    known: set[str] = set()
+    started: list[float] = []
+    told, touch, request = file.open("a", buffering=1), RunController.touch, HttpTransport.request
+
+    def touched(self: RunController, uid: str, kind: str, name: str, *args: Any, ended: bool) -> bool:
+        if ended and name not in known:  # a Pod that has ended is heard of again when it is let go
+            known.add(name)
+            ends.setdefault(uid, time.monotonic())
+        return touch(self, uid, kind, name, *args, ended=ended)
+
+    async def requested(self: HttpTransport, method: str, path: str, **options: Any) -> Response:
+        if method != "GET" and not started:
+            started.append(time.monotonic())
+            file.with_name("first").write_text(str(started[0]))
+        if method == "POST" and path.endswith("/pods"):
+            found = _RUN.search(options["body"])
+            end = ends.pop(found[1].decode(), None) if found else None
+            if end is not None:
+                now = time.monotonic()
+                told.write(f"{now:.4f} {now - end:.6f}\n")
+        return await request(self, method, path, **options)
+
+    RunController.touch = touched  # type: ignore[method-assign, assignment]
+    HttpTransport.request = requested  # type: ignore[method-assign]
+
+
+def plant(milliseconds: float) -> None:
+    """Slow every pass over a run down by blocking the loop."""
+    reconcile = RunController.reconcile
+
+    async def slow(self: RunController, key: Any) -> None:
+        time.sleep(milliseconds / 1000)  # noqa: ASYNC251 - blocking the loop is the point
+        await reconcile(self, key)
+
+    RunController.reconcile = slow  # type: ignore[method-assign]
+
+
+def main() -> int:
+    """Run the operator as `weft operator` does."""
+    if hops := os.environ.get("WEFT_BENCH_HOPS"):
+        record_hops(Path(hops))
+    if milliseconds := os.environ.get("WEFT_BENCH_PLANT"):
+        plant(float(milliseconds))
+    if profile := os.environ.get("WEFT_BENCH_PROFILE"):
+        from bench.harness.profiled import profiled  # only for who asks: it needs nothing but time
+
+        return profiled(process.from_environment, Path(profile))
+    return process.from_environment()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

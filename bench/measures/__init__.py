@@ -1,0 +1,20 @@
+"""The measures: one scenario a file, each a function from the bench to lines of results."""
+
+from bench.measures import big, cold, crowd, kubelet, paced, ratios, runs, sustained
+
+MEASURES = {
+    "pace": ratios.pace,
+    "calls": runs.calls,
+    "hop": paced.hop,
+    "nodes": sustained.nodes,
+    "raised": sustained.raised,
+    "runs": runs.runs,
+    "crowd": crowd.crowd,
+    "chain": kubelet.chain_of_ten,
+    "burst": kubelet.burst,
+    "controllers": ratios.job_controllers,
+    "cold": cold.cold_start,
+    "fan": big.fan_out,
+    "diamonds": big.chain_of_diamonds,
+}
+"""Every scenario by its name on the command line, in the order in which they are run."""

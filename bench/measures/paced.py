@@ -1,0 +1,76 @@
+"""How long from one node to the next while a hundred runs are active and the machine is not saturated.
+
+Each run is a chain whose Pods take some seconds on fake nodes, so that Pods end at half the rate of the throughput
+goal, spread over time. This is `hop_p50_ms` and `hop_p99_ms`; the same at full throttle, where every hop waits for its
+turn on two full cores, is reported beside them as `hop_saturated_*`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+
+from bench.harness.api import Obj
+from bench.harness.bench import Bench, Shares
+from bench.harness.load import Load
+from bench.harness.operator import total
+from bench.harness.report import percentile
+from bench.harness.slownodes import place, slow_nodes
+from bench.harness.workflows import chain, job
+
+PER_MINUTE = 1350.0
+LENGTH = 10
+
+
+async def hop(bench: Bench) -> None:
+    """Hops with 20 and 100 runs active, at a rate that leaves room."""
+    async with slow_nodes(bench.api, bench.kubeconfig, bench.folder):
+        for active in (100,) if bench.quick else (20, 100):
+            await _hop(bench, active)
+
+
+async def _hop(bench: Bench, active: int) -> None:
+    seconds = 60 * active / PER_MINUTE
+    measured = 10.0 if bench.quick else 60.0
+    async with bench.namespace("hop") as namespace, bench.operator() as operator:
+        await bench.workflow(namespace, "chain", chain(LENGTH, job(place(seconds))))
+        async with Load(bench, namespace, "chain") as load:
+            end = time.monotonic() + 2 * seconds + measured
+
+            async def slot() -> None:
+                await asyncio.sleep(seconds * random.random())  # else all Pods end in the same instant
+                while time.monotonic() < end:
+                    await load.run()
+
+            slots = [asyncio.create_task(slot()) for _ in range(active)]
+            await asyncio.sleep(2 * seconds)
+            began, before = time.monotonic(), await operator.metrics()
+            shares = Shares.begin(operator=operator.pid, bench=os.getpid())
+            await asyncio.sleep(measured)
+            took, after = time.monotonic() - began, await operator.metrics()
+            nodes = total(after, "weft_nodes_total") - total(before, "weft_nodes_total")
+            hops = operator.hops(since=began)
+            for each in slots:
+                each.cancel()
+            await asyncio.gather(*slots, return_exceptions=True)
+    job_posts = _mean_ms(before, after, "create", "jobs")
+    settings: Obj = {
+        "runs_active": active, "chain": LENGTH, "pod_seconds": round(seconds, 2), "seconds": measured, "nodes": "kwok",
+        "hops": len(hops), "nodes_per_min": round(60 * nodes / took), "job_post_mean_ms": job_posts,
+        "cpu_ms_per_node": shares.per(nodes), "load_after": round(os.getloadavg()[0], 1),
+    }  # fmt: skip
+    bench.report.add("hop_p50_ms", 1000 * percentile(hops, 0.50), **settings)
+    bench.report.add("hop_p99_ms", 1000 * percentile(hops, 0.99), **settings)
+
+
+def _mean_ms(before: dict[str, float], after: dict[str, float], verb: str, resource: str) -> float:
+    """The mean time of a call: what of a hop is the API server's."""
+    key = "weft_api_call_duration_seconds"
+    series = f'resource="{resource}",verb="{verb}"'
+    spent, calls = (
+        total(after, f"{key}_{part}", having=series) - total(before, f"{key}_{part}", having=series)
+        for part in ("sum", "count")
+    )
+    return round(1000 * spent / calls, 1) if calls else 0.0

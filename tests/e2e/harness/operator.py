@@ -1,0 +1,153 @@
+"""The operator under test: installed as users install it, and killed as machines kill it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from e2e.harness.api import Obj, Refused
+from e2e.harness.place import Cluster
+
+CHART = Path(__file__).parents[3] / "charts" / "weft"
+CRDS = Path(__file__).parents[3] / "crds"
+NAMESPACE = "weft-system"
+RELEASE = "weft"
+PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
+LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{RELEASE}"
+SELECTOR = "app.kubernetes.io/component=operator"
+READY_SECONDS = 90.0
+
+
+@dataclass
+class Operator:
+    """The release `weft` in the namespace `weft-system`; `values` are those it was installed with last."""
+
+    cluster: Cluster
+    helm: str
+    image: str
+    values: dict[str, Any] | None = None
+
+    def install(self, **values: Any) -> None:
+        """Install the chart with these values, or upgrade to them, and wait until the operator leads."""
+        if values == self.values:
+            return
+        repository, _, tag = self.image.rpartition(":")
+        given = {
+            "image": {"repository": repository, "tag": tag},
+            "replicas": 1,
+            "resourceNodes": {"enabled": True},
+            **values,
+        }
+        if "workflows.weft.dev" in self.cluster.kubectl("get", "crds", "-o", "name"):
+            # helm installs CRDs, and never upgrades them.
+            self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
+        words = ["upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace"]
+        self._helm(*words, "--values", "-", "--wait", "--timeout", f"{READY_SECONDS:.0f}s", document=json.dumps(given))
+        self.values = values
+        _wait(lambda: len(self.pods()) == given["replicas"], "old Pods of the operator stay")
+        self.wait_ready()
+
+    def uninstall(self) -> None:
+        """Take the release away, and wait until nothing of it is left."""
+        self._helm("uninstall", RELEASE, "--namespace", NAMESPACE, "--wait", "--timeout", "90s")
+        self.values = None
+        _wait(lambda: not self.pods(), "Pods of the operator stay")
+
+    def pods(self) -> list[Obj]:
+        """The operator's Pods."""
+        found: list[Obj] = self.cluster.api.get(PODS, labelSelector=SELECTOR)["items"]
+        return found
+
+    def leader(self) -> str | None:
+        """The name of the Pod that leads, None when none does."""
+        for pod in self.pods():
+            name = pod["metadata"]["name"]
+            try:
+                if json.loads(self.cluster.api.text(f"{PODS}/{name}:8080/proxy/readyz"))["leading"]:
+                    return str(name)
+            except (Refused, ValueError):
+                continue
+        return None
+
+    def wait_ready(self) -> str:
+        """Wait until a Pod leads; gives its name."""
+        return str(_wait(self.leader, "no operator leads"))
+
+    def metrics(self) -> str:
+        """What the leader's /metrics says."""
+        return self.cluster.api.text(f"{PODS}/{self.wait_ready()}:8080/proxy/metrics")
+
+    def logs(self) -> str:
+        """The logs of all Pods."""
+        return self.cluster.kubectl("logs", "-n", NAMESPACE, "-l", SELECTOR, "--tail=-1", "--prefix", check=False)
+
+    def kill(self, pod: str | None = None) -> None:
+        """SIGKILL the operator (the one in `pod`, or every one), and let it be started again at once.
+
+        The kubelet would wait ever longer before it restarts a container that ends often, so the Pod is taken away,
+        too. A dead leader's lease would have to run out; it is taken away where there is nobody to take it over.
+        """
+        reaper = Reaper(self.cluster)
+        reaper.ensure()
+        for each in self.pods():
+            if pod in (None, each["metadata"]["name"]):
+                reaper.kill(each["metadata"]["uid"])
+                self.cluster.api.delete(f"{PODS}/{each['metadata']['name']}", gracePeriodSeconds="0")
+        if pod is None:
+            self.cluster.api.delete(LEASE)
+
+    def _helm(self, *words: str, document: str | None = None) -> None:
+        done = subprocess.run(
+            [self.helm, *words],
+            input=document,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+        assert done.returncode == 0, f"helm {words[0]}: {done.stdout}\n{self.logs()}"
+
+
+@dataclass
+class Reaper:
+    """A Pod that sees the processes of its cluster node and may kill them, whatever the cluster is made of."""
+
+    cluster: Cluster
+
+    def ensure(self) -> None:
+        """Have the Pod run."""
+        container = {
+            "name": "reaper", "image": "busybox:1", "imagePullPolicy": "IfNotPresent", "command": ["sleep", "86400"],
+            "securityContext": {"privileged": True},
+        }  # fmt: skip
+        spec = {"hostPID": True, "terminationGracePeriodSeconds": 0, "containers": [container]}
+        try:
+            self.cluster.api.post(PODS, {"metadata": {"name": "reaper"}, "spec": spec})
+        except Refused as refused:
+            if refused.code != 409:
+                raise
+        self.cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s", "pod/reaper")
+
+    def kill(self, pod_uid: str) -> None:
+        """SIGKILL the operator's process in a Pod. Its control group bears the Pod's UID, with - or with _."""
+        script = (
+            f"for file in $(grep -lE '{pod_uid}|{pod_uid.replace('-', '_')}' /proc/[0-9]*/cgroup 2>/dev/null); do "
+            "pid=${file#/proc/}; pid=${pid%/cgroup}; "
+            "grep -qa weft /proc/$pid/cmdline && kill -9 $pid && echo $pid; done"
+        )
+        said = self.cluster.kubectl("exec", "-n", NAMESPACE, "reaper", "--", "sh", "-c", script, check=False)
+        assert any(line.isdigit() for line in said.splitlines()), f"no process of the operator was killed: {said}"
+
+
+def _wait(look: Callable[[], object], complaint: str) -> object:
+    until = time.monotonic() + READY_SECONDS
+    while time.monotonic() < until:
+        if found := look():
+            return found
+        time.sleep(0.2)
+    raise AssertionError(complaint)

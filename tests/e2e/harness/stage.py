@@ -1,0 +1,103 @@
+"""Scenarios, and the stage they are played on, many at a time.
+
+A scenario is a function that takes a namespace, starts a run, does what a user would do, and asserts what a user would
+see. The same scenario is played in calm, with the operator killed at random moments, and with the built-in Job
+controller doing the work; each performance is one test. All performances of a round share a namespace and run at the
+same time, a few at once, since most of their time is waiting.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from e2e.harness.operator import Operator
+from e2e.harness.place import Place
+
+Play = Callable[[Place], None]
+
+AT_ONCE = 10
+"""Performances at one time: enough to fill the waiting, few enough that Pods of a small machine start in seconds."""
+
+
+MOST_KILLS = 10
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scenario and the rounds it is played in, besides the calm one."""
+
+    name: str
+    play: Play
+    killed: bool
+    builtin: bool
+
+
+SCENARIOS: dict[str, Scenario] = {}
+
+
+def scenario(*, killed: bool = True, builtin: bool = False) -> Callable[[Play], Play]:
+    """Enter a function into the table: with the operator killed in the middle, with the built-in Job controller."""
+
+    def enter(play: Play) -> Play:
+        name = play.__name__.replace("_", "-")
+        assert name not in SCENARIOS, f"two scenarios are called {name}"
+        SCENARIOS[name] = Scenario(name, play, killed, builtin)
+        return play
+
+    return enter
+
+
+def spec(nodes: list[dict[str, Any]], **rest: Any) -> dict[str, Any]:
+    """A Workflow's spec with the defaults of the tests: busybox, and Pods that are stopped at once."""
+    defaults = {
+        "image": "busybox:1",
+        "imagePullPolicy": "IfNotPresent",
+        "podTemplate": {"spec": {"terminationGracePeriodSeconds": 0}},
+        **rest.pop("defaults", {}),
+    }
+    return {"defaults": defaults, "nodes": nodes, **rest}
+
+
+def node(name: str, script: str = "true", *, after: Iterable[str] = (), **rest: Any) -> dict[str, Any]:
+    """A node: a Job of a script, or with another body among `rest`."""
+    bodies = ("graph", "workflow", "switch", "approval", "wait", "expr", "http", "resource", "use", "job")
+    made: dict[str, Any] = {"name": name}
+    if not any(body in rest for body in bodies):
+        made["job"] = {"script": script}
+        if "env" in rest:
+            made["job"]["env"] = [{"name": key, "value": value} for key, value in rest.pop("env").items()]
+    return {**made, **({"dependsOn": list(after)} if after else {}), **rest}
+
+
+@contextmanager
+def performed(place: Place, names: Iterable[str], *, kill: Operator | None = None) -> Iterator[dict[str, Future[None]]]:
+    """Play scenarios, and give how each of them ends. With `kill`, that operator is killed while they are played."""
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stage") as pool:
+        futures = {name: pool.submit(SCENARIOS[name].play, place) for name in names}
+        if kill is not None:
+            _kill_now_and_then(kill, futures.values())
+        yield futures
+        for future in futures.values():
+            future.cancel()
+
+
+def _kill_now_and_then(operator: Operator, futures: Iterable[Future[None]]) -> None:
+    """Kill at random moments while they are played; the seed is printed, to do it again."""
+    seed = random.randrange(1_000_000)
+    print(f"the moments of killing have seed {seed}")
+    moments = random.Random(seed)
+    kills = 0
+    playing = set(futures)
+    while playing and kills < MOST_KILLS:
+        playing = wait(playing, timeout=moments.uniform(2, 9)).not_done
+        if playing:
+            operator.kill()
+            kills += 1
+            operator.wait_ready()
+    print(f"the operator was killed {kills} times, the last time at {time.strftime('%X')}")

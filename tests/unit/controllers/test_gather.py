@@ -1,0 +1,64 @@
+"""What children tell a run: the Pod's word counts, and the Job's only where there is no Pod to ask."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from weft.controllers.gather import children_seen, touch_all
+from weft.controllers.live import LiveRun
+from weft.engine.observation import AttemptEnded
+from weft.engine.state import AttemptId
+from weft.kube.objects import Key, Obj
+from weft.kube.store import ChildStore
+from weft.render.names import RunRef, child_annotations, child_labels
+
+REF = RunRef("n", "r", "run-uid", "w")
+ID = AttemptId("a", None, None, "main", 1)
+
+
+def child(kind: str, name: str, uid: str, **rest: Any) -> Obj:
+    metadata = {
+        "name": name, "namespace": "n", "uid": uid, "resourceVersion": "1",
+        "labels": child_labels(REF, "a", 1), "annotations": child_annotations("run-uid", ID),
+        **rest.pop("metadata", {}),
+    }  # fmt: skip
+    return {"kind": kind, "metadata": metadata, **rest}
+
+
+def job(*, ended: str) -> Obj:
+    return child("Job", "r-a-x", "job-uid", spec={}, status={"conditions": [{"type": ended, "status": "True"}]})
+
+
+def pod(*, phase: str, text: str, name: str = "r-a-x-named-by-kubernetes") -> Obj:
+    terminated = {"exitCode": 0 if phase == "Succeeded" else 3, "message": text}
+    owner = {"kind": "Job", "name": "r-a-x", "uid": "job-uid", "controller": True}
+    return child(
+        "Pod", name, "pod-uid", metadata={"ownerReferences": [owner]}, spec={"containers": [{"name": "main"}]},
+        status={"phase": phase, "containerStatuses": [{"name": "main", "state": {"terminated": terminated}}]},
+    )  # fmt: skip
+
+
+def live_run() -> LiveRun:
+    state: Any = SimpleNamespace(active={ID: SimpleNamespace(stage="Active", attempt=1)})
+    return LiveRun(
+        key=Key("n", "r"), ref=REF, state=state, revision="", frozen={}, status={}, version="1", generation=1,
+        queued_time="", templates={},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("pods", [True, False], ids=["pod-there", "pod-gone"])
+@pytest.mark.parametrize(("ended", "phase"), [("Complete", "Succeeded"), ("Failed", "Failed")])
+def test_after_a_restart_a_job_of_the_built_in_controller_leaves_the_word_to_its_pod(
+    ended: str, phase: str, pods: bool
+) -> None:
+    store = ChildStore(changed=lambda run: None, monotonic=lambda: 0.0)
+    store.remember_created(job(ended=ended))
+    if pods:
+        store.remember_created(pod(phase=phase, text="n=1"))
+    live = live_run()
+    touch_all(live, store)
+    (seen,) = children_seen(live, store, now=10.0)
+    assert isinstance(seen, AttemptEnded)
+    assert seen.succeeded is (phase == "Succeeded")
+    assert seen.text == ("n=1" if pods else None)
+    assert seen.exit_code == ((0 if phase == "Succeeded" else 3) if pods else None)
