@@ -8,6 +8,7 @@ compared before it is taken for ours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from weft.api.base import GROUP
@@ -228,14 +229,18 @@ class Jobs:
         live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason))
 
     async def release(self, live: LiveRun, release: Release, *, job_goes: bool) -> None:
-        """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job."""
+        """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job, or the Job off the server."""
         now = self._clock.now()
         if release.pod is not None:
             await self._strip(release.pod)
         job = release.job
         vanishes = release.pod is not None and "deletionTimestamp" in release.pod["metadata"]
-        if job is None or (job_goes and not vanishes):
-            return  # a Job that will be deleted needs no status, as long as its Pod tells how it ended
+        if job is None:
+            return
+        if job_goes and not vanishes:  # it needs no status any more
+            with suppress(Conflict):  # another one of that name: not the one that was meant
+                await self._client.delete(JOBS, key_of(job).name, namespace=key_of(job).namespace, uid=uid_of(job))
+            return
         start = epoch(job["metadata"].get("creationTimestamp")) or now
         body = (
             succeeded_status(start, now)

@@ -69,9 +69,12 @@ class Performer:
     async def _carry_out(self, live: LiveRun, calls: Sequence[Start | Stop | LookUp | Remember]) -> list[BaseException]:
         """Carry out calls at once; what fails is pending again, and is given."""
         done = await asyncio.gather(*(self._call(live, action) for action in calls), return_exceptions=True)
-        failed = [(action, result) for action, result in zip(calls, done, strict=True) if isinstance(result, BaseException)]
-        live.pending.extend(action for action, _ in failed)
-        return [error for _, error in failed]
+        failures = []
+        for action, result in zip(calls, done, strict=True):
+            if isinstance(result, BaseException):
+                live.pending.append(action)
+                failures.append(result)
+        return failures
 
     def _at_once(self, live: LiveRun, action: Acquire | Release | Note | AskApproval) -> None:
         match action:
