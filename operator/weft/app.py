@@ -113,8 +113,8 @@ class Operator:
         self.results = Results(self.client, clock=clock, namespaces=settings.namespaces)
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
         self._outside = Outside(
-            self.client, self.catalog.runs, http, wake=self._wake, clock=clock, spawn=spawn,
-            impersonate=settings.resource_impersonation,
+            self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._wake, clock=clock,
+            spawn=spawn, impersonate=settings.resource_impersonation,
         )  # fmt: skip
         managed = settings.job_controller == "managedBy"
         jobs = Jobs(self.client, self.store, clock=clock, managed=managed, hop=metrics.hop.observe)
@@ -154,7 +154,7 @@ class Operator:
             hooks=Hooks(
                 forgotten=self._run_forgotten,
                 written=self._status_written,
-                refresh=lambda run: self.catalog.remember(WORKFLOW_RUNS, run),
+                refresh=self._remember_run,
                 decisions=self._decisions,
                 children=lambda live: self.catalog.child_runs(live.ref.uid),
                 jobs_to_delete=self._jobs_to_delete,
@@ -327,8 +327,11 @@ class Operator:
                 for child in (family.job, *family.pods):
                     self._orphan_queue.add(child_key(child))
 
-    def _status_written(self, live: LiveRun, run: Obj) -> None:
+    def _remember_run(self, run: Obj) -> None:
         self.catalog.remember(WORKFLOW_RUNS, run)
+
+    def _status_written(self, live: LiveRun, run: Obj) -> None:
+        self._remember_run(run)
         if not finished(run):  # one that has ended gave its place back just now
             self.admission.started(run)
         self._observe(run, live.frozen)

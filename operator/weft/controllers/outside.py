@@ -53,6 +53,7 @@ class Outside:
         runs: Runs,
         http: GuardedHttp,
         *,
+        remember: Callable[[Obj], None],
         wake: Wake,
         clock: Clock,
         spawn: Spawn,
@@ -62,6 +63,7 @@ class Outside:
         self._runs = runs
         self._http = http
         self._discovery = Discovery(client)
+        self._remember = remember
         self._wake = wake
         self._clock = clock
         self._spawn = spawn
@@ -84,7 +86,7 @@ class Outside:
     async def stop(self, live: LiveRun, id_: AttemptId, kind: str) -> None:
         """Stop an attempt; its end goes into the inbox, at once or when the child run has ended."""
         if kind == "workflow":
-            child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
+            child = await self._child(live, id_)
             if child is None:
                 self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
             elif not _finished(child):
@@ -92,6 +94,19 @@ class Outside:
             return
         live.forget(id_)
         self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="stopped")
+
+    async def _child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
+        """The attempt's child run; one that was only just made is asked for, since the cache may not know it yet."""
+        namespace, name = live.key.namespace, job_name(live.ref, id_)
+        known = self._runs.get(namespace, name)
+        if known is not None:
+            return known
+        try:
+            child = await self._client.get(WORKFLOW_RUNS, name, namespace=namespace)
+        except NotFound:
+            return None
+        self._remember(child)
+        return child
 
     async def control(self, child: Obj, spec: dict[str, Any]) -> None:
         """Pass a control on to a child run, unless it says so already (or more)."""
@@ -143,9 +158,9 @@ class Outside:
             "spec": spec,
         }
         try:
-            await self._client.create(WORKFLOW_RUNS, body)
+            self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
-            return  # the cache tells whose it is when its end is read
+            await self._child(live, action.id)  # made by an earlier try
         except (Forbidden, Invalid, NotFound) as error:
             self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
 
