@@ -229,7 +229,7 @@ class Jobs:
         live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason))
 
     async def release(self, live: LiveRun, release: Release, *, job_goes: bool) -> None:
-        """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job, or the Job off the server."""
+        """Let an ended attempt go: the finalizer off its Pod, the final status onto its Job (or the Job away)."""
         now = self._clock.now()
         if release.pod is not None:
             await self._strip(release.pod)
