@@ -8,8 +8,8 @@ RUN python3 -m venv /venv && python3 -m venv /tools
 COPY requirements.txt requirements-build.txt wheel[s] wheels/
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN offline=$(ls wheels/*.whl > /dev/null 2>&1 && echo "--no-index --find-links=wheels" || true) \
-    && /venv/bin/pip install $offline --require-hashes -r wheels/requirements.txt \
-    && /tools/bin/pip install $offline --require-hashes -r wheels/requirements-build.txt
+    && /venv/bin/pip install $offline --no-deps --require-hashes -r wheels/requirements.txt \
+    && /tools/bin/pip install $offline --no-deps --require-hashes -r wheels/requirements-build.txt
 
 FROM dependencies AS build
 COPY pyproject.toml README.m[d] ./

@@ -1,8 +1,7 @@
 """How results stand against the last committed ones: `python -m bench.compare NEW.jsonl [--against DIR]`.
 
-Only ratios are compared, those against a bare loop in the same run (`pace_ratio`, `cpu_ratio`, `chain_ratio`,
-`burst_ratio`, `managed_by_ratio`) and what no machine changes (calls, bytes): a slower machine is not a regression. The
-absolute figures are listed beside them, to read.
+Only what no machine changes is judged: ratios of two sides in the same run, calls, bytes. A slower machine is not a
+regression. The absolute figures are listed beside them, to read.
 """
 
 from __future__ import annotations

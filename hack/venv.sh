@@ -21,6 +21,8 @@ fi
 echo "==> installing the Python environment into .venv"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
 pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
-"${pip[@]}" --require-hashes -r requirements.txt -r requirements-dev.txt
+# The lists are complete: nothing is left to resolve, and no release of today can get in the way.
+"${pip[@]}" --no-deps --require-hashes -r requirements.txt -r requirements-dev.txt
 "${pip[@]}" --no-deps --no-build-isolation --editable .
+.venv/bin/python -m pip check
 touch .venv/.installed

@@ -30,7 +30,8 @@ class Bare:
     namespace: str
     waiting: dict[str, asyncio.Future[float]] = field(default_factory=dict)
     nodes: int = 0
-    hops: list[float] = field(default_factory=list)
+    posts: list[float] = field(default_factory=list)
+    """Seconds of each POST of a Job: how fast the API server is."""
     number: int = 0
 
     async def __aenter__(self) -> Bare:
@@ -57,7 +58,6 @@ class Bare:
 
     async def chain(self, name: str, length: int, *, place: Obj | None, jobs: bool = True) -> None:
         """One chain; without Jobs, of Pods alone."""
-        ended: float | None = None
         for step in range(length):
             pod = bare_pod(f"{name}-{step}", self.namespace, place, labels={"bench": "bare"})
             if jobs:
@@ -65,10 +65,8 @@ class Bare:
                 owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["name"], "uid": job["uid"]}
                 pod["metadata"]["ownerReferences"] = [owner | {"controller": True}]
             future = self.waiting[f"{name}-{step}"] = asyncio.get_running_loop().create_future()
-            if ended is not None:
-                self.hops.append(time.monotonic() - ended)
             await self.api.call("POST", f"{CORE}/namespaces/{self.namespace}/pods", pod)
-            ended = await future
+            await future
             self.nodes += 1
         if jobs:
             path = f"{BATCH}/namespaces/{self.namespace}/jobs"
@@ -83,7 +81,9 @@ class Bare:
             "metadata": {"name": pod["metadata"]["name"]},
             "spec": {"backoffLimit": 0, "managedBy": _MANAGED_BY, "template": template},
         }
+        began = time.monotonic()
         stored = await self.api.call("POST", f"{BATCH}/namespaces/{self.namespace}/jobs", body)
+        self.posts.append(time.monotonic() - began)
         metadata: dict[str, Any] = stored["metadata"]
         return metadata
 

@@ -14,7 +14,7 @@ from bench.harness.api import RUNS
 from bench.harness.bench import Bench
 
 _NAME = re.compile(rb'"name":"(r-\d+)"')
-_ENDED = re.compile(rb'"status":"(?:True|False)","type":"Succeeded"')
+_ENDED = re.compile(rb'"status":"(True|False)","type":"Succeeded"')
 
 
 class Load:
@@ -26,7 +26,6 @@ class Load:
         self._workflow = workflow
         self._waiting: dict[bytes, asyncio.Future[float]] = {}
         self._next = 0
-        self._stopping = False
         self.started = 0
         self.ended = 0
 
@@ -42,7 +41,7 @@ class Load:
         await asyncio.gather(self._watching, return_exceptions=True)
 
     async def run(self) -> float:
-        """Create a run and give the seconds from its creation until its end was seen."""
+        """Create a run and give the seconds from its creation until its success was seen; RuntimeError if it failed."""
         name = f"r-{self._next}"
         self._next += 1
         ended = self._waiting[name.encode()] = asyncio.get_running_loop().create_future()
@@ -58,19 +57,18 @@ class Load:
         until = time.monotonic() + seconds
 
         async def slot() -> None:
-            while time.monotonic() < until and not self._stopping:
+            while time.monotonic() < until:
                 await self.run()
 
         await asyncio.gather(*(slot() for _ in range(active)))
 
-    def stop(self) -> None:
-        """Start no more runs."""
-        self._stopping = True
-
     async def _watch(self) -> None:
         while True:
             async for line in self._bench.api.watch(f"{RUNS}/namespaces/{self._namespace}/workflowruns"):
-                if _ENDED.search(line):
-                    name = _NAME.search(line)
-                    if name and not (future := self._waiting[name[1]]).done():
+                ended, name = _ENDED.search(line), _NAME.search(line)
+                future = self._waiting.get(name[1]) if ended and name else None
+                if ended and future is not None and not future.done():
+                    if ended[1] == b"True":
                         future.set_result(time.monotonic())
+                    else:
+                        future.set_exception(RuntimeError(f"a run has not succeeded: {line[:2000]!r}"))

@@ -94,12 +94,12 @@ class Operator:
         """Give its memory in MiB."""
         return rss_mib(self.pid, peak=peak)
 
-    def hops(self, *, since: float = 0.0) -> list[float]:
-        """Give the seconds of every hop after that time (`time.monotonic()`), sorted."""
+    def hops(self, *, since: float = 0.0, own: bool = False) -> list[float]:
+        """Give the seconds of every hop after that time (`time.monotonic()`), sorted; `own`: the operator's part."""
         if not self._hops.exists():
             return []
         rows = (line.split() for line in self._hops.read_text().splitlines())
-        return sorted(float(seconds) for at, seconds in rows if float(at) >= since)
+        return sorted(float(row[2 if own else 1]) for row in rows if float(row[0]) >= since)
 
     def first_write(self) -> float:
         """Give when its first write left (`time.monotonic()`); 0.0 when none has."""

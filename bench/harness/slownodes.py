@@ -18,7 +18,7 @@ from hack.cluster.binaries import SETS, locate
 from hack.cluster.settings import Settings
 
 Obj = dict[str, Any]
-SECONDS = "weft.dev/bench-duration"
+SECONDS = "bench.example/duration"
 """The annotation: how long the Pod runs, as kwok reads it (4s)."""
 _WORD = "bench-slow"
 _MARK = "kwok.x-k8s.io/node"

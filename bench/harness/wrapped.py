@@ -2,7 +2,8 @@
 
 Runs in a process of its own. The product has no switches for any of this: what is needed is put around its parts here.
 The recorder notes when the informer is told of a Pod's end and when the next Pod's POST leaves, byte for byte the
-operator's own request, and writes each difference (seconds) as a line to the file named by WEFT_BENCH_HOPS; when the
+operator's own request, and writes a line to the file named by WEFT_BENCH_HOPS: the time, the whole hop, and the part of
+it until the next Job's POST left, which is the operator's own (the rest is the API server's answer to that). When the
 first write of all left goes to the file `first` beside it.
 WEFT_BENCH_PLANT=MILLISECONDS lets every pass over a run block the loop for so long.
 """
@@ -27,6 +28,7 @@ _RUN = re.compile(rb'"weft\.dev/run-uid":"([^"]+)"')
 def record_hops(file: Path) -> None:
     """Write every hop from now on to the file."""
     ends: dict[str, float] = {}
+    jobs: dict[str, float] = {}
     known: set[str] = set()
     started: list[float] = []
     told, touch, request = file.open("a", buffering=1), RunController.touch, HttpTransport.request
@@ -34,19 +36,24 @@ def record_hops(file: Path) -> None:
     def touched(self: RunController, uid: str, kind: str, name: str, *args: Any, ended: bool) -> bool:
         if ended and name not in known:  # a Pod that has ended is heard of again when it is let go
             known.add(name)
-            ends.setdefault(uid, time.monotonic())
+            if uid not in ends:
+                ends[uid] = time.monotonic()
+                jobs.pop(uid, None)
         return touch(self, uid, kind, name, *args, ended=ended)
 
     async def requested(self: HttpTransport, method: str, path: str, **options: Any) -> Response:
         if method != "GET" and not started:
             started.append(time.monotonic())
             file.with_name("first").write_text(str(started[0]))
-        if method == "POST" and path.endswith("/pods"):
-            found = _RUN.search(options["body"])
-            end = ends.pop(found[1].decode(), None) if found else None
-            if end is not None:
-                now = time.monotonic()
-                told.write(f"{now:.4f} {now - end:.6f}\n")
+        if method == "POST" and path.endswith(("/jobs", "/pods")):
+            found, now = _RUN.search(options["body"]), time.monotonic()
+            run = found[1].decode() if found else ""
+            if path.endswith("/jobs"):
+                jobs.setdefault(run, now)
+            elif run in ends:
+                end = ends.pop(run)
+                told.write(f"{now:.4f} {now - end:.6f} {jobs.get(run, now) - end:.6f}\n")
+                jobs.pop(run, None)
         return await request(self, method, path, **options)
 
     RunController.touch = touched  # type: ignore[method-assign, assignment]

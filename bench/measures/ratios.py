@@ -1,9 +1,10 @@
 """Ratios within one run, which a slow machine does not change: against a bare loop, and between the two ways of Jobs.
 
-`pace_ratio` and `cpu_ratio`: chains of ten on fake nodes, past the scheduler (its limit would hide who is slow), by
-Weft and by a bare create-and-watch loop taking turns: nodes per minute by nodes per minute, and CPU per node by CPU
-per node. They are what the gate and the comparison with earlier results look at. `managed_by_ratio` is how much faster
-Weft is as the Job's controller than with the built-in one, on the same chains.
+`pace_ratio`, `cpu_ratio`, `reaction_ratio`: chains of ten on fake nodes, past the scheduler (its limit would hide who
+is slow), by Weft and by a bare create-and-watch loop taking turns: nodes per minute by nodes per minute, CPU per node
+by CPU per node, and the operator's own part of a hop by the time that the API server takes for a Job. They are what
+the gate looks at. `managed_by_ratio` is how much faster Weft is as the Job's controller than with the built-in one, on
+the same chains.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bench.harness.bench import Bench
 from bench.harness.load import Load
 from bench.harness.machine import cpu_seconds
 from bench.harness.operator import total
+from bench.harness.report import percentile
 from bench.harness.workflows import KWOK, chain, job, pinned
 
 LENGTH = 10
@@ -37,6 +39,7 @@ async def pace(bench: Bench) -> None:
         async with Load(bench, namespace, "chain") as load, Bare(bench.api, namespace) as bare:
             await load.keep(ACTIVE, seconds=2)
             await bare.chains(ACTIVE, LENGTH, place=place, seconds=2)
+            bare.posts, warm = [], time.monotonic()
             for _ in range(rounds):
                 before, began, cpu = bare.nodes, time.monotonic(), cpu_seconds(os.getpid())
                 await bare.chains(ACTIVE, LENGTH, place=place, seconds=seconds)
@@ -49,12 +52,16 @@ async def pace(bench: Bench) -> None:
                 ended = total(await operator.metrics(), "weft_nodes_total") - total(metrics, "weft_nodes_total")
                 rates["weft"].append(60 * ended / took)
                 costs["weft"].append(1000 * (operator.cpu() - cpu) / ended)
+            own = operator.hops(since=warm, own=True)
+    reaction, post = percentile(own, 0.5), percentile(sorted(bare.posts), 0.5)
     for measure, values, digits in (("pace_ratio", rates, 0), ("cpu_ratio", costs, 2)):
         each = [round(ours / theirs, 3) for ours, theirs in zip(values["weft"], values["bare"], strict=True)]
         settings: Obj = {"rounds": each, "runs_active": ACTIVE, "chain": LENGTH, "past_scheduler": True,
                     **{name: round(statistics.median(of), digits) for name, of in values.items()}}  # fmt: skip
         load_after = round(os.getloadavg()[0], 1)
         bench.report.add(measure, statistics.median(each), unit="ratio", **settings, load_after=load_after)
+    settings = {"own_p50_ms": round(1000 * reaction, 2), "job_post_p50_ms": round(1000 * post, 2), "hops": len(own)}
+    bench.report.add("reaction_ratio", reaction / post, unit="ratio", **settings, load_after=load_after)
 
 
 async def job_controllers(bench: Bench) -> None:

@@ -34,7 +34,7 @@ async def runs(bench: Bench) -> None:
             await asyncio.sleep(seconds)
             ended, took = load.ended - before, time.monotonic() - began
             cpu = shares.per(ended)
-            await working
+            working.cancel()
     settings: Obj = {"runs_active": ACTIVE, "seconds": seconds, "nodes": "kwok", "cpu_ms_per_run": cpu,
                 "load_after": round(os.getloadavg()[0], 1)}  # fmt: skip
     bench.report.add("runs_per_min", 60 * ended / took, **settings)

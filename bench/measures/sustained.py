@@ -49,8 +49,7 @@ async def _sustain(bench: Bench, *, seconds: float, suffix: str = "") -> None:
             nodes = total(after, "weft_nodes_total") - total(before, "weft_nodes_total")
             cpu, hops = shares.per(nodes), operator.hops(since=began)
             left = await bench.api.count(f"{BATCH}/namespaces/{namespace}/jobs")
-            load.stop()
-            await working
+            working.cancel()
         calls = total(after, "weft_api_calls_total") - total(before, "weft_api_calls_total")
         settings: Obj = {
             "runs_active": ACTIVE, "chain": LENGTH, "seconds": seconds, "nodes": "kwok", "jobs_standing": left,

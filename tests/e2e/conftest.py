@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +16,7 @@ pytest.register_assert_rewrite("e2e.harness.place", "e2e.scenarios")
 
 from e2e.harness.api import Api
 from e2e.harness.chronicle import Chronicle
-from e2e.harness.operator import Operator
+from e2e.harness.operator import Operator, Reaper
 from e2e.harness.place import Cluster, Place
 from e2e.harness.receiver import Receiver
 
@@ -27,7 +30,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def alone() -> Iterator[None]:
+    """Wait for other sessions on this machine: two would kill and configure each other's operator."""
+    with (Path(tempfile.gettempdir()) / "weft-e2e.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def cluster(alone: None) -> Cluster:
     missing = [name for name in ("KUBECONFIG", "WEFT_KUBECTL", "WEFT_HELM", "WEFT_IMAGE") if name not in os.environ]
     if missing:
         pytest.fail(f'{", ".join(missing)} not set: run make e2e, or eval "$(python3 hack/cluster env)"')
@@ -36,11 +47,12 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def operator(cluster: Cluster) -> Operator:
-    """Weft, installed once; a test that changes it puts it back by calling `install()` again."""
+def operator(cluster: Cluster) -> Iterator[Operator]:
+    """Weft, installed once; a test that changes it puts it back by calling `install()` again. It stays installed."""
     operator = Operator(cluster, os.environ["WEFT_HELM"], os.environ["WEFT_IMAGE"])
     operator.install()
-    return operator
+    yield operator
+    Reaper(cluster).remove()
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,14 @@ _STOPS = (None, "Drain", "Cancel", "Terminate")
 
 def refusal_of(resource: Resource, old: Obj, new: Obj) -> str | None:
     """Why the update of an object is refused; None when it is not."""
+    if old["metadata"].get("deletionTimestamp"):
+        added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
+        if added:
+            return f"metadata.finalizers: Forbidden: no new finalizers can be added: {sorted(added)}"
     if resource is JOBS:
         return _job_spec(old["spec"], new["spec"]) or _job_status(new, old.get("status") or {}, new.get("status") or {})
     if resource is WORKFLOW_RUNS:
-        return _run_spec(old["spec"], new["spec"])
+        return _run_spec(old, new)
     if resource is PODS:
         return _pod(old, new)
     return None
@@ -76,7 +80,8 @@ def _true(status: Obj) -> set[str]:
     return {one["type"] for one in status.get("conditions") or () if one.get("status") == "True"} & lasting
 
 
-def _run_spec(old: Obj, new: Obj) -> str | None:
+def _run_spec(run: Obj, changed: Obj) -> str | None:
+    old, new = run["spec"], changed["spec"]
     for field in ("workflowRef", "workflow", "parameters", "queue"):
         if old.get(field) != new.get(field):
             return f"spec.{field}: Invalid value: cannot be changed"
@@ -87,6 +92,8 @@ def _run_spec(old: Obj, new: Obj) -> str | None:
     stopped = _STOPS.index(old.get("stop")), _STOPS.index(new.get("stop"))
     if stopped[1] < stopped[0] and not (raised and stopped[1] == 0):
         return "spec.stop: Invalid value: may only escalate, or be cleared with a higher rerun.generation"
+    if raised and (run.get("status") or {}).get("phase") not in ("Succeeded", "Failed", "Cancelled"):
+        return "the run is active; it can be rerun when it has ended"
     if raised and stopped[1]:
         return "spec.stop: Invalid value: clear stop in the same edit: a stopped run cannot be rerun"
     return None
@@ -97,10 +104,6 @@ def _generation(rerun: Any) -> int:
 
 
 def _pod(old: Obj, new: Obj) -> str | None:
-    if old["metadata"].get("deletionTimestamp"):
-        added = set(new["metadata"].get("finalizers") or ()) - set(old["metadata"].get("finalizers") or ())
-        if added:
-            return f"metadata.finalizers: Forbidden: no new finalizers can be added: {sorted(added)}"
     before, after = (pod.get("spec", {}).get("activeDeadlineSeconds") for pod in (old, new))
     if before is not None and (after is None or after > before):
         return f"spec.activeDeadlineSeconds: Invalid value: {after}: must be less than or equal to previous value"

@@ -101,7 +101,7 @@ class FakeApi:
         """Namespaces that are being deleted: nothing can be created in them."""
         self._rng = random.Random(seed)
         self._version = 100
-        self._oldest = 0
+        self._oldest = self._version
         self._objects: dict[Resource, dict[Key, Obj]] = {resource: {} for resource in RESOURCES.values()}
         self.history: list[Event] = []
         self.listeners: list[Listener] = []
@@ -269,7 +269,7 @@ class FakeApi:
         if refusal is not None:
             raise StreamRefused(refusal)
         since, cuts = int(params["resourceVersion"]), self._cut[0]
-        if since < self._oldest:
+        if 0 < since < self._oldest:
             gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
             yield orjson.dumps({"type": "ERROR", "object": gone})
             return
@@ -369,10 +369,11 @@ class FakeApi:
         if kind is PatchType.JSON:
             new = _json_patched(old, asked.body)
         else:
-            for name in ("resourceVersion", "uid"):
-                wanted = asked.body.get("metadata", {}).get(name)
-                if wanted is not None and wanted != old["metadata"][name]:
-                    raise _Refusal(409, "Conflict", f"the object has been modified: {name} is not {wanted}")
+            wanted = asked.body.get("metadata", {})
+            if wanted.get("resourceVersion") not in (None, old["metadata"]["resourceVersion"]):
+                raise _Refusal(409, "Conflict", "the object has been modified; please apply your changes to the latest")
+            if wanted.get("uid") not in (None, old["metadata"]["uid"]):
+                raise _Refusal(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
             new = _merged(deepcopy(old), asked.body)
         if asked.subresource == "status":
             new = deepcopy(old) | {"status": new.get("status")}

@@ -3,7 +3,7 @@
     replica = Replica(api, clock, name="op-0", settings=settings)
     replica.start()
     replica.freeze(); replica.thaw()        # SIGSTOP and SIGCONT: time goes on, nothing of it runs
-    replica.crash()                         # in the middle of whatever it does; nothing of it reaches the server
+    replica.crash()                         # in the middle of whatever it does; nothing of it reaches the server any more
     await replica.bury()                    # its tasks are gone: another may be started
 
 All it does goes through its `Wire` and its clock; a frozen or dead process is held there. `weather`, if given, is what
@@ -33,14 +33,14 @@ from weft.metrics import Metrics
 from weft.settings import Settings
 
 WATCH_SECONDS = 60
+SPINNING = 50_000
+"""How often a process may look at its clock in one instant: far more than any honest work does."""
 
 
 class Weather(Protocol):
     """What happens to a process's requests and watches on their way."""
 
-    async def request(
-        self, wire: "Wire", method: str, path: str, act: Callable[[], Coroutine[Any, Any, Response]]
-    ) -> Response:
+    async def request(self, wire: "Wire", method: str, path: str, act: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
         """Let the request through, or not; `act` is the server's part of it."""
         ...
 
@@ -75,19 +75,32 @@ class Ice:
         await self._running.wait()
 
 
+class Spins(BaseException):
+    """A process goes round and round without ever waiting; nothing in it may catch this."""
+
+
 class ProcessClock:
-    """The clock of one machine: its wall may be off by `skew`; a frozen process oversleeps."""
+    """The clock of one machine: its wall may be off by `skew`; a frozen process oversleeps, a spinning one is ended."""
 
     def __init__(self, clock: VirtualClock, ice: Ice) -> None:
         self._clock = clock
         self._ice = ice
+        self._asked = 0
+        self._asked_at = 0.0
         self.skew = 0.0
+        self.spins = False
 
     def now(self) -> float:
         return self._clock.now() + self.skew
 
     def monotonic(self) -> float:
-        return self._clock.monotonic()
+        now = self._clock.monotonic()
+        self._asked = self._asked + 1 if now == self._asked_at else 0
+        self._asked_at = now
+        if self._asked > SPINNING:
+            self.spins = True
+            raise Spins(f"asked {SPINNING} times what time it is, and it was always {now:.3f}")
+        return now
 
     async def sleep(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

@@ -18,7 +18,7 @@ from weft.controllers.revisions import Revisions, used_types
 from weft.graph.validate import validate
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.errors import NotFound
+from weft.kube.errors import NamespaceTerminating, NotFound
 from weft.kube.events import Recorder
 from weft.kube.objects import Key, Obj, key_of
 from weft.kube.resources import NODE_TYPES, NOTIFICATION_CHANNELS, WORKFLOWS, Resource
@@ -101,7 +101,10 @@ class Readiness:
         problems = _problems(obj, types)
         status = self._status(obj, before, problems)
         if place.kind is WORKFLOWS:
-            frozen = None if problems else await self._revisions.freeze(*place.key, obj["spec"], types)
+            try:
+                frozen = None if problems else await self._revisions.freeze(*place.key, obj["spec"], types)
+            except NamespaceTerminating:
+                return  # it goes, and its Workflows with it
             status["revision"] = frozen
         was = find_condition(before.get("conditions") or (), ConditionType.Ready) or {}
         if problems and was.get("status") != "False":

@@ -133,6 +133,10 @@ class Reaper:
                 raise
         self.cluster.kubectl("wait", "-n", NAMESPACE, "--for=condition=Ready", "--timeout=60s", "pod/reaper")
 
+    def remove(self) -> None:
+        """Take the Pod away."""
+        self.cluster.api.delete(f"{PODS}/reaper", gracePeriodSeconds="0")
+
     def kill(self, pod_uid: str) -> None:
         """SIGKILL the operator's process in a Pod. Its control group bears the Pod's UID, with - or with _."""
         script = (

@@ -156,3 +156,11 @@ async def test_one_that_was_deleted_meanwhile_is_left_alone(world: Workflows) ->
 )
 def test_the_first_problems_in_a_line(count: int, text: str) -> None:
     assert summary([Problem(f"spec.{name}", "wrong") for name in "abcde"[:count]]) == text
+
+
+async def test_in_a_namespace_that_goes_nothing_is_tried_again_and_again(world: Workflows) -> None:
+    world.add(workflow())
+    world.api.terminating.add("ns")
+    await world.sync()
+    await world.clock.advance(60)
+    assert len(world.api.asked("POST", "controllerrevisions")) == 1

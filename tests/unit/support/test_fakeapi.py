@@ -155,6 +155,10 @@ async def test_faults_before_and_after_the_act(api: FakeApi) -> None:
     assert len(api.all(PODS)) == 1
 
 
+BEGINNING = "100"
+"""The version of an empty server."""
+
+
 class Watch:
     """Reads a watch in the background; `seen` is what came, `error` how it ended."""
 
@@ -192,7 +196,7 @@ async def test_a_watch_tells_what_came_after_its_version(api: FakeApi) -> None:
 
 
 async def test_an_object_that_leaves_the_selection_is_deleted_there(api: FakeApi) -> None:
-    watch = Watch(api, PODS, "1", labels="app=a")
+    watch = Watch(api, PODS, BEGINNING, labels="app=a")
     api.add(pod("p", labels={"app": "b"}))
     for app in "ab":
         api.edit(PODS, "ns", "p", lambda obj, app=app: obj["metadata"].update(labels={"app": app}))
@@ -202,7 +206,7 @@ async def test_an_object_that_leaves_the_selection_is_deleted_there(api: FakeApi
 
 
 async def test_watches_lag_break_expire_and_end(api: FakeApi, clock: VirtualClock) -> None:
-    watch = Watch(api, PODS, "1", seconds=30)
+    watch = Watch(api, PODS, BEGINNING, seconds=30)
     await settle()
     api.hold_watches()
     api.add(pod("p"))
@@ -213,13 +217,13 @@ async def test_watches_lag_break_expire_and_end(api: FakeApi, clock: VirtualCloc
     assert watch.seen == ["ADDED p"]
     await clock.advance(30)
     assert (watch.task.done(), watch.error) == (True, None)
-    broken = Watch(api, PODS, "1")
+    broken = Watch(api, PODS, BEGINNING)
     await settle()
     api.break_watches(Dropped("cut"))
     await settle()
     assert isinstance(broken.error, OutcomeUnknown)
     api.expire()
-    expired = Watch(api, PODS, "1")
+    expired = Watch(api, PODS, BEGINNING)
     await settle()
     assert isinstance(expired.error, Gone)
 

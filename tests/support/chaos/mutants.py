@@ -1,0 +1,140 @@
+"""Planted bugs: each is put into a copy of the package, and the simulation has to notice.
+
+    make mutants                    all of them, two at a time
+    make mutants ARGS="fence"       those whose name has the word
+
+A bug is a few words of source replaced by others. Prints a table of which seed found each, and by which invariant.
+Exit code 1 when one was not found within its seeds, or does not fit the source any more.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+import weft
+
+SEEDS = 500
+PACKAGE = Path(weft.__file__).parent
+TESTS = Path(__file__).parents[2]
+
+
+class Mutant(NamedTuple):
+    """A planted bug: in this file, these words become those."""
+
+    name: str
+    file: str
+    words: str
+    instead: str
+
+
+MUTANTS = (
+    Mutant("no identity check on 409", "controllers/jobs.py", "if bears_identity(job, live.ref.uid, action.id):", "if True:"),
+    Mutant(
+        "Pods released before the status is written", "controllers/runs.py",
+        "        releases, live.releases = live.releases, []\n        try:",
+        "        await self._release(live)\n        releases, live.releases = live.releases, []\n        try:",
+    ),
+    Mutant("a back-off is forgotten on restart", "engine/restore.py", 'moment(entry.get("nextTime"))', "None"),
+    Mutant(
+        "status written without resourceVersion", "controllers/writer.py",
+        '{"metadata": {"resourceVersion": live.version}, "status": patch}', '{"status": patch}',
+    ),
+    Mutant(
+        "somebody else's status taken for ours", "controllers/writer.py",
+        "if not self._is_ours(live, stored, patch):", "if False:",
+    ),
+    Mutant(
+        "absence from an old list is deletion", "kube/cache.py",
+        "key not in listed and not is_older(version, version_of(held))", "key not in listed",
+    ),
+    Mutant("the dead come back", "kube/cache.py", "if self._is_dead(obj):", "if False:"),
+    Mutant(
+        "a deleted Job's Pod is not waited for", "controllers/gather.py",
+        "if has_pod or id_ in live.held:", "if id_ in live.held:",
+    ),
+    Mutant(
+        "orphans released while their run is active", "controllers/orphans.py",
+        'if child is None or self._active(annotation(child, RUN_UID_ANNOTATION) or ""):', "if child is None:",
+    ),
+    Mutant(
+        "leading on what the standby knew", "app.py",
+        "            await informer.refresh()\n", "",
+    ),
+    Mutant(
+        "a cluster ahead of the status is not waited for", "controllers/gather.py",
+        "if unit is None and not settled(live.state, id_):", "if False:",
+    ),
+    Mutant(
+        "the Pod before is not waited for", "controllers/jobs.py",
+        "        if action.after is None:\n            return True", "        return True",
+    ),
+    Mutant("no fence", "kube/fence.py", 'if method != "GET" and not self._may_write():', "if False:"),
+    Mutant("parallelism ignored", "engine/advance.py", "room = state.workflow.parallelism is None or", "room = True or"),
+    Mutant(
+        "a broken edge is void", "engine/edges.py",
+        "return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else BROKEN",
+        "return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else VOID",
+    ),
+    Mutant("queues forgotten on restart", "app.py", "        self.admission.restore(self.catalog.runs)\n", ""),
+    Mutant("keys forgotten on restart", "app.py", "        self._restore_locks()\n", ""),
+    Mutant(
+        "a rerun that cannot be keeps its place", "controllers/runs.py",
+        "except ValueError as error:", "except ZeroDivisionError as error:",
+    ),
+    Mutant(
+        "a stop beside its start is lost", "controllers/jobs.py",
+        "        if not pods:\n            job, pods = await self._look(live, id_)\n        if job is None:\n            if not pods:",
+        "        if job is None:\n            if False:",
+    ),
+    Mutant(
+        "success after a time-out is run again", "engine/advance.py",
+        "if unit.stage == STOPPING and seen.succeeded and unit.stop_reason in OVERDUE:", "if False:",
+    ),
+    Mutant(
+        "Jobs without a Pod are forgotten", "controllers/orphans.py",
+        "            await self._finish_without_pod(child)", "            return",
+    ),
+    Mutant(
+        "a child run is written like a user's", "controllers/runs.py",
+        "for child in self._hooks.children(live):\n            if not finished(child):",
+        "for child in (*self._hooks.children(live), self._find_run(*live.key)):\n            if child and not finished(child):",
+    ),
+)  # fmt: skip
+
+
+def main(words: list[str]) -> int:
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    with ThreadPoolExecutor(2) as pool:
+        results = []
+        for mutant, (caught, told) in zip(chosen, pool.map(hunt, chosen), strict=True):
+            results.append(caught)
+            print(f"{'caught' if caught else 'MISSED':7} {mutant.name:50} {told}", flush=True)
+    print(f"{sum(results)} of {len(results)} caught")
+    return 0 if all(results) else 1
+
+
+def hunt(mutant: Mutant) -> tuple[bool, str]:
+    """Whether the simulation notices the bug, and how."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(PACKAGE, Path(folder) / "weft", ignore=shutil.ignore_patterns("__pycache__"))
+        file = Path(folder) / "weft" / mutant.file
+        source = file.read_text()
+        if source.count(mutant.words) != 1:
+            return False, f"does not fit {mutant.file}: {mutant.words!r} is there {source.count(mutant.words)} times"
+        file.write_text(source.replace(mutant.words, mutant.instead))
+        command = [sys.executable, "-m", "support.chaos.soak", "--seeds", str(SEEDS), "--first"]
+        environment = os.environ | {"PYTHONPATH": f"{folder}{os.pathsep}{TESTS}", "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("seed ")]
+    if done.returncode not in (0, 1):
+        return False, done.stderr.strip().splitlines()[-1]
+    return bool(lines), lines[0] if lines else f"not within {SEEDS} seeds"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

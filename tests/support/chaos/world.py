@@ -1,0 +1,304 @@
+"""One seed's history of the world, from the first object to the quiet after the storm.
+
+    outcome = simulate(7)
+    outcome.violations, outcome.story()
+
+The whole operator (one replica, or two and a Lease) on the API server in memory, in virtual time. First the storm: the
+weather on every wire, crashes, frozen processes, jumping clocks, expired watches, people, and Pods with fates of their
+own. Then the calm, in which every run has to end; then a while in which everything must have been let go. What happened
+is judged by `support.checker` from the server's history alone. `Knobs` turn parts of it off, to find what matters.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from support.chaos.dice import Dice
+from support.chaos.people import People, has_ended
+from support.chaos.plan import Plan, fate_of, plan_of
+from support.chaos.story import Note, tell_story
+from support.chaos.weather import Storm
+from support.checker.verdict import judge
+from support.clock import BusyLoop, VirtualClock
+from support.fakeapi import Asked, Event, FakeApi
+from support.kubelet import Kubelet
+from support.replica import ProcessClock, Replica
+from weft.kube.objects import Obj
+from weft.kube.resources import WORKFLOW_RUNS
+from weft.metrics import Metrics
+from weft.notify.guarded_http import FailureReason, RequestFailed, Response
+from weft.settings import Settings
+
+STEP = 0.5
+CALM_SECONDS = 400.0
+"""How long after the storm a run may still take. Everything in the workloads is far shorter."""
+QUIET_SECONDS = 25.0
+DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
+METRICS = Metrics()
+"""Nobody reads it; making one for each process would be half of the time."""
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What there is of trouble. All on by default."""
+
+    weather: bool = True
+    crashes: bool = True
+    people: bool = True
+    freezes: bool = True
+    clocks: bool = True
+    watches: bool = True
+    squatters: bool = True
+
+
+@dataclass
+class Outcome:
+    """What a seed came to."""
+
+    seed: int
+    violations: list[str]
+    history: list[Event]
+    notes: list[Note] = field(repr=False)
+    seconds: float = 0.0
+
+    def story(self) -> str:
+        """The history to read: time, who, what."""
+        return tell_story(self.history, self.notes)
+
+    def digest(self) -> str:
+        """The same for the same history."""
+        lines = [
+            orjson.dumps([e.version, e.type, e.actor, round(e.at, 6), e.obj], option=orjson.OPT_SORT_KEYS)
+            for e in self.history
+        ]
+        return hashlib.sha256(b"\n".join(lines)).hexdigest()[:16]
+
+
+def simulate(seed: int, knobs: Knobs | None = None) -> Outcome:
+    """Live through one seed and judge it."""
+    return asyncio.run(_live(seed, knobs or Knobs()))
+
+
+async def _live(seed: int, knobs: Knobs) -> Outcome:
+    world = World(seed, knobs)
+    try:
+        stuck = await world.play()
+    except BusyLoop as error:
+        stuck = [f"3: {error}"]
+    finally:
+        await world.close()
+    violations = judge(world.api.history, world.api.all) + stuck
+    return Outcome(seed, violations, world.api.history, world.notes, world.clock.monotonic())
+
+
+class World:
+    """Everything there is."""
+
+    def __init__(self, seed: int, knobs: Knobs) -> None:
+        self._dice = Dice(seed)
+        self._knobs = knobs
+        self.clock = VirtualClock()
+        self.api = FakeApi(clock=self.clock, seed=seed)
+        self.api.documents["/api/v1"] = DISCOVERY
+        self.notes: list[Note] = []
+        self.plan: Plan = plan_of(self._dice)
+        self.people = People(self.api, self._dice.of("people"))
+        nature = self._dice.of("nature")
+        self.storm = Storm(
+            self._dice.of("storm"), rate=nature.pick((0.02, 0.06, 0.15, 0.3)), crashes=knobs.crashes,
+            meddle=self.people.meddle, tell=self._note,
+        )  # fmt: skip
+        self._storm_seconds = nature.between(8.0, 30.0)
+        self._replicas_wanted = 2 if nature.chance(0.35) else 1
+        self._people_rate = nature.pick((0.05, 0.2, 0.4)) if knobs.people else 0.0
+        settings: dict[str, Any] = {
+            "lease_enabled": self._replicas_wanted > 1 or nature.chance(0.2),
+            "workers": nature.pick((1, 4, 16)),
+            "status_interval_seconds": nature.pick((0.0, 0.2, 0.2, 2.0)),
+            "resource_impersonation": True,
+            "resync_seconds": nature.pick((30.0, 600.0)),
+            "api_concurrency": nature.pick((1, 4, 64)),
+        }
+        self._settings = Settings(**settings)
+        self._nature = nature
+        self._due: list[tuple[float, Callable[[], Any]]] = []
+        self._replicas: list[Replica] = []
+        self._born = 0
+        self._squatting = self._dice.of("squatters")
+        self.api.before.append(self._squat)
+        self.kubelet = Kubelet(
+            self.api, self.clock, lambda pod: fate_of(pod, self._dice, self.plan.services), collect=True
+        )
+
+    async def play(self) -> list[str]:
+        """Live it through; gives what never ended."""
+        self._note("world", f"{self._replicas_wanted} replicas, {self._settings.model_dump(exclude_defaults=True)}")
+        for document in self.plan.documents:
+            self.api.add(document)
+        for at, run in self.plan.runs:
+            self._at(at, lambda run=run: self._create(run))
+        for _ in range(self._replicas_wanted):
+            self._start()
+        if not self._knobs.weather:
+            self.storm.over = True
+        while self.clock.monotonic() < self._storm_seconds:
+            await self._step()
+            self._trouble()
+        self._calm()
+        while not self._all_ended():
+            if self.clock.monotonic() > self._storm_seconds + CALM_SECONDS:
+                break
+            await self._step()
+            self.people.calm_down()
+        stuck = [f"3: run {name} never ends: {told}" for name, told in self._unended()]
+        await self.clock.advance(QUIET_SECONDS)
+        return stuck
+
+    async def close(self) -> None:
+        for replica in self._replicas:
+            await replica.bury()
+        await self.storm.end()
+        await self.kubelet.close()
+
+    # --- time ---
+
+    def _at(self, at: float, deed: Callable[[], Any]) -> None:
+        self._due.append((at, deed))
+
+    async def _step(self) -> None:
+        await self.clock.advance(STEP)
+        now = self.clock.monotonic()
+        due = [deed for at, deed in self._due if at <= now]
+        self._due = [(at, deed) for at, deed in self._due if at > now]
+        for deed in due:
+            deed()
+        for replica in list(self._replicas):
+            if replica.clock.spins:
+                raise BusyLoop(f"{replica.name} spins at {now:.3f}")
+            if replica.ice.dead or replica.ended:
+                self._replicas.remove(replica)
+                self._note(replica.name, "is gone")
+                await replica.bury()
+                self._at(now + (self._nature.between(0.1, 12.0) if not self.storm.over else 0.1), self._start)
+
+    def _start(self) -> None:
+        name = f"op-{self._born}"
+        self._born += 1
+        replica = Replica(
+            self.api, self.clock, name=name, settings=self._settings, seed=self._born, metrics=METRICS,
+            http=Web(self.clock, self._dice.of("http", name)), weather=self.storm,
+        )  # fmt: skip
+        if self._knobs.clocks:
+            replica.clock.skew = self._nature.between(-3.0, 3.0)
+        self._replicas.append(replica)
+        self._note(name, "starts")
+        replica.start()
+
+    # --- trouble ---
+
+    def _trouble(self) -> None:
+        nature, now, knobs = self._nature, self.clock.monotonic(), self._knobs
+        if nature.chance(self._people_rate):
+            self.people.do_something()
+            for run in self.people.deleted:
+                self._at(now + nature.between(0.1, 20.0), lambda run=run: self._create(run))
+            self.people.deleted.clear()
+        living = [replica for replica in self._replicas if not replica.ice.frozen]
+        if not living:
+            return
+        replica = nature.pick(living)
+        if knobs.crashes and nature.chance(0.03):
+            self._note(replica.name, "is killed")
+            replica.crash()
+        elif knobs.freezes and nature.chance(0.015 * self._replicas_wanted):
+            seconds = nature.pick((0.5, 5.0, 17.0, 30.0))
+            self._note(replica.name, f"is frozen for {seconds} s")
+            replica.freeze()
+            self._at(now + seconds, replica.thaw)
+        if knobs.clocks and nature.chance(0.01):
+            self._jump(replica.clock, nature.pick((-30.0, -2.0, 2.0, 30.0)))
+        if knobs.watches and nature.chance(0.05):
+            self._break_watches(replica)
+
+    def _jump(self, clock: ProcessClock, seconds: float) -> None:
+        self._note("nature", f"a clock jumps by {seconds} s")
+        clock.skew += seconds
+
+    def _break_watches(self, replica: Replica) -> None:
+        nature = self._nature
+        kind = nature.pick(("expire", "break", "bookmark", "lag", "lag", "lag"))
+        if kind == "lag":
+            plural, seconds = nature.pick(("pods", "jobs", "workflowruns", "approvals")), nature.between(1.0, 12.0)
+            self._note("nature", f"{replica.name} hears nothing of {plural} for {seconds:.1f} s")
+            self.storm.hold_back(replica.name, plural, self.clock.monotonic() + seconds)
+            return
+        self._note("nature", f"watches: {kind}")
+        if kind == "bookmark":
+            self.api.bookmark()
+        else:
+            if kind == "expire":
+                self.api.expire()
+            self.api.break_watches()
+
+    def _squat(self, asked: Asked) -> None:
+        makes_a_job = asked.method == "POST" and asked.resource.plural == "jobs" and asked.actor.startswith("op-")
+        run = (asked.body or {}).get("metadata", {}).get("labels", {}).get("weft.dev/run")
+        if makes_a_job and run != "witness" and self._knobs.squatters and not self.storm.over:
+            if self._squatting.chance(0.02):
+                self.people.squat(asked.body["metadata"]["name"])
+
+    def _calm(self) -> None:
+        self._note("world", "the storm is over")
+        self.storm.over = True
+        self.kubelet.calm.set()
+        for replica in self._replicas:
+            replica.thaw()
+
+    # --- runs ---
+
+    def _create(self, run: Obj) -> None:
+        metadata = run["metadata"]
+        if self.api.read(WORKFLOW_RUNS, metadata["namespace"], metadata["name"]) is None:
+            with self.api.acting_as("user"):
+                self.api.add({key: value for key, value in run.items() if key != "status"})
+
+    def _all_ended(self) -> bool:
+        return not self._due_runs() and not self._unended()
+
+    def _due_runs(self) -> bool:
+        return bool(self._due)
+
+    def _unended(self) -> list[tuple[str, str]]:
+        found = []
+        for run in self.api.all(WORKFLOW_RUNS):
+            status = run.get("status") or {}
+            rerun = (run["spec"].get("rerun") or {}).get("generation") or 0
+            if not has_ended(run) or rerun > (status.get("rerunGeneration") or 0):
+                conditions = [one.get("message") for one in status.get("conditions") or () if one["type"] == "Succeeded"]
+                found.append((run["metadata"]["name"], f"{status.get('phase')} {conditions}"))
+        return found
+
+    def _note(self, actor: str, text: str) -> None:
+        self.notes.append(Note(self.clock.monotonic(), actor, text, len(self.api.history)))
+
+
+class Web:
+    """Stands for GuardedHttp: answers after a while, mostly well."""
+
+    def __init__(self, clock: VirtualClock, dice: Dice) -> None:
+        self._clock = clock
+        self._dice = dice
+
+    async def request(self, method: str, url: str, **_: Any) -> Response:
+        await self._clock.sleep(self._dice.between(0.05, 4.0))
+        if self._dice.chance(0.2):
+            raise RequestFailed(FailureReason.ConnectionFailed, f"nobody answers at {url}")
+        return Response(self._dice.pick((200, 200, 200, 503)), {}, b"{}")
+
+    async def close(self) -> None:
+        return None
+
+

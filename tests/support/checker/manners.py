@@ -1,0 +1,55 @@
+"""Invariants 6 and 7, and what is left at the end: specs are their users', nothing of ours stays stuck, and the witness
+run ends as it would have on a sunny day."""
+
+from collections.abc import Callable, Iterator
+
+from support.chaos.plan import WITNESS_ENDS
+from support.checker.reading import FINALIZER, by_operator, finished, nodes_of, owned, status_of
+from support.fakeapi import Event
+from weft.kube.objects import Obj
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
+
+_THEIRS = ("labels", "annotations", "finalizers", "ownerReferences")
+
+
+def check_specs(history: list[Event]) -> Iterator[str]:
+    """7: the operator never writes a user's spec; of its own child runs only the controls."""
+    for event in history:
+        if event.resource is None or event.resource.group != "weft.dev" or not by_operator(event):
+            continue
+        what = f"7: at {event.at:.3f} {event.actor} {event.type} {event.resource.kind} {event.obj['metadata']['name']}"
+        if event.type != "MODIFIED" or event.old is None:
+            if not owned(event.obj):
+                yield what
+            continue
+        then, now = event.old["spec"], event.obj["spec"]
+        changed = {field for field in then.keys() | now.keys() if then.get(field) != now.get(field)}
+        if changed and not (owned(event.obj) and changed <= {"suspend", "stop"}):
+            yield f"{what}: spec {sorted(changed)}"
+        changed = {field for field in _THEIRS if event.old["metadata"].get(field) != event.obj["metadata"].get(field)}
+        if changed:
+            yield f"{what}: metadata {sorted(changed)}"
+
+
+def check_leftovers(find: Callable[[Resource], list[Obj]]) -> Iterator[str]:
+    """When all is over: no finalizer of ours, and every Job we control has its final status."""
+    for pod in find(PODS):
+        if FINALIZER in (pod["metadata"].get("finalizers") or ()):
+            phase, deleted = pod["status"]["phase"], pod["metadata"].get("deletionTimestamp")
+            yield f"5: our finalizer is left on Pod {pod['metadata']['name']} ({phase}, deleted {deleted})"
+    for job in find(JOBS):
+        if job["spec"].get("managedBy") == "weft.dev/operator":
+            conditions = (job.get("status") or {}).get("conditions") or ()
+            if not any(one["type"] in ("Complete", "Failed") for one in conditions):
+                yield f"5: Job {job['metadata']['name']} never got its final status"
+
+
+def check_witness(find: Callable[[Resource], list[Obj]]) -> Iterator[str]:
+    """5 and 6: crashes, errors and other runs change the witness's timing only."""
+    for run in find(WORKFLOW_RUNS):
+        status = status_of(run)
+        if run["metadata"]["name"] == "witness" and finished(run):
+            found = {name: (node["phase"], node.get("attempts", 0)) for name, node in nodes_of(status).items()}
+            wrong = {name: found.get(name) for name, want in WITNESS_ENDS.items() if found.get(name) != want}
+            if wrong or status["phase"] != "Succeeded" or status.get("outputs") != {"n": 4}:
+                yield f"6: the witness ended {status['phase']} {status.get('outputs')}: {wrong}"

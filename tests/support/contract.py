@@ -1,0 +1,275 @@
+"""What Weft believes of an API server: each contract is one belief, held against the one in memory and a real one.
+
+    await contract(client, "namespace")      # in CONTRACTS, by name
+
+The namespace is empty and the contract's own. Nothing acts on what is made here: the Jobs name a controller that does
+not exist, the runs a Workflow that does not.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+from weft.kube.client import Client, PatchType
+from weft.kube.errors import AlreadyExists, ApiError, Conflict, Gone, Invalid, NotFound
+from weft.kube.objects import Obj, uid_of, version_of
+from weft.kube.resources import CONFIG_MAPS, JOBS, PODS, WORKFLOW_RUNS, Resource
+
+Contract = Callable[[Client, str], Awaitable[None]]
+START, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
+_CONTAINER = {"name": "main", "image": "weft.local/nothing:1"}
+
+
+def config_map(namespace: str, name: str, **metadata: Any) -> Obj:
+    return {
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace, **metadata},
+        "data": {"x": "1"},
+    }  # fmt: skip
+
+
+def job(namespace: str, name: str = "j") -> Obj:
+    template = {"spec": {"restartPolicy": "Never", "containers": [_CONTAINER]}}
+    spec = {"managedBy": "contract.example/nobody", "template": template, "backoffLimit": 0}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+
+
+async def gone(client: Client, resource: Resource, name: str, namespace: str) -> None:
+    """Wait until it is: background deletion takes a moment."""
+    for _ in range(300):
+        try:
+            await client.get(resource, name, namespace=namespace)
+        except NotFound:
+            return
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"{name} is still there")
+
+
+async def a_name_is_taken_once(client: Client, namespace: str) -> None:
+    made = await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    with pytest.raises(AlreadyExists):
+        await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    await client.delete(CONFIG_MAPS, "a", namespace=namespace)
+    again = await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    assert uid_of(again) != uid_of(made)
+    assert int(version_of(again)) > int(version_of(made))
+    unnamed = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"generateName": "g-", "namespace": namespace}}
+    first, second = [await client.create(CONFIG_MAPS, unnamed) for _ in range(2)]
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+
+
+async def a_patch_from_an_old_version_conflicts(client: Client, namespace: str) -> None:
+    made = await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    newer = await client.patch(CONFIG_MAPS, "a", {"data": {"x": "2"}}, namespace=namespace)
+    assert int(version_of(newer)) > int(version_of(made))
+    stale = {"metadata": {"resourceVersion": version_of(made)}, "data": {"x": "3"}}
+    with pytest.raises(Conflict):
+        await client.patch(CONFIG_MAPS, "a", stale, namespace=namespace)
+    fresh = {"metadata": {"resourceVersion": version_of(newer)}, "data": {"x": "3"}}
+    newest = await client.patch(CONFIG_MAPS, "a", fresh, namespace=namespace)
+    same = await client.patch(CONFIG_MAPS, "a", {"data": {"x": "3"}}, namespace=namespace)
+    assert version_of(same) == version_of(newest), "a write that changes nothing makes no version"
+    with pytest.raises(Invalid):
+        await client.patch(CONFIG_MAPS, "a", {"metadata": {"uid": "another"}, "data": {}}, namespace=namespace)
+    cleared = await client.patch(CONFIG_MAPS, "a", {"data": {"x": None}}, namespace=namespace)
+    assert not cleared.get("data")
+
+
+async def a_json_patch_tests_first(client: Client, namespace: str) -> None:
+    await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    wrong = [{"op": "test", "path": "/data/x", "value": "9"}, {"op": "remove", "path": "/data/x"}]
+    with pytest.raises(Invalid):
+        await client.patch(CONFIG_MAPS, "a", wrong, namespace=namespace, patch_type=PatchType.JSON)
+    right = [{"op": "test", "path": "/data/x", "value": "1"}, {"op": "replace", "path": "/data/x", "value": "2"}]
+    done = await client.patch(CONFIG_MAPS, "a", right, namespace=namespace, patch_type=PatchType.JSON)
+    assert done["data"] == {"x": "2"}
+
+
+async def spec_and_status_are_written_apart(client: Client, namespace: str) -> None:
+    made = await client.create(JOBS, job(namespace) | {"status": {"failed": 3}})
+    assert not made.get("status", {}).get("failed")
+    both = {"spec": {"parallelism": 0}, "status": {"startTime": START}}
+    status_written = await client.patch_status(JOBS, "j", both, namespace=namespace)
+    assert status_written["status"]["startTime"] == START
+    assert status_written["spec"].get("parallelism") in (None, 1)
+    assert status_written["metadata"]["generation"] == 1
+    both = {"spec": {"activeDeadlineSeconds": 60}, "status": {"startTime": LATER}}
+    spec_written = await client.patch(JOBS, "j", both, namespace=namespace)
+    assert spec_written["status"]["startTime"] == START
+    assert spec_written["metadata"]["generation"] == 2
+    marked = await client.patch(JOBS, "j", {"metadata": {"labels": {"x": "y"}}}, namespace=namespace)
+    assert marked["metadata"]["generation"] == 2
+    stale = {"metadata": {"resourceVersion": version_of(made)}, "status": {"startTime": START}}
+    with pytest.raises(Conflict):
+        await client.patch_status(JOBS, "j", stale, namespace=namespace)
+
+
+async def a_finalizer_holds_a_deleted_object(client: Client, namespace: str) -> None:
+    made = await client.create(CONFIG_MAPS, config_map(namespace, "a", finalizers=["contract.example/hold"]))
+    with pytest.raises(Conflict):
+        await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid="00000000-0000-4000-8000-000000000000")
+    assert await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid=uid_of(made))
+    held = await client.get(CONFIG_MAPS, "a", namespace=namespace)
+    assert held["metadata"]["deletionTimestamp"]
+    with pytest.raises(Invalid):
+        more = {"metadata": {"finalizers": ["contract.example/hold", "contract.example/more"]}}
+        await client.patch(CONFIG_MAPS, "a", more, namespace=namespace)
+    with pytest.raises(AlreadyExists):
+        await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    await client.patch(CONFIG_MAPS, "a", {"metadata": {"finalizers": None}}, namespace=namespace)
+    with pytest.raises(NotFound):
+        await client.get(CONFIG_MAPS, "a", namespace=namespace)
+    assert not await client.delete(CONFIG_MAPS, "a", namespace=namespace)
+
+
+async def what_is_owned_goes_with_its_owner(client: Client, namespace: str) -> None:
+    owner = await client.create(CONFIG_MAPS, config_map(namespace, "owner"))
+    reference = {"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid_of(owner)}
+    await client.create(CONFIG_MAPS, config_map(namespace, "owned", ownerReferences=[reference]))
+    await client.delete(CONFIG_MAPS, "owner", namespace=namespace)
+    await gone(client, CONFIG_MAPS, "owned", namespace)
+
+
+async def a_watch_tells_everything_since_its_version(client: Client, namespace: str) -> None:
+    made = await client.create(CONFIG_MAPS, config_map(namespace, "a", labels={"x": "y"}))
+    await client.create(CONFIG_MAPS, config_map(namespace, "other"))
+    await client.patch(CONFIG_MAPS, "a", {"data": {"x": "2"}}, namespace=namespace)
+    await client.patch(CONFIG_MAPS, "a", {"metadata": {"labels": {"x": "z"}}}, namespace=namespace)
+    await client.patch(CONFIG_MAPS, "a", {"metadata": {"labels": {"x": "y"}}}, namespace=namespace)
+    await client.delete(CONFIG_MAPS, "a", namespace=namespace)
+    seen: list[tuple[str, str]] = []
+    versions = [int(version_of(made))]
+    events = client.watch(
+        CONFIG_MAPS, resource_version=version_of(made), namespace=namespace, label_selector="x=y", timeout_seconds=5,
+        idle_timeout=20,
+    )  # fmt: skip
+    async with aclosing(events):
+        async for kind, obj in events:
+            if kind != "BOOKMARK":
+                seen.append((kind, obj["metadata"]["name"]))
+                versions.append(int(version_of(obj)))
+            if len(seen) == 4:
+                break
+    # An object that leaves the selection is DELETED there, and ADDED when it comes back.
+    assert seen == [("MODIFIED", "a"), ("DELETED", "a"), ("ADDED", "a"), ("DELETED", "a")]
+    assert versions == sorted(set(versions))
+
+
+async def a_watch_from_a_forgotten_version_is_gone(client: Client, namespace: str) -> None:
+    events = client.watch(CONFIG_MAPS, resource_version="1", namespace=namespace, timeout_seconds=5, idle_timeout=20)
+    with pytest.raises(Gone):
+        async with aclosing(events):
+            async for _ in events:
+                pass
+
+
+def _ended(*types: str, **status: Any) -> Obj:
+    shared = {"status": "True", "reason": "Contract", "message": "", "lastTransitionTime": LATER, "lastProbeTime": LATER}
+    return {"startTime": START, "uncountedTerminatedPods": {}, "conditions": [{"type": t, **shared} for t in types], **status}
+
+
+ACCEPTED = {
+    "complete": _ended("SuccessCriteriaMet", "Complete", completionTime=LATER, succeeded=1),
+    "failed": _ended("FailureTarget", "Failed", failed=1),
+}
+REFUSED = {
+    "complete without its announcement": _ended("Complete", completionTime=LATER, succeeded=1),
+    "failed without its announcement": _ended("Failed", failed=1),
+    "complete without completionTime": _ended("SuccessCriteriaMet", "Complete", succeeded=1),
+    "failed with completionTime": _ended("FailureTarget", "Failed", completionTime=LATER, failed=1),
+    "completed before it started": _ended(
+        "SuccessCriteriaMet", "Complete", completionTime="2025-12-31T23:59:59Z", succeeded=1
+    ),
+    "finished without startTime": _ended("FailureTarget", "Failed", failed=1) | {"startTime": None},
+    "both": _ended("SuccessCriteriaMet", "Complete", "FailureTarget", "Failed", completionTime=LATER),
+    "finished with an active Pod": _ended("FailureTarget", "Failed", active=1),
+}
+
+
+async def a_managed_jobs_status_takes_the_controllers_own_steps(client: Client, namespace: str) -> None:
+    for number, (name, status) in enumerate(REFUSED.items()):
+        await client.create(JOBS, job(namespace, f"refused-{number}"))
+        with pytest.raises(Invalid):
+            await client.patch_status(JOBS, f"refused-{number}", {"status": status}, namespace=namespace)
+            raise AssertionError(f"{name}: was accepted")
+    for name, status in ACCEPTED.items():
+        await client.create(JOBS, job(namespace, name))
+        await client.patch_status(JOBS, name, {"status": status}, namespace=namespace)
+
+
+async def a_finished_job_stays_as_it_is(client: Client, namespace: str) -> None:
+    await client.create(JOBS, job(namespace))
+    await client.patch_status(JOBS, "j", {"status": ACCEPTED["complete"]}, namespace=namespace)
+    changes: list[Obj] = [
+        {"conditions": []},
+        ACCEPTED["failed"],
+        {"succeeded": 0},
+        {"completionTime": "2026-01-01T00:02:00Z"},
+        {"startTime": LATER},
+    ]
+    for change in changes:
+        with pytest.raises(Invalid):
+            await client.patch_status(JOBS, "j", {"status": change}, namespace=namespace)
+    again = await client.patch_status(JOBS, "j", {"status": ACCEPTED["complete"]}, namespace=namespace)
+    assert again["status"]["succeeded"] == 1
+    with pytest.raises(Invalid):
+        await client.patch(JOBS, "j", {"spec": {"managedBy": "contract.example/other"}}, namespace=namespace)
+
+
+async def a_pods_deadline_only_comes_nearer(client: Client, namespace: str) -> None:
+    spec = {"nodeSelector": {"contract.example/never": "true"}, "containers": [_CONTAINER], "activeDeadlineSeconds": 600}
+    metadata = {"name": "p", "namespace": namespace}
+    await client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    nearer = await client.patch(PODS, "p", {"spec": {"activeDeadlineSeconds": 60}}, namespace=namespace)
+    assert nearer["spec"]["activeDeadlineSeconds"] == 60
+    for later in (61, None):
+        with pytest.raises(Invalid):
+            await client.patch(PODS, "p", {"spec": {"activeDeadlineSeconds": later}}, namespace=namespace)
+    await client.delete(PODS, "p", namespace=namespace, grace_seconds=0)
+
+
+async def a_runs_controls_only_go_forward(client: Client, namespace: str) -> None:
+    async def edit(**spec: Any) -> Obj:
+        return await client.patch(WORKFLOW_RUNS, "r", {"spec": spec}, namespace=namespace)
+
+    metadata = {"name": "r", "namespace": namespace}
+    spec = {"workflowRef": {"name": "nowhere"}}
+    body = {"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec}
+    await client.create(WORKFLOW_RUNS, body)
+    await edit(suspend=True)
+    await edit(suspend=False, stop="Drain")
+    await edit(stop="Cancel")
+    for refused in (
+        {"stop": "Drain"}, {"stop": None}, {"workflowRef": {"name": "other"}}, {"parameters": {"x": 1}},
+        {"rerun": {"generation": 1, "from": "Failed"}},
+    ):  # fmt: skip
+        with pytest.raises(ApiError) as error:
+            await edit(**refused)
+        assert isinstance(error.value, Invalid), refused
+    with pytest.raises(Invalid):  # it is active
+        await edit(stop=None, rerun={"generation": 1, "from": "Failed"})
+    finished = {"type": "Finished", "status": "True", "reason": "Contract", "message": "", "lastTransitionTime": LATER}
+    ended = {"status": {"phase": "Failed", "conditions": [finished]}}
+    await client.patch_status(WORKFLOW_RUNS, "r", ended, namespace=namespace)
+    await edit(stop=None, rerun={"generation": 1, "from": "Failed"})
+    for refused in ({"rerun": None}, {"rerun": {"generation": 1, "from": "All"}}):
+        with pytest.raises(Invalid):
+            await edit(**refused)
+    await edit(stop="Terminate")
+
+
+CONTRACTS: tuple[Contract, ...] = (
+    a_name_is_taken_once,
+    a_patch_from_an_old_version_conflicts,
+    a_json_patch_tests_first,
+    spec_and_status_are_written_apart,
+    a_finalizer_holds_a_deleted_object,
+    what_is_owned_goes_with_its_owner,
+    a_watch_tells_everything_since_its_version,
+    a_watch_from_a_forgotten_version_is_gone,
+    a_managed_jobs_status_takes_the_controllers_own_steps,
+    a_finished_job_stays_as_it_is,
+    a_pods_deadline_only_comes_nearer,
+    a_runs_controls_only_go_forward,
+)
