@@ -1,4 +1,4 @@
-"""The real API server keeps every contract that the one in memory keeps (tests/unit/support/test_fakeapi_contract.py)."""
+"""The real API server keeps every contract that the one in memory keeps (tests/unit/support/)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 
 import pytest
+from e2e.harness.place import Place
 from support.contract import CONTRACTS, Contract
 from weft.kube.client import Client
 from weft.kube.clock import SystemClock
@@ -14,8 +15,6 @@ from weft.kube.config import Connection, load_configuration
 from weft.kube.http import HttpTransport
 from weft.kube.limiter import Limiter
 from weft.metrics import Metrics
-
-from e2e.harness.place import Place
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
     replica = Replica(api, clock, name="op-0", settings=settings)
     replica.start()
     replica.freeze(); replica.thaw()        # SIGSTOP and SIGCONT: time goes on, nothing of it runs
-    replica.crash()                         # in the middle of whatever it does; nothing of it reaches the server any more
+    replica.crash()                         # in the middle of whatever it does; nothing of it reaches the server
     await replica.bury()                    # its tasks are gone: another may be started
 
 All it does goes through its `Wire` and its clock; a frozen or dead process is held there. `weather`, if given, is what
@@ -40,7 +40,9 @@ SPINNING = 50_000
 class Weather(Protocol):
     """What happens to a process's requests and watches on their way."""
 
-    async def request(self, wire: "Wire", method: str, path: str, act: Callable[[], Coroutine[Any, Any, Response]]) -> Response:
+    async def request(
+        self, wire: "Wire", method: str, path: str, act: Callable[[], Coroutine[Any, Any, Response]]
+    ) -> Response:
         """Let the request through, or not; `act` is the server's part of it."""
         ...
 

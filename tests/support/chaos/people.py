@@ -86,7 +86,8 @@ class People:
 
     def _vote(self, run: Obj, node: str, by: str, decision: str) -> None:
         generation = (run.get("status") or {}).get("rerunGeneration") or 0
-        spec = {"run": {"name": run["metadata"]["name"], "uid": uid_of(run)}, "node": node, "decision": decision, "by": by}
+        ref = {"name": run["metadata"]["name"], "uid": uid_of(run)}
+        spec = {"run": ref, "node": node, "decision": decision, "by": by}
         if generation:
             spec["rerunGeneration"] = generation
         given = (each["spec"] for each in self._api.all(APPROVALS, NAMESPACE))
@@ -137,11 +138,13 @@ class People:
             self._api.remove(WORKFLOW_RUNS, *key_of(run))
             if self._dice.chance(0.5):
                 spec = {k: v for k, v in run["spec"].items() if k in ("workflowRef", "queue", "priority")}
-                self.deleted.append({**run, "metadata": {"name": key_of(run).name, "namespace": NAMESPACE}, "spec": spec})
+                metadata = {"name": key_of(run).name, "namespace": NAMESPACE}
+                self.deleted.append({**run, "metadata": metadata, "spec": spec})
 
     def _edit_a_workflow(self) -> None:
         if self._api.read(WORKFLOWS, NAMESPACE, "main") is not None:
-            nodes = [{"name": "n0", "job": {"image": "new"}}, {"name": "late", "dependsOn": ["n0"], "job": {"image": "new"}}]
+            job = {"job": {"image": "new"}}
+            nodes = [{"name": "n0", **job}, {"name": "late", "dependsOn": ["n0"], **job}]
             self._api.edit(WORKFLOWS, NAMESPACE, "main", lambda it: it.update(spec={"nodes": nodes}))
 
     def _delete_a_workflow(self) -> None:
@@ -186,9 +189,11 @@ class People:
     def _touch(self, resource: Resource, key: Key) -> None:
         self._votes += 1
         mark = {"people.example/mark": str(self._votes)}
-        self._api.edit(
-            resource, *key, lambda it: it["metadata"].update(annotations=(it["metadata"].get("annotations") or {}) | mark)
-        )
+
+        def change(it: Obj) -> None:
+            it["metadata"]["annotations"] = (it["metadata"].get("annotations") or {}) | mark
+
+        self._api.edit(resource, *key, change)
 
 
 def has_ended(run: Obj) -> bool:

@@ -159,5 +159,6 @@ def _document(kind: str, name: str, spec: Json) -> Json:
 
 
 def _run(name: str, workflow: str, dice: Dice) -> Json:
-    spec: Json = {"workflowRef": {"name": workflow}, "queue": "default", "priority": dice.pick(("High", "Normal", "Low"))}
+    priority = dice.pick(("High", "Normal", "Low"))
+    spec: Json = {"workflowRef": {"name": workflow}, "queue": "default", "priority": priority}
     return _document("WorkflowRun", name, spec)

@@ -33,7 +33,9 @@ Meddle = Callable[[str, str], None]
 class Storm:
     """The weather of one seed, for all processes."""
 
-    def __init__(self, dice: Dice, *, rate: float, crashes: bool, meddle: Meddle, tell: Callable[[str, str], None]) -> None:
+    def __init__(
+        self, dice: Dice, *, rate: float, crashes: bool, meddle: Meddle, tell: Callable[[str, str], None]
+    ) -> None:
         self._requests = dice.of("requests")
         self._lines = dice.of("lines")
         self._rate = rate
@@ -72,9 +74,9 @@ class Storm:
         elif kind == "crash before":
             wire.ice.dead = True
             wire.ice.freeze()
-        if kind in ("crash before", "not sent", "429", "500 before", "time-out before", "quota"):
-            if kind != "quota" or (method == "POST" and path.endswith(("/jobs", "/pods"))):
-                return await self._not_done(wire, kind)
+        undone = kind in ("crash before", "not sent", "429", "500 before", "time-out before")
+        if undone or (kind == "quota" and method == "POST" and path.endswith(("/jobs", "/pods"))):
+            return await self._not_done(wire, kind)
         answer = await act()
         if kind == "slow answer":
             await wire.clock.sleep(dice.between(0.01, 3.0))

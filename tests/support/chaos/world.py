@@ -246,9 +246,9 @@ class World:
     def _squat(self, asked: Asked) -> None:
         makes_a_job = asked.method == "POST" and asked.resource.plural == "jobs" and asked.actor.startswith("op-")
         run = (asked.body or {}).get("metadata", {}).get("labels", {}).get("weft.dev/run")
-        if makes_a_job and run != "witness" and self._knobs.squatters and not self.storm.over:
-            if self._squatting.chance(0.02):
-                self.people.squat(asked.body["metadata"]["name"])
+        squats = makes_a_job and run != "witness" and self._knobs.squatters and not self.storm.over
+        if squats and self._squatting.chance(0.02):
+            self.people.squat(asked.body["metadata"]["name"])
 
     def _calm(self) -> None:
         self._note("world", "the storm is over")
@@ -277,7 +277,8 @@ class World:
             status = run.get("status") or {}
             rerun = (run["spec"].get("rerun") or {}).get("generation") or 0
             if not has_ended(run) or rerun > (status.get("rerunGeneration") or 0):
-                conditions = [one.get("message") for one in status.get("conditions") or () if one["type"] == "Succeeded"]
+                conditions = status.get("conditions") or ()
+                conditions = [one.get("message") for one in conditions if one["type"] == "Succeeded"]
                 found.append((run["metadata"]["name"], f"{status.get('phase')} {conditions}"))
         return found
 

@@ -41,7 +41,8 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
                 yield from (text for then, text in suspects.pop(uid_of(event.obj), ()) if then == now)
             if event.type == "MODIFIED" and finished(event.obj) and not finished(event.old or {}):
                 for pods in [pods for item, pods in live.items() if item[0] == uid_of(event.obj) and pods]:
-                    yield f"1: {event.obj['metadata']['name']} has ended while Pods run: {list(map(str, pods.values()))}"
+                    running = list(map(str, pods.values()))
+                    yield f"1: {event.obj['metadata']['name']} has ended while Pods run: {running}"
             mine = [attempt for attempt in jobs if attempt.run == uid_of(event.obj)]
             told |= {attempt for attempt in mine if _tells_of(attempt, event.obj)}
             recorded |= {attempt for attempt in mine if _tells_of_end(attempt, event.obj)}
@@ -59,7 +60,8 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
                     suspects[attempt.run].append((rerun, text))
             jobs[attempt] = event
             continue
-        if by_operator(event) and run is not None and _untracked(event) and not finished(run) and _awaited(attempt, run):
+        let_go = by_operator(event) and _untracked(event)
+        if let_go and run is not None and not finished(run) and _awaited(attempt, run):
             yield f"2: at {event.at:.3f} {event.actor} lets the Pod of {attempt} go before its end is on record"
         pods = live[attempt.item]
         uid = uid_of(event.obj)
@@ -77,7 +79,8 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
         if ended_well and event.type == "MODIFIED" and uid not in stopped and attempt.unit not in done:
             spec = specs.of(run) if run is not None else None
             node = node_of(spec, attempt.path) if spec is not None else None
-            if run is not None and spec is not None and not (node or {}).get("service") and not repeats(spec, attempt.path):
+            once = run is not None and spec is not None and not (node or {}).get("service")
+            if once and not repeats(spec, attempt.path):
                 done[attempt.unit] = attempt.number, asked_generation(run), _told_generation(run)
     yield from (text for texts in suspects.values() for _, text in texts)
 

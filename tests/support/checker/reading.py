@@ -1,4 +1,4 @@
-"""What the checker reads from the server's history: attempts by their annotation, runs by their status. No engine here."""
+"""What the checker reads from the server's history: attempts by annotation, runs by status. No engine here."""
 
 import json
 from collections.abc import Iterator
