@@ -240,6 +240,7 @@ class Jobs:
         if job_goes and not vanishes:  # it needs no status any more
             with suppress(Conflict):  # another one of that name: not the one that was meant
                 await self._client.delete(JOBS, key_of(job).name, namespace=key_of(job).namespace, uid=uid_of(job))
+            self._store.remember_deleted(job)
             return
         start = epoch(job["metadata"].get("creationTimestamp")) or now
         body = (

@@ -79,6 +79,11 @@ class ChildStore:
         for change in cache.remember(kept):
             (self._index_job if job else self._index_pod)(change)
 
+    def remember_deleted(self, job: Obj) -> None:
+        """Take in that our own DELETE of a Job was carried out: nobody writes to it while the watch lags behind."""
+        for change in self.jobs.apply("DELETED", job):
+            self._index_job(change)
+
     def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
         """Take in one change of a Job: the handler of the informer that feeds `jobs`."""
         self._tell(self._index_job(Change(event_type, job, old)))

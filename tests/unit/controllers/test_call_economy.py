@@ -1,0 +1,51 @@
+"""What a run costs the API server: every write, in order. One more is a regression that thousands of runs would pay."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.rig import Fate, Rig
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    rig.behave = lambda node, attempt: Fate(seconds=0.02)
+    await rig.finish("w", "first")  # the revision is made once for all runs of a Workflow
+    yield rig
+    await rig.close()
+
+
+ONE_NODE_RUN = [
+    "PATCH workflowruns/status",  # what it starts with is on record before anything is created
+    "POST jobs",
+    "POST pods",
+    "PATCH workflowruns/status",  # its end
+    "POST events",
+    "PATCH pods",  # the finalizer
+    "DELETE jobs",
+]
+
+
+def writes(rig: Rig, since: int) -> list[str]:
+    """The operator's requests since then that ask for a change."""
+    return [
+        f"{asked.method} {asked.resource.plural}{'/' + asked.subresource if asked.subresource else ''}"
+        for asked in rig.api.requests[since:]
+        if asked.method not in ("GET", "WATCH")
+    ]
+
+
+async def test_a_one_node_run_is_seven_writes(rig: Rig) -> None:
+    since = len(rig.api.requests)
+    await rig.finish("w", "second")
+    assert writes(rig, since) == ONE_NODE_RUN
+
+
+async def test_a_lagging_watch_costs_no_write_to_what_is_gone(rig: Rig) -> None:
+    since = len(rig.api.requests)
+    rig.api.before.append(lambda asked: rig.api.hold_watches() if asked.method == "DELETE" else None)
+    await rig.finish("w", "second")
+    rig.api.release_watches()
+    await rig.clock.advance(20)
+    assert sorted(writes(rig, since)) == sorted(ONE_NODE_RUN)
