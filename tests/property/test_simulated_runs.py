@@ -114,7 +114,7 @@ def _edge(text: str, nodes: dict[str, NodeState], *, at: float | None) -> tuple[
         "Skipped": "void",
     }  # fmt: skip
     value = table.get(outcome, case_row)[kind]
-    if kind == "Failed" and node.node.allow_failure and outcome in ("", "Ready"):
+    if kind == "Failed" and node.node.allow_failure and not outcome:
         value = "met"
     return value, node.end
 

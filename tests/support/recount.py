@@ -45,7 +45,7 @@ def _value(node: NodeState, outcome: str) -> str:
         return "broken" if node.reason == "UpstreamFailed" else "void"
     if node.phase in ("Succeeded", "Compensated"):
         return "met" if outcome in ("Succeeded", "Ready") or node.chosen == outcome else "void"
-    forgiven = node.phase == "Failed" and outcome in ("Succeeded", "Ready") and node.node.allow_failure
+    forgiven = node.phase == "Failed" and outcome == "Succeeded" and node.node.allow_failure
     was_ready = outcome == "Ready" and node.ready and node.phase == "Failed"
     return "met" if forgiven or was_ready else "broken"
 

@@ -32,7 +32,7 @@ def edge_value(
     if phase == SKIPPED:
         return BROKEN if reason == "UpstreamFailed" else VOID
     if outcome == "Ready":
-        return MET if phase == SUCCEEDED or (phase == FAILED and (ready or allow_failure)) else BROKEN
+        return MET if phase == SUCCEEDED or (phase == FAILED and ready) else BROKEN
     if outcome == "Succeeded":
         return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else BROKEN
     if phase == SUCCEEDED:

@@ -248,10 +248,16 @@ def _end_items(step: Step, frame: Frame, node: NodeState) -> None:
         allowed = f" (maxFailed {loop.max_failed})" if loop.max_failed else ""
         message = f"{_count(node)}{allowed}; item {first.index}: {first.reason}: {first.message}"
         end_node(step, frame, node, FAILED, Reason.TooManyFailedItems, message)
-    elif node.blocked is not None:
+    elif node.blocked is not None and not _all_ended(node):
         end_node(step, frame, node, CANCELLED, node.blocked, "")
     else:
         end_node(step, frame, node, SUCCEEDED, None, _count(node) if node.failed_items else "")
+
+
+def _all_ended(node: NodeState) -> bool:
+    """Whether every item has come to an end of its own: a drain that found nothing left to start took nothing away."""
+    ended = sum(unit.phase in (SUCCEEDED, FAILED, SKIPPED) for unit in node.units.values())
+    return ended == len(node.items)
 
 
 def _count(node: NodeState) -> str:

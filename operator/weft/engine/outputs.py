@@ -1,13 +1,14 @@
 """What a container wrote to $WEFT_OUTPUTS: a JSON object, or key=value lines.
 
-The file is the container's termination message; the kubelet cuts it at 4096 bytes, so a text of
-that length has to be taken for a cut one. Bodies that give values directly have a limit, too: one
+The file is the container's termination message; the kubelet cuts it at 4096 bytes, so lines of that length have to be
+taken for cut ones. Bodies that give values directly have a limit, too: one
 giant answer must not keep its run's status from being written.
 """
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -39,18 +40,25 @@ def parse_outputs(text: str) -> dict[str, Any] | None:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise OutputsError(Reason.InvalidOutputs, "$WEFT_OUTPUTS holds text that is not UTF-8") from None
-    if size >= MAX_BYTES:
+    stripped = text.strip()
+    if size > MAX_BYTES or (size == MAX_BYTES and not _is_whole(stripped)):
         raise OutputsError(
             Reason.OutputsTooLarge,
-            f"the outputs are {MAX_BYTES} bytes or more, which is where Kubernetes cuts them; write larger results to"
+            f"the outputs are more than {MAX_BYTES} bytes, which is where Kubernetes cuts them; write larger results to"
             " an object store or a volume and put their address into $WEFT_OUTPUTS",
         )
-    stripped = text.strip()
     if not stripped:
         return None
     if stripped[0] in "{[":
         return _json(stripped)
     return _lines(stripped)
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text that is as long as one that was cut is a whole one: JSON cannot be cut and still be read."""
+    with suppress(orjson.JSONDecodeError):
+        return isinstance(orjson.loads(text), dict)
+    return False
 
 
 def plain(value: Any) -> Any:

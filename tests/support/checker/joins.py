@@ -104,7 +104,7 @@ def edge_value(outcome: str, upstream: Obj, spec: Obj) -> str:
     row = outcome if outcome in TABLE else "case"
     if row == "case" and column == 0 and (upstream.get("outputs") or {}).get("case") == outcome:
         return MET
-    if column == 1 and row in ("Succeeded", "Ready") and spec.get("allowFailure"):
+    if column == 1 and row == "Succeeded" and spec.get("allowFailure"):
         return MET
     if row == "Ready" and column == 1 and upstream.get("ready"):
         return MET

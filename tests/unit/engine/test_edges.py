@@ -27,7 +27,7 @@ TABLE = {
     "succeeded":                (MET,    VOID, MET,  MET),
     "compensated":              (MET,    VOID, MET,  MET),
     "failed":                   (BROKEN, MET,  MET,  BROKEN),
-    "failed, allowed":          (MET,    MET,  MET,  MET),
+    "failed, allowed":          (MET,    MET,  MET,  BROKEN),  # it never was ready
     "failed, had been ready":   (BROKEN, MET,  MET,  MET),
     "cancelled":                (BROKEN, VOID, MET,  BROKEN),
     "cancelled, had been ready": (BROKEN, VOID, MET,  BROKEN),

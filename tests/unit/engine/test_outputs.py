@@ -45,9 +45,9 @@ BAD = [
     ("x" * 64 + "=1", "InvalidOutputs", "line 1"),
     ('{"a":' * 100 + "1" + "}" * 100, "InvalidOutputs", "deeper than 64 levels"),
     ('{"a":' + "[" * 2000 + "]" * 2000 + "}", "InvalidOutputs", ""),
-    ('{"a": "' + "x" * MAX_BYTES + '"}', "OutputsTooLarge", "4096 bytes or more"),
-    ("a=" + "x" * (MAX_BYTES - 2), "OutputsTooLarge", "4096 bytes or more"),
-    ("a=" + "é" * (MAX_BYTES // 2), "OutputsTooLarge", "4096 bytes or more"),
+    ('{"a": "' + "x" * MAX_BYTES + '"}', "OutputsTooLarge", "more than 4096 bytes"),
+    ("a=" + "x" * (MAX_BYTES - 2), "OutputsTooLarge", "more than 4096 bytes"),
+    ("a=" + "é" * (MAX_BYTES // 2), "OutputsTooLarge", "more than 4096 bytes"),
 ]
 
 
@@ -59,8 +59,11 @@ def test_bad(text: str, reason: str, says: str) -> None:
     assert says in str(caught.value)
 
 
-def test_a_text_just_below_the_cut_is_whole() -> None:
+def test_a_text_just_below_the_cut_is_whole_and_json_that_just_fits_it_too() -> None:
     assert parse_outputs("a=" + "x" * (MAX_BYTES - 3)) == {"a": "x" * (MAX_BYTES - 3)}
+    assert parse_outputs('{"a":"' + "x" * (MAX_BYTES - 8) + '"}') == {"a": "x" * (MAX_BYTES - 8)}
+    with pytest.raises(OutputsError, match="more than 4096 bytes"):
+        parse_outputs('{"a":{"b":"' + "x" * (MAX_BYTES - 13) + '"}')  # cut within the outer object
 
 
 @given(st.one_of(st.text(), st.text(alphabet='{}[]",:0123456789.eE+-truefalsn\\= \n')))

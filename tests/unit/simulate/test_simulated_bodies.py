@@ -92,6 +92,13 @@ def test_a_service_that_fails_before_its_dependents_have_ended_fails() -> None:
     assert late.report["outcome"] == "Failed"
 
 
+def test_an_allowed_failure_of_a_service_makes_it_no_more_ready_than_it_was() -> None:
+    workflow = SERVICE.replace("service: true", "service: true, allowFailure: true")
+    ran = simulate(workflow, "events: [{node: db, readySeconds: 3, durationSeconds: 1, exitCode: 1}]")
+    assert ran.nodes["use"] == "Skipped(UpstreamFailed)"
+    assert ran.report["outcome"] == "Succeeded"
+
+
 OUTPUTS = [
     ("{a: 1}", "Succeeded", {"a": 1}),
     ('"{\\"a\\": [1, 2]}"', "Succeeded", {"a": [1, 2]}),

@@ -105,6 +105,15 @@ def test_a_stop_says_what_it_ends(stop: str, job: str, other: str, end: float, s
     assert ran.nodes["f"].startswith("Skipped" if stop == "Terminate" else "Succeeded")
 
 
+def test_a_drain_takes_nothing_from_a_foreach_whose_items_all_run() -> None:
+    drain = "actions: [{at: 0.5, stop: Drain}]"
+    whole = simulate("nodes: [{name: a, forEach: {range: 2}, job: J}, {name: b, dependsOn: [a], job: J}]", drain)
+    assert whole.nodes == {"a": "Succeeded 0-1 x2", "b": "Skipped(Stopped)"}
+    assert whole.outcome == "Cancelled(Stopped) 1"
+    part = simulate("nodes: [{name: a, forEach: {range: 3, maxParallel: 2}, job: J}]", drain)
+    assert part.nodes == {"a": "Cancelled(Stopped) 0-1 x2"}
+
+
 def test_a_stop_may_only_grow() -> None:
     ran = simulate(
         "nodes: [{name: a, job: J}]",
