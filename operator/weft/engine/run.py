@@ -45,17 +45,17 @@ def _stop(step: Step) -> None:
     elif state.stop == "Terminate":
         state.outcome = CANCELLED
         state.reason = Reason.Stopped
-        _abandon(step)
+        _abandon(step, Reason.Stopped)
 
 
-def _abandon(step: Step) -> None:
+def _abandon(step: Step, why: str) -> None:
     """Stop what comes after the graph."""
     state = step.state
     state.compensations = []
     if state.compensating is not None:
-        stop_attempt(step, state.compensating, Reason.Stopped)
+        stop_attempt(step, state.compensating, why)
     if state.final is not None:
-        step.closes.append((state.final, Reason.Stopped, "End"))
+        step.closes.append((state.final, why, "End"))
 
 
 def rearm(step: Step) -> None:
@@ -87,7 +87,7 @@ def final_timed_out(step: Step) -> None:
     if state.outcome != CANCELLED:
         state.outcome, state.reason, state.message = FAILED, Reason.DeadlineExceeded, message
     step.note("Warning", Reason.DeadlineExceeded, message)
-    _abandon(step)
+    _abandon(step, Reason.DeadlineExceeded)
 
 
 def frame_ended(step: Step, frame: Frame) -> None:

@@ -18,15 +18,16 @@ from weft.expr.cel import ExpressionError
 
 def enter(step: Step, unit: Unit) -> None:
     """Start an attempt: a new frame, or the one of the attempt before with what succeeded in it kept."""
-    if unit.child is None:
-        unit.child = child_frame(step.state, unit)
-    else:  # another attempt, or a rerun: what has succeeded in it is kept
-        reset_frame(unit.child, FROM_FAILED)
-    graph = unit.child.graph
+    graph = unit.node.body.graph
+    assert graph is not None
     values, problems = check_parameters(graph.parameters, render(step.state, unit, unit.node.body.parameters))
     if problems:
         fail(step, unit, Reason.InvalidParameters, f"graph {graph.name}: " + "; ".join(problems), fatal=True)
         return
+    if unit.child is None:
+        unit.child = child_frame(step.state, unit)
+    else:  # another attempt, or a rerun: what has succeeded in it is kept
+        reset_frame(unit.child, FROM_FAILED)
     unit.child.params = values
     step.begun.append(unit.child)
 

@@ -230,14 +230,12 @@ def stop_attempt(step: Step, unit: Unit, why: str) -> None:
         step.act(Stop(unit.id, kind, why))
     elif unit.stage == ACTIVE and unit.child is not None:
         unit.stage, unit.reason = STOPPING, Reason.Stopping
-        step.closes.append((unit.child, Reason.Stopped if why in VERDICTS else why, "End"))
+        step.closes.append((unit.child, Reason.DeadlineExceeded if why in OVERDUE else why, "End"))
     else:
         stopped(step, unit)
 
 
 TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE = "Timeout", "Deadline", "Pending", "Service"
-VERDICTS = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE})
-"""Reasons to stop an attempt that are not cancellations."""
 OVERDUE = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT})
 """Reasons to stop an attempt that has taken too long."""
 

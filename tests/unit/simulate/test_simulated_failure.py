@@ -338,6 +338,36 @@ def test_what_comes_after_the_graph_has_a_timeout_of_its_own() -> None:
         "events: [{node: f, durationSeconds: 100}]",
     )
     assert ran.outcome == "Failed(DeadlineExceeded) 6"
+    assert ran.nodes["f"] == "Cancelled(DeadlineExceeded) 1-6"
+    undoing = simulate(
+        "{finallyTimeoutSeconds: 5, nodes: [{name: a, job: J, compensate: {job: J}}, {name: bad, dependsOn: [a], job:"
+        " J}], finally: [{name: f, job: J}]}",
+        "events: [{node: bad, exitCode: 1}, {node: a, role: compensate, durationSeconds: 100}]",
+    )
+    assert undoing.nodes["f"] == "Skipped(DeadlineExceeded)"
+
+
+def test_what_a_graph_out_of_time_runs_is_cancelled_for_that() -> None:
+    ran = simulate(
+        "{nodes: [{name: g, timeoutSeconds: 2, graph: {name: g}}],"
+        " graphs: [{name: g, nodes: [{name: a, job: J}, {name: b, dependsOn: [a], job: J}]}]}",
+        "events: [{node: g/a, durationSeconds: 9}]",
+    )
+    assert ran.nodes == {
+        "g": "Failed(DeadlineExceeded) 0-2", "g/a": "Cancelled(DeadlineExceeded) 0-2", "g/b": "Skipped(UpstreamFailed)",
+    }  # fmt: skip
+
+
+def test_a_graph_given_something_wrong_is_not_entered() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: e, expr: {x: "'text'"}}
+        - {name: g, dependsOn: [e], graph: {name: g, parameters: {n: "${{ nodes.e.outputs.x }}"}}}
+        graphs: [{name: g, parameters: [{name: n, type: integer}], nodes: [{name: a, job: J}]}]
+        """
+    )
+    assert ran.nodes == {"e": "Succeeded 0-0", "g": "Failed(InvalidParameters) 0-0"}
 
 
 def test_the_runs_timeout_bounds_the_graph() -> None:
