@@ -3,6 +3,7 @@
 A new command is a click command in a file of this folder, named like the command, and a line in `COMMANDS`.
 """
 
+import gc
 import sys
 from importlib import import_module
 from pathlib import PurePath
@@ -57,6 +58,7 @@ def weft() -> None:
 
 def main() -> None:
     """Be the program `weft`, or the kubectl plugin of that name."""
+    gc.set_threshold(50_000, 20, 50)  # a large workflow is large, not garbage: looking for some took half of the time
     weft(prog_name="kubectl weft" if PurePath(sys.argv[0]).name.startswith("kubectl-weft") else "weft")
 
 

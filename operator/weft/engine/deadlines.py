@@ -1,9 +1,10 @@
 """When time runs out, and which clocks stand still while a run is suspended.
 
-Attempt timeouts, back-offs, pending timeouts and absolute times go on during a suspension; the
-clocks of the run, of deadlines, approvals and waits stand still. A due time is always computed
-from when its clock started and from the suspensions since, so nothing has to be rewritten when
-a run is resumed or an operator restarted.
+The attempt timeouts of what runs outside the engine, back-offs, pending timeouts and absolute times go on during a
+suspension; the clocks of the run, of deadlines, approvals and waits stand still, and so do the attempt timeouts of
+nodes that a suspension stops: approvals, waits, graphs and child runs. A due time is always computed from when its
+clock started and from the suspensions since, so nothing has to be rewritten when a run is resumed or an operator
+restarted.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from weft.engine.state import ACTIVE, BACKOFF, ENDED, STOPPING, RunState, Unit
 
 Suspensions = Sequence[tuple[float, float | None]]
 
-PAUSABLE = frozenset({"run", "final", "deadline", "approval", "wait"})
+RUN_ON = frozenset({"job", "http", "resource"})
+"""Bodies whose attempts go on during a suspension, and their timeouts with them."""
 
 
 def due_after(start: float, seconds: float, suspensions: Suspensions) -> float | None:
@@ -53,7 +55,9 @@ def due(state: RunState, kind: str, unit: Unit | None) -> float | None:
         return None
     if kind == "attempt":
         limit = unit.node.timeout
-        return None if limit is None or unit.node.service else unit.attempt_start + limit
+        if limit is None or unit.node.service:
+            return None
+        return due_after(unit.attempt_start, limit, () if unit.node.body.kind in RUN_ON else state.suspensions)
     if kind == "pending":
         limit = unit.node.pending_timeout
         return None if limit is None or unit.pending_since is None else unit.pending_since + limit

@@ -32,6 +32,9 @@ STANDING = [
     ("{name: a, wait: {seconds: 5}}", "Succeeded 0-15"),
     ("{name: a, approval: {timeoutSeconds: 5}}", "Failed(ApprovalTimeout) 0-15"),
     ("{name: a, deadlineSeconds: 5, job: J}", "Failed(DeadlineExceeded) 0-15"),
+    ("{name: a, timeoutSeconds: 5, approval: {}}", "Failed(DeadlineExceeded) 0-15"),
+    ("{name: a, timeoutSeconds: 5, wait: {seconds: 4}}", "Succeeded 0-14"),
+    ("{name: a, timeoutSeconds: 5, graph: {name: g}}", "Failed(DeadlineExceeded) 0-15"),
     # what goes on
     ("{name: a, wait: {until: '2026-01-01T00:00:05Z'}}", "Succeeded 0-5"),
     ("{name: a, timeoutSeconds: 5, job: J}", "Failed(DeadlineExceeded) 0-5"),
@@ -41,7 +44,7 @@ STANDING = [
 @pytest.mark.parametrize(("node", "expected"), STANDING)
 def test_some_clocks_stand_still_during_a_suspension(node: str, expected: str) -> None:
     ran = simulate(
-        f"nodes: [{node}]",
+        f"{{nodes: [{node}], graphs: [{{name: g, nodes: [{{name: a, approval: {{}}}}]}}]}}",
         "{events: [{node: a, durationSeconds: 500}], actions: [{at: 2, suspend: true}, {at: 12, suspend: false}]}",
     )
     assert ran.nodes["a"] == expected
