@@ -31,8 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def alone() -> Iterator[None]:
-    """Wait for other sessions on this machine: two would kill and configure each other's operator."""
-    with (Path(tempfile.gettempdir()) / "weft-e2e.lock").open("w") as file:
+    """Wait for other sessions on this cluster: two would kill and configure each other's operator."""
+    cluster = os.environ.get("KUBECONFIG", "").strip("/").replace("/", "-")
+    with (Path(tempfile.gettempdir()) / f"weft-e2e-{cluster}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
