@@ -5,17 +5,21 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("e2e.harness.place", "e2e.scenarios")
+pytest.register_assert_rewrite("e2e.harness", "e2e.scenarios")
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for hack, which is not installed
 
 from e2e.harness.api import Api
 from e2e.harness.chronicle import Chronicle
+from e2e.harness.machine import Machine
 from e2e.harness.operator import Operator, Reaper
 from e2e.harness.place import Cluster, Place
 from e2e.harness.receiver import Receiver
@@ -27,6 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/e2e/" in str(item.path):
             item.add_marker(pytest.mark.e2e)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured, one JSON line each: figures to look at, not to fail for."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    figures = [value for report in reports for name, value in report.user_properties if name == "measured"]
+    if figures:
+        terminalreporter.section("measured")
+    for each in figures:
+        terminalreporter.write_line(json.dumps(each))
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +68,15 @@ def operator(cluster: Cluster) -> Iterator[Operator]:
     operator.install()
     yield operator
     Reaper(cluster).remove()
+
+
+@pytest.fixture
+def machine(cluster: Cluster) -> Machine:
+    """The node below the cluster, for who wants to kill its components."""
+    found = Machine.of_this_cluster()
+    if found is None:
+        pytest.skip("kind keeps the components inside its own container, where they cannot be killed one by one")
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -42,9 +42,12 @@ class Api:
         """Give an object, or a list with `items`."""
         return self._json("GET", path, query=query)
 
-    def text(self, path: str, **query: str) -> str:
-        """Give the text at a path: logs, or what a Pod's server answers through the API server's proxy."""
-        return self._call("GET", path, query=query).decode()
+    def text(self, path: str, *, seconds: float | None = None, **query: str) -> str:
+        """Give the text at a path: logs, or what a Pod's server answers through the API server's proxy.
+
+        Raises urllib3's HTTPError when there is no answer within so many seconds: the Pod may be frozen.
+        """
+        return self._call("GET", path, query=query, seconds=seconds).decode()
 
     def post(self, path: str, body: Obj, *, as_user: str | None = None, groups: tuple[str, ...] = ()) -> Obj:
         """Create an object, as somebody else when `as_user` is given."""
@@ -88,22 +91,24 @@ class Api:
 
     def _call(
         self, method: str, path: str, *, query: dict[str, str] | None = None, body: Obj | None = None,
-        headers: list[tuple[str, str]] | None = None,
+        headers: list[tuple[str, str]] | None = None, seconds: float | None = None,
     ) -> bytes:  # fmt: skip
-        answer = self._open(method, path, query=query or {}, headers=headers or [], body=body)
+        answer = self._open(method, path, query=query or {}, headers=headers or [], body=body, seconds=seconds)
         data: bytes = answer.data
         return data
 
     def _open(
-        self, method: str, path: str, *, query: dict[str, str], headers: list[tuple[str, str]], body: Obj | None
-    ) -> Any:
+        self, method: str, path: str, *, query: dict[str, str], headers: list[tuple[str, str]], body: Obj | None,
+        seconds: float | None = None,
+    ) -> Any:  # fmt: skip
         sent = HTTPHeaderDict(self._headers)
         for name, value in headers:
             sent.add(name, value)
         url = f"{self.host}{path}" + (f"?{urlencode(query)}" if query else "")
         data = json.dumps(body).encode() if body is not None else None
         ask = self._rest.pool_manager.request
-        answer = ask(method, url, headers=sent, body=data, preload_content=False, timeout=None)
+        retries = None if seconds is None else False
+        answer = ask(method, url, headers=sent, body=data, preload_content=False, timeout=seconds, retries=retries)
         if not 200 <= answer.status < 300:
             raise Refused(answer.status, answer.data.decode(errors="replace"))
         return answer

@@ -1,7 +1,8 @@
 """What happens in the cluster, written down as it happens.
 
 A thread per resource follows a watch. Tests wait for news instead of asking again and again, and can look back:
-objects that are deleted since, and how many Pods ran at any one moment, are in the journal.
+objects that are deleted since, and how many Pods ran at any one moment, are in the journal. An API server that is
+killed interrupts it for as long as the server is away, and what happened meanwhile is found by listing anew.
 """
 
 from __future__ import annotations
@@ -14,19 +15,24 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from e2e.harness.api import Api, Obj, Refused
+from urllib3.exceptions import HTTPError
 
 PREFIX = "e2e-"
 """Namespaces of the tests begin with it; others are not followed."""
+
+AWAY_SECONDS = 60.0
+"""For so long the API server may not answer; it is killed in some tests, and comes back."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One event: its type (ADDED, MODIFIED, DELETED) and the object."""
+    """One event: its type (ADDED, MODIFIED, DELETED), the object, and when we heard of it by the wall clock."""
 
     type: str
     obj: Obj
+    at: float
 
 
 _FOLLOWED = {
@@ -102,32 +108,48 @@ class Chronicle:
         path, query = _FOLLOWED[kind]
         while True:
             listed = self._list(path, query)
-            there = {obj["metadata"]["uid"] for obj in listed["items"]}
-            yield from (("DELETED", obj) for obj in self._known(kind) if obj["metadata"]["uid"] not in there)
-            yield from (("ADDED", obj) for obj in listed["items"])
+            before = {obj["metadata"]["uid"]: obj for obj in self._known(kind)}
+            there = {obj["metadata"]["uid"]: obj for obj in listed["items"]}
+            yield from (("DELETED", obj) for uid, obj in before.items() if uid not in there)
+            for uid, obj in there.items():
+                if _version(obj) != _version(before.get(uid)):
+                    yield "MODIFIED" if uid in before else "ADDED", obj
             yield from self._changes(kind, listed["metadata"]["resourceVersion"])
 
     def _list(self, path: str, query: dict[str, str]) -> Obj:
         """The objects there are, as soon as the API server knows their kind: the CRDs come with the chart."""
+        patience = _Patience()
         while True:
             try:
                 return self._api.get(path, **query)
             except Refused as refused:
-                if refused.code != 404:
-                    raise
-                time.sleep(0.5)
+                if refused.code == 404:
+                    time.sleep(0.5)
+                else:
+                    patience.bear(refused)
+            except HTTPError as error:
+                patience.bear(error)
 
     def _changes(self, kind: str, version: str) -> Iterator[tuple[str, Obj]]:
-        """What follows on a list, until the API server says that a new one is needed (after a CRD has changed)."""
+        """What follows on a list, until a new one is needed: watches do not reach back for ever."""
         path, query = _FOLLOWED[kind]
+        patience = _Patience()
         while True:
-            for type_, obj in self._api.watch(path, version, **query):
-                if type_ == "ERROR" and obj["code"] == 410:
+            try:
+                for type_, obj in self._api.watch(path, version, **query):
+                    if type_ == "ERROR" and (obj["code"] == 410 or obj["code"] >= 500):
+                        return
+                    if type_ == "ERROR":
+                        raise RuntimeError(f"the watch of {kind} ended: {obj}")
+                    version = obj["metadata"]["resourceVersion"]
+                    patience = _Patience()
+                    yield type_, obj
+            except Refused as refused:
+                if refused.code == 410:
                     return
-                if type_ == "ERROR":
-                    raise RuntimeError(f"the watch of {kind} ended: {obj}")
-                version = obj["metadata"]["resourceVersion"]
-                yield type_, obj
+                patience.bear(refused)
+            except HTTPError as error:
+                patience.bear(error)
 
     def _known(self, kind: str) -> list[Obj]:
         with self._news:
@@ -137,9 +159,29 @@ class Chronicle:
         namespace, name = obj["metadata"]["namespace"], obj["metadata"]["name"]
         if not namespace.startswith(PREFIX):
             return
-        self._journals[kind, namespace].append(Entry(type_, obj))
+        self._journals[kind, namespace].append(Entry(type_, obj, time.time()))
         self._ever[kind, namespace][obj["metadata"]["uid"]] = obj
         if type_ == "DELETED":
             self._latest.pop((kind, namespace, name), None)
         else:
             self._latest[kind, namespace, name] = obj
+
+
+class _Patience:
+    """Bears it that the API server is away or not yet itself, for a while."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+
+    def bear(self, error: Refused | HTTPError) -> None:
+        """Wait a little after an error; raises it when it is the server's answer, or has lasted too long."""
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since > AWAY_SECONDS or (isinstance(error, Refused) and error.code < 500 and error.code != 429):
+            raise error
+        time.sleep(0.2)
+
+
+def _version(obj: Obj | None) -> str | None:
+    version: str | None = obj["metadata"]["resourceVersion"] if obj is not None else None
+    return version

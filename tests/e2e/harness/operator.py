@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from e2e.harness.api import Obj, Refused
 from e2e.harness.place import Cluster
+from urllib3.exceptions import HTTPError
 
 CHART = Path(__file__).parents[3] / "charts" / "weft"
 CRDS = Path(__file__).parents[3] / "crds"
@@ -21,6 +22,8 @@ PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 LEASE = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{RELEASE}"
 SELECTOR = "app.kubernetes.io/component=operator"
 READY_SECONDS = 90.0
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -68,15 +71,41 @@ class Operator:
         for pod in self.pods():
             name = pod["metadata"]["name"]
             try:
-                if json.loads(self.cluster.api.text(f"{PODS}/{name}:8080/proxy/readyz"))["leading"]:
+                if json.loads(self.cluster.api.text(f"{PODS}/{name}:8080/proxy/readyz", seconds=5))["leading"]:
                     return str(name)
-            except (Refused, ValueError):
+            except (Refused, HTTPError, ValueError):
                 continue
         return None
 
     def wait_ready(self) -> str:
         """Wait until a Pod leads; gives its name."""
         return str(_wait(self.leader, "no operator leads"))
+
+    def pod(self, name: str) -> Obj:
+        """One of the operator's Pods, by name; {} when it has gone."""
+        return next((pod for pod in self.pods() if pod["metadata"]["name"] == name), {})
+
+    def restarts(self) -> int:
+        """How often the kubelet has started the operator's containers again, in the Pods there are."""
+        return sum(_restarts(pod) for pod in self.pods())
+
+    def lease(self) -> Obj:
+        """The spec of the Lease: who leads, and since when."""
+        spec: Obj = self.cluster.api.get(LEASE)["spec"]
+        return spec
+
+    def renew_pods(self) -> None:
+        """Replace Pods whose container has ended before: the kubelet waits ever longer with those that end often."""
+        worn = [pod["metadata"]["name"] for pod in self.pods() if _restarts(pod)]
+        for name in worn:
+            self.cluster.api.delete(f"{PODS}/{name}")
+        _wait(lambda: not any(self.pod(name) for name in worn), "worn Pods of the operator stay")
+        _wait(lambda: all(_is_ready(pod) for pod in self.pods()), "the operator's new Pods are not ready")
+        self.wait_ready()
+
+    def wait_for(self, look: Callable[[], T | None], complaint: str) -> T:
+        """Wait until `look` gives something true, asking again and again."""
+        return _wait(look, complaint)
 
     def metrics(self) -> str:
         """What the leader's /metrics says."""
@@ -96,7 +125,7 @@ class Operator:
         reaper.ensure()
         for each in self.pods():
             if pod in (None, each["metadata"]["name"]):
-                reaper.kill(each["metadata"]["uid"])
+                reaper.signal(each["metadata"]["uid"], "KILL")
                 self.cluster.api.delete(f"{PODS}/{each['metadata']['name']}", gracePeriodSeconds="0")
         if pod is None:
             self.cluster.api.delete(LEASE)
@@ -137,18 +166,27 @@ class Reaper:
         """Take the Pod away."""
         self.cluster.api.delete(f"{PODS}/reaper", gracePeriodSeconds="0")
 
-    def kill(self, pod_uid: str) -> None:
-        """SIGKILL the operator's process in a Pod. Its control group bears the Pod's UID, with - or with _."""
+    def signal(self, pod_uid: str, name: str) -> None:
+        """Send the operator's process in a Pod a signal. Its control group bears the Pod's UID, with - or with _."""
         script = (
             f"for file in $(grep -lE '{pod_uid}|{pod_uid.replace('-', '_')}' /proc/[0-9]*/cgroup 2>/dev/null); do "
             "pid=${file#/proc/}; pid=${pid%/cgroup}; "
-            "grep -qa weft /proc/$pid/cmdline && kill -9 $pid && echo $pid; done"
+            f"grep -qa weft /proc/$pid/cmdline && kill -{name} $pid && echo $pid; done"
         )
         said = self.cluster.kubectl("exec", "-n", NAMESPACE, "reaper", "--", "sh", "-c", script, check=False)
-        assert any(line.isdigit() for line in said.splitlines()), f"no process of the operator was killed: {said}"
+        assert any(line.isdigit() for line in said.splitlines()), f"no process of the operator got {name}: {said}"
 
 
-def _wait(look: Callable[[], object], complaint: str) -> object:
+def _restarts(pod: Obj) -> int:
+    return sum(each["restartCount"] for each in pod["status"].get("containerStatuses") or ())
+
+
+def _is_ready(pod: Obj) -> bool:
+    found = pod["status"].get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in found)
+
+
+def _wait(look: Callable[[], T | None], complaint: str) -> T:
     until = time.monotonic() + READY_SECONDS
     while time.monotonic() < until:
         if found := look():

@@ -1,0 +1,133 @@
+"""Fifty runs at once, for something to happen to; and what must be true of them whatever has happened.
+
+Each run has all that a crash can hurt: a Job whose outputs others need, a value computed from them, a wait, a Job that
+takes a second attempt in every fifth run, and a result that can be told beforehand. What is judged is the cluster's own
+objects, by the checker that judges the simulation of the whole operator (tests/support/checker), and how many Jobs
+there were: nothing lost, nothing twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+
+from e2e.harness.api import Obj
+from e2e.harness.chronicle import Entry
+from e2e.harness.place import Place, no_attempt_twice
+from e2e.harness.stage import node, spec
+from support.checker.attempts import check_attempts
+from support.checker.joins import check_joins
+from support.checker.limits import check_limits
+from support.checker.reading import FINALIZER, Specs
+from support.checker.statuses import check_statuses
+from support.fakeapi import Event
+from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, Resource
+
+RUNS = 50
+UNDER_WAY = 10
+"""So many runs have a node behind them when it happens, and most have not."""
+SECONDS = 240.0
+
+_KINDS = {"Run": WORKFLOW_RUNS, "Job": JOBS, "Pod": PODS}
+_RETRY = {"limit": 1, "backoff": {"initialSeconds": 1, "jitter": 0}}
+_SPEC = spec(
+    [
+        node("first", 'sleep 1; echo "{\\"n\\": $N}" > $WEFT_OUTPUTS', env={"N": "${{ params.n }}"}),
+        node("twice", after=["first"], expr={"n": "nodes.first.outputs.n * 2"}),
+        node("pause", after=["first"], wait={"seconds": 2}),
+        node("last", 'echo "{\\"n\\": $((N + 1))}" > $WEFT_OUTPUTS; [ $WEFT_ATTEMPT -gt $((N % 5 == 0)) ]',
+             after=["twice", "pause"], env={"N": "${{ nodes.twice.outputs.n }}"}, retry=_RETRY),
+    ],
+    parameters=[{"name": "n", "type": "integer"}],
+    outputs=[{"name": "n", "value": "nodes.last.outputs.n"}],
+    jobs={"keep": "All"},
+)  # fmt: skip
+
+
+class Crowd:
+    """The runs, from their start to the verdict."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        place.define("crowd", _SPEC)
+        self.began = time.time()
+        self.runs = [place.start("crowd", parameters={"n": number}) for number in range(RUNS)]
+
+    def get_under_way(self) -> None:
+        """Wait until some runs have a node behind them."""
+        self._place.wait(lambda: self._count("first", "Succeeded") >= UNDER_WAY, "the runs do not get under way")
+
+    def finish(self, *, disrupted: int = 0) -> None:
+        """Wait until all have ended; see that all succeeded, nothing was done twice, and no status went backwards.
+
+        So many attempts were `disrupted` by the test itself, and are to be made again.
+        """
+        for run in self.runs:
+            run.finish(seconds=max(1.0, self.began + SECONDS - time.time()))
+        for number, run in enumerate(self.runs):
+            assert run.outputs == {"n": 2 * number + 1}, run.describe()
+            assert run.obj["metadata"]["generation"] == 1, "somebody has written a user's spec"
+            no_attempt_twice(run)
+        wanted = 2 * RUNS + RUNS // 5 + disrupted
+        made = sum(len(run.jobs()) for run in self.runs)
+        assert made == wanted, f"{made} Jobs instead of {wanted}"
+        self._place.wait(self._settled, "a Job has no end, or a Pod keeps our finalizer")
+        assert not (problems := self.problems()), "\n".join(problems)
+
+    def problems(self) -> list[str]:
+        """What the checker says of all that was seen."""
+        history = self._history()
+        specs = Specs(history)
+        checks: tuple[Callable[[], object], ...] = (
+            partial(check_attempts, history, specs), partial(check_statuses, history),
+            partial(check_joins, history, specs), partial(check_limits, history, specs),
+        )  # fmt: skip
+        return [text for check in checks for text in check()]  # type: ignore[attr-defined]
+
+    def seconds_until(self, kind: str, look: Callable[[Entry], bool], *, since: float) -> float | None:
+        """How long after a moment the first such thing was seen."""
+        journal = self._place.cluster.chronicle.journal(kind, self._place.name)
+        return next((round(entry.at - since, 1) for entry in journal if entry.at >= since and look(entry)), None)
+
+    def recovery(self, since: float) -> dict[str, float | None]:
+        """How long after a moment the operator made a Job again, and a Pod was seen to end, and all was done."""
+        done = [entry.at for entry in self._place.cluster.chronicle.journal("Run", self._place.name)]
+        return {
+            "next_job_seconds": self.seconds_until("Job", lambda entry: entry.type == "ADDED", since=since),
+            "next_pod_end_seconds": self.seconds_until("Pod", _ended, since=since),
+            "all_done_seconds": round(done[-1] - self.began, 1),
+        }
+
+    def _count(self, name: str, phase: str) -> int:
+        return sum(run.node(name).get("phase") == phase for run in self.runs)
+
+    def _settled(self) -> bool:
+        jobs = [job for run in self.runs for job in run.jobs()]
+        pods = [pod for run in self.runs for pod in run.pods()]
+        over = all((job.get("status") or {}).get("conditions") for job in jobs if not self._gone("Job", job))
+        return over and not any(FINALIZER in (pod["metadata"].get("finalizers") or ()) for pod in pods)
+
+    def _gone(self, kind: str, obj: Obj) -> bool:
+        return self._place.gone(kind, obj["metadata"]["name"])
+
+    def _history(self) -> list[Event]:
+        """All that was seen, in the order of the API server: the versions of all kinds are of one series."""
+        chronicle, name = self._place.cluster.chronicle, self._place.name
+        found = self._place.cluster.api.get(f"/apis/apps/v1/namespaces/{name}/controllerrevisions")["items"]
+        history = [_event("ADDED", CONTROLLER_REVISIONS, obj, None, self.began) for obj in found]
+        for kind, resource in _KINDS.items():
+            last: dict[str, Obj] = {}
+            for entry in chronicle.journal(kind, name):
+                old = last.get(entry.obj["metadata"]["uid"])
+                history.append(_event(entry.type, resource, entry.obj, old, entry.at))
+                last[entry.obj["metadata"]["uid"]] = entry.obj
+        return sorted(history, key=lambda event: event.version)
+
+
+def _event(type_: str, resource: Resource, obj: Obj, old: Obj | None, at: float) -> Event:
+    return Event(int(obj["metadata"]["resourceVersion"]), type_, resource, obj, old, "somebody", at)
+
+
+def _ended(entry: Entry) -> bool:
+    return entry.obj.get("status", {}).get("phase") in ("Succeeded", "Failed")
