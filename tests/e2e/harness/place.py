@@ -143,13 +143,13 @@ class Run:
         self.uid = uid
         self._api = place.cluster.api
         self._chronicle = place.cluster.chronicle
-        self._path = f"/apis/{WEFT}/namespaces/{place.name}/workflowruns/{name}"
+        self.path = f"/apis/{WEFT}/namespaces/{place.name}/workflowruns/{name}"
 
     # --- what a user does ---
 
     def edit(self, **spec: Any) -> None:
         """Change the run's spec: suspend, stop, rerun, priority."""
-        self._api.patch(self._path, {"spec": spec})
+        self._api.patch(self.path, {"spec": spec})
 
     def rerun(self, *, from_: str = "Failed", **rest: Any) -> None:
         """Ask for the next rerun, clearing `stop` as one must."""
@@ -158,7 +158,7 @@ class Run:
 
     def delete(self) -> None:
         """Delete the run."""
-        self._api.delete(self._path, propagationPolicy="Background")
+        self._api.delete(self.path, propagationPolicy="Background")
 
     def decide(
         self, node: str, decision: str, *, by: str, user: str | None = None, groups: tuple[str, ...] = ()
