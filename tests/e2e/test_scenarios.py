@@ -10,12 +10,13 @@ from e2e.harness.operator import Operator
 from e2e.harness.place import Place
 from e2e.harness.receiver import Receiver
 from e2e.harness.stage import SCENARIOS, performed
-from e2e.scenarios import basics, bodies, controls, endings, housekeeping
+from e2e.scenarios import basics, bodies, clocks, controls, decisions, endings, housekeeping, nested, sharing
 
 Round = dict[str, "Future[None]"]
 
 # Importing the modules has filled the table.
-assert all(module.__name__ for module in (basics, bodies, controls, endings, housekeeping))
+_MODULES = (basics, bodies, clocks, controls, decisions, endings, housekeeping, nested, sharing)
+assert all(module.__name__ for module in _MODULES)
 
 
 def _chosen(request: pytest.FixtureRequest, test: str) -> list[str]:
