@@ -57,6 +57,7 @@ class LiveRun:
     chunks: dict[str, dict[str, Any]] = field(default_factory=dict)  # outputs to be stored before the next status
     tasks: dict[AttemptId, asyncio.Task[None]] = field(default_factory=dict)  # http requests, watched resources
     objects: dict[AttemptId, Obj | None] = field(default_factory=dict)  # latest sight of watched resources
+    manifests: dict[AttemptId, Obj] = field(default_factory=dict)  # what they were asked to be
     written_at: float = float("-inf")  # monotonic
     written_bytes: int = 0
     refresh_at: float = float("inf")  # epoch seconds: when the duration shown is a tenth behind
@@ -70,7 +71,7 @@ class LiveRun:
 
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
-        for kept in (self.held, self.podless, self.refusals, self.objects):
+        for kept in (self.held, self.podless, self.refusals, self.objects, self.manifests):
             kept.pop(id_, None)
         task = self.tasks.pop(id_, None)
         if task is not None:

@@ -2,7 +2,8 @@
 
 Requests and watched resources run as tasks that put what they saw into the run's inbox and wake its
 loop. A request that was in flight when the operator died is sent again: its receiver must be able to
-take it twice, which the page on http nodes says.
+take it twice, which the page on http nodes says. An object whose attempt is stopped is deleted, as the
+account that has applied it; one whose attempt has ended by itself stays as long as the run.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ from weft.engine.state import AttemptId
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
-from weft.kube.errors import AlreadyExists, ApiError, Forbidden, Invalid, NotFound
-from weft.kube.objects import Key, Obj, key_of
+from weft.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
 from weft.render.names import child_annotations, child_labels, job_name, run_owner
@@ -92,8 +93,35 @@ class Outside:
             elif not _finished(child):
                 await self.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
             return
+        if kind == "resource":
+            await self._delete(live, id_)
         live.forget(id_)
         self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="stopped")
+
+    async def _delete(self, live: LiveRun, id_: AttemptId) -> None:
+        """Delete the object that an attempt has applied, if it is there and the run's."""
+        task = live.tasks.get(id_)
+        if task is not None:
+            task.cancel()  # else it would apply the object again
+        manifest = live.manifests.get(id_)
+        if manifest is None:
+            return
+        name, namespace = manifest["metadata"]["name"], live.key.namespace
+        client = self._acting(live)
+        try:
+            resource = await self._discovery.resource(str(manifest["apiVersion"]), str(manifest["kind"]))
+            obj = await client.get(resource, name, namespace=namespace)
+            if any(owner["uid"] == live.ref.uid for owner in obj["metadata"].get("ownerReferences") or ()):
+                await client.delete(resource, name, namespace=namespace, uid=uid_of(obj))
+        except (Conflict, NotFound):
+            return
+        except Forbidden as error:
+            _log.warning("%s %s: the object stays as long as the run: %s", live.key, id_.path, error)
+
+    def _acting(self, live: LiveRun) -> Client:
+        """A client that may do what the run's service account may do."""
+        account = (live.frozen.get("defaults") or {}).get("serviceAccountName") or "default"
+        return self._client.acting_as(f"system:serviceaccount:{live.key.namespace}:{account}")
 
     async def _child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
         """The attempt's child run; one that was only just made is asked for, since the cache may not know it yet."""
@@ -190,8 +218,7 @@ class Outside:
 
     async def _resource(self, live: LiveRun, action: Start) -> None:
         """Apply the object as the run's service account, then look at it until its conditions decide."""
-        account = (live.frozen.get("defaults") or {}).get("serviceAccountName") or "default"
-        client = self._client.acting_as(f"system:serviceaccount:{live.key.namespace}:{account}")
+        client = self._acting(live)
         manifest: Obj = dict(action.payload)
         metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
         if metadata.setdefault("namespace", live.key.namespace) != live.key.namespace:
@@ -202,6 +229,7 @@ class Outside:
             metadata["name"] = job_name(live.ref, action.id)
         metadata["labels"] = (metadata.get("labels") or {}) | child_labels(live.ref, action.id.path, action.id.attempt)
         metadata["ownerReferences"] = [run_owner(live.ref) | {"controller": False, "blockOwnerDeletion": False}]
+        live.manifests[action.id] = manifest
         while True:
             try:
                 resource = await self._discovery.resource(str(manifest["apiVersion"]), str(manifest["kind"]))

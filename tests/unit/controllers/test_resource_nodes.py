@@ -1,0 +1,74 @@
+"""Resource nodes: what becomes of their objects when the node is stopped, and after a crash in between."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.rig import NAMESPACE, Rig
+from weft.kube.objects import Obj
+from weft.kube.resources import CONFIG_MAPS
+
+CORE = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
+NODE = """
+nodes:
+- name: a
+  resource:
+    manifest: {apiVersion: v1, kind: ConfigMap, metadata: {name: made}, data: {state: open}}
+    successWhen: object.data.state == 'done'
+"""
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig(resource_impersonation=True)
+    rig.api.documents["/api/v1"] = CORE
+    rig.workflow("w", NODE)
+    yield rig
+    await rig.close()
+
+
+def made(rig: Rig) -> Obj | None:
+    return rig.api.read(CONFIG_MAPS, NAMESPACE, "made")
+
+
+async def begin(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: made(rig) is not None)
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["calm", "after a crash"])
+@pytest.mark.parametrize("stop", ["Cancel", "Terminate"])
+async def test_the_object_of_a_stopped_node_is_deleted(rig: Rig, stop: str, crash: bool) -> None:
+    await begin(rig)
+    if crash:
+        await rig.down()
+        await rig.up()
+    rig.edit(stop=stop)
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Cancelled"
+    assert made(rig) is None
+
+
+async def test_a_crash_and_a_stop_while_the_operator_is_away(rig: Rig) -> None:
+    await begin(rig)
+    await rig.down()
+    rig.edit(stop="Cancel")
+    await rig.up()
+    await rig.wait(rig.ended)
+    assert made(rig) is None
+
+
+async def test_the_object_of_a_node_that_has_ended_stays(rig: Rig) -> None:
+    await begin(rig)
+    rig.api.edit(CONFIG_MAPS, NAMESPACE, "made", lambda obj: obj["data"].update(state="done"))
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Succeeded"
+    assert made(rig) is not None
+
+
+async def test_an_object_that_is_somebody_elses_is_left_alone(rig: Rig) -> None:
+    await begin(rig)
+    rig.api.edit(CONFIG_MAPS, NAMESPACE, "made", lambda obj: obj["metadata"].update(ownerReferences=[]))
+    rig.edit(stop="Cancel")
+    await rig.wait(rig.ended)
+    assert made(rig) is not None
