@@ -155,6 +155,7 @@ class Operator:
                 forgotten=self._run_forgotten,
                 written=self._status_written,
                 refresh=self._remember_run,
+                vanished=lambda run: self.catalog.apply(WORKFLOW_RUNS, "DELETED", run),
                 decisions=self._decisions,
                 children=lambda live: self.catalog.child_runs(live.ref.uid),
                 jobs_to_delete=self._jobs_to_delete,

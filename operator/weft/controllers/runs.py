@@ -34,6 +34,7 @@ from weft.engine.observation import Observation
 from weft.engine.snapshot import stamp
 from weft.kube.client import Client
 from weft.kube.clock import Clock
+from weft.kube.errors import NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.store import ChildStore
@@ -53,6 +54,7 @@ class Hooks:
     forgotten: Callable[[str], None]
     written: Callable[[LiveRun, Obj], None]
     refresh: Callable[[Obj], None]
+    vanished: Callable[[Obj], None]
     decisions: Callable[[LiveRun], list[Observation]]
     children: Callable[[LiveRun], list[Obj]]
     jobs_to_delete: Callable[[LiveRun], set[str]]
@@ -120,13 +122,39 @@ class RunController:
         try:
             if live is None:
                 live = await self._load(run)
+            elif not await self._still_there(live, run):
+                return
             if live is not None:
                 await self._pass(live, run)
         except Superseded as error:
             _log.info("run %s is read anew: %s", key, error)
             self._forget(key, uid_of(run))
-            self._hooks.refresh(await self._client.get(WORKFLOW_RUNS, key.name, namespace=key.namespace))
+            await self._ask_for(run)
             self._again(key)
+
+    async def _still_there(self, live: LiveRun, run: Obj) -> bool:
+        """Ask for the run when a Job of it has gone: it may have gone with its run, and nobody told us so (yet).
+
+        Else its work would begin again, for a run that somebody has deleted.
+        """
+        gone = any(kind == "Job" and job is not None for (kind, _), job in live.touched.items())
+        if not gone or live.state.finished:
+            return True
+        found = await self._ask_for(run)
+        there = found is not None and uid_of(found) == live.ref.uid and not found["metadata"].get("deletionTimestamp")
+        if not there:
+            self._forget(live.key, live.ref.uid)
+        return there
+
+    async def _ask_for(self, run: Obj) -> Obj | None:
+        """The run as the API server has it now, None when it has gone; the others are told."""
+        try:
+            found = await self._client.get(WORKFLOW_RUNS, key_of(run).name, namespace=key_of(run).namespace)
+        except NotFound:
+            self._hooks.vanished(run)
+            return None
+        self._hooks.refresh(found)
+        return found
 
     def _forget(self, key: Key, uid: str) -> None:
         live = self._live.pop(uid, None)

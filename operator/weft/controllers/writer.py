@@ -16,7 +16,7 @@ from weft.engine import budget
 from weft.engine import status as engine_status
 from weft.kube.client import Client
 from weft.kube.clock import Clock
-from weft.kube.errors import AlreadyExists, Conflict
+from weft.kube.errors import AlreadyExists, Conflict, NotFound
 from weft.kube.objects import Obj, version_of
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 from weft.metrics import Metrics
@@ -78,6 +78,8 @@ class StatusWriter:
                 return await self._client.patch_status(
                     WORKFLOW_RUNS, live.key.name, body, namespace=live.key.namespace
                 )
+            except NotFound:
+                raise Superseded(f"{live.key} is gone") from None
             except Conflict:
                 stored = await self._client.get(WORKFLOW_RUNS, live.key.name, namespace=live.key.namespace)
                 if stored["metadata"]["uid"] != live.ref.uid:

@@ -81,23 +81,25 @@ def performed(place: Place, names: Iterable[str], *, kill: Operator | None = Non
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stage") as pool:
         futures = {name: pool.submit(SCENARIOS[name].play, place) for name in names}
         if kill is not None:
-            _kill_now_and_then(kill, futures.values())
+            _kill_now_and_then(kill, futures)
         yield futures
         for future in futures.values():
             future.cancel()
 
 
-def _kill_now_and_then(operator: Operator, futures: Iterable[Future[None]]) -> None:
+def _kill_now_and_then(operator: Operator, futures: dict[str, Future[None]]) -> None:
     """Kill at random moments while they are played; the seed is printed, to do it again."""
     seed = random.randrange(1_000_000)
     print(f"the moments of killing have seed {seed}")
     moments = random.Random(seed)
     kills = 0
-    playing = set(futures)
+    playing, spared = set(futures.values()), set(futures)
     while playing and kills < MOST_KILLS:
         playing = wait(playing, timeout=moments.uniform(2, 9)).not_done
         if playing:
+            spared -= {name for name, future in futures.items() if future.running()}
             operator.kill()
             kills += 1
             operator.wait_ready()
     print(f"the operator was killed {kills} times, the last time at {time.strftime('%X')}")
+    print(f"spared: {sorted(spared)}")

@@ -1,0 +1,75 @@
+"""A run that somebody deletes is over, even when the watch does not tell of it: its work is not begun again."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.rig import NAMESPACE, Fate, Rig
+from weft.kube.objects import Obj
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(seconds=3000)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}, concurrency: {key: k}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.clock.advance(5)
+    yield rig
+    await rig.close()
+
+
+def lose_the_deletion(rig: Rig) -> None:
+    """What was deleted while kopf's watch was down: after its next listing nobody tells of it."""
+    assert rig.replica is not None
+    catalog = rig.replica.operator.catalog
+    told, lost = catalog.apply, []
+
+    def apply(kind: Resource, event_type: str | None, obj: Obj) -> None:
+        if event_type == "DELETED" and kind is WORKFLOW_RUNS and not lost:
+            lost.append(obj)
+        else:
+            told(kind, event_type, obj)
+
+    catalog.apply = apply  # type: ignore[method-assign]
+
+
+async def test_its_job_is_not_made_again_and_its_key_is_free(rig: Rig) -> None:
+    lose_the_deletion(rig)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
+    await rig.clock.advance(60)
+    assert sum(rig.jobs_made().values()) == 1
+    rig.behave = lambda node, attempt: Fate()
+    rig.start("w", "next")
+    await rig.wait(lambda: rig.ended("next"))
+    assert rig.phase("next") == "Succeeded"
+
+
+async def test_another_run_of_its_name_is_a_run_of_its_own(rig: Rig) -> None:
+    lose_the_deletion(rig)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
+    rig.behave = lambda node, attempt: Fate()
+    rig.start("w")
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Succeeded"
+
+
+async def test_a_run_that_is_there_makes_its_job_again(rig: Rig) -> None:
+    rig.api.remove(JOBS, NAMESPACE, rig.api.all(JOBS)[0]["metadata"]["name"])
+    await rig.clock.advance(60)
+    assert sum(rig.jobs_made().values()) == 2
+
+
+async def test_a_run_without_jobs_is_missed_at_its_next_status(rig: Rig) -> None:
+    rig.workflow("asks", "nodes: [{name: a, wait: {seconds: 20}}]")
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
+    rig.start("asks", "waits")
+    await rig.wait(lambda: rig.phase("waits") == "Running")
+    lose_the_deletion(rig)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "waits")
+    await rig.clock.advance(60)
+    assert rig.replica is not None
+    assert list(rig.replica.operator.catalog.runs) == []
+    assert rig.metrics.active_runs._value.get() == 0
