@@ -9,7 +9,7 @@ import pytest
 from e2e.harness.operator import Operator
 from e2e.harness.place import Place
 from e2e.harness.receiver import Receiver
-from e2e.harness.stage import SCENARIOS, performed
+from e2e.harness.stage import SCENARIOS, performed, performed_and_killed
 from e2e.scenarios import basics, bodies, clocks, controls, decisions, endings, housekeeping, nested, sharing
 
 Round = dict[str, "Future[None]"]
@@ -44,10 +44,9 @@ def builtin(request: pytest.FixtureRequest, operator: Operator, make_place: Call
 @pytest.fixture(scope="module")
 def killed(
     request: pytest.FixtureRequest, operator: Operator, make_place: Callable[[str], Place], receiver: Receiver
-) -> Iterator[Round]:
+) -> Round:
     operator.install()
-    with performed(make_place("killed"), _chosen(request, "test_killed"), kill=operator) as futures:
-        yield futures
+    return performed_and_killed(lambda: make_place("killed"), _chosen(request, "test_killed"), operator)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

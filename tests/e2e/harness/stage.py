@@ -26,6 +26,9 @@ AT_ONCE = 10
 
 
 MOST_KILLS = 10
+MOST_ROUNDS = 3
+CALMLY, QUICKLY = (2.0, 9.0), (0.0, 1.0)
+"""Seconds between an operator that leads again and its next death."""
 
 
 @dataclass(frozen=True)
@@ -76,30 +79,49 @@ def node(name: str, script: str = "true", *, after: Iterable[str] = (), **rest: 
 
 
 @contextmanager
-def performed(place: Place, names: Iterable[str], *, kill: Operator | None = None) -> Iterator[dict[str, Future[None]]]:
-    """Play scenarios, and give how each of them ends. With `kill`, that operator is killed while they are played."""
+def performed(place: Place, names: Iterable[str]) -> Iterator[dict[str, Future[None]]]:
+    """Play scenarios, and give how each of them ends."""
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stage") as pool:
         futures = {name: pool.submit(SCENARIOS[name].play, place) for name in names}
-        if kill is not None:
-            _kill_now_and_then(kill, futures)
         yield futures
         for future in futures.values():
             future.cancel()
 
 
-def _kill_now_and_then(operator: Operator, futures: dict[str, Future[None]]) -> None:
-    """Kill at random moments while they are played; the seed is printed, to do it again."""
+def performed_and_killed(
+    make_place: Callable[[], Place], names: Iterable[str], operator: Operator
+) -> dict[str, Future[None]]:
+    """Play scenarios to their end while the operator is killed again and again, in the middle of each of them.
+
+    Those that came and went between two deaths are played again, with less time in between. The seed of the moments
+    is printed, to do it again.
+    """
     seed = random.randrange(1_000_000)
     print(f"the moments of killing have seed {seed}")
     moments = random.Random(seed)
-    kills = 0
-    playing, spared = set(futures.values()), set(futures)
+    ended: dict[str, Future[None]] = {}
+    spared, pause = list(names), CALMLY
+    for _ in range(MOST_ROUNDS):
+        if spared:
+            with performed(make_place(), spared) as futures:
+                spared = _kill_now_and_then(operator, futures, lambda pause=pause: moments.uniform(*pause))
+            ended |= futures
+        pause = QUICKLY
+    assert not spared, f"the operator was never killed in the middle of {spared}"
+    return ended
+
+
+def _kill_now_and_then(operator: Operator, futures: dict[str, Future[None]], pause: Callable[[], float]) -> list[str]:
+    """Kill again and again while scenarios are played; gives those that went well without seeing it."""
+    kills, playing, spared = 0, set(futures.values()), set(futures)
     while playing and kills < MOST_KILLS:
-        playing = wait(playing, timeout=moments.uniform(2, 9)).not_done
+        playing = wait(playing, timeout=pause()).not_done
         if playing:
             spared -= {name for name, future in futures.items() if future.running()}
             operator.kill()
             kills += 1
             operator.wait_ready()
-    print(f"the operator was killed {kills} times, the last time at {time.strftime('%X')}")
-    print(f"spared: {sorted(spared)}")
+    wait(futures.values())
+    spared -= {name for name, future in futures.items() if future.exception() is not None}
+    print(f"killed {kills} times, the last time at {time.strftime('%X')}; spared: {sorted(spared)}")
+    return sorted(spared)
