@@ -19,7 +19,6 @@ import re
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from copy import deepcopy
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from typing import Any, NamedTuple
@@ -183,30 +182,30 @@ class FakeApi:
 
     def add(self, obj: Obj) -> Obj:
         """Create an object as it is, with its status and without hooks; give it as stored."""
-        obj = deepcopy(obj)
         resource = BY_KIND[obj["kind"]]
         namespace = obj["metadata"].get("namespace", "")
-        stored = self._stored(self._create(resource, namespace, deepcopy(obj)))
+        stored = self._stored(self._create(resource, namespace, copied(obj)))
         if "status" in obj:
             name = stored["metadata"]["name"]
-            stored = self.edit(resource, namespace, name, lambda made: made.update(status=obj["status"]))
+            stored = self.edit(resource, namespace, name, lambda made: made.update(status=copied(obj["status"])))
         return stored
 
     def read(self, resource: Resource, namespace: str, name: str) -> Obj | None:
         """Give a copy of an object, or None."""
-        return deepcopy(self._objects[resource].get(Key(namespace, name)))
+        found = self._objects[resource].get(Key(namespace, name))
+        return copied(found) if found is not None else None
 
     def all(self, resource: Resource, namespace: str | None = None) -> list[Obj]:
         """Give copies of all objects of a resource, in order of creation."""
         found = self._objects[resource].items()
-        return [deepcopy(obj) for key, obj in found if namespace in (None, key.namespace)]
+        return [copied(obj) for key, obj in found if namespace in (None, key.namespace)]
 
     def edit(self, resource: Resource, namespace: str, name: str, change: Callable[[Obj], Any]) -> Obj:
         """Change an object, spec and status alike, as somebody else would; give it as stored."""
         old = self._objects[resource][Key(namespace, name)]
-        new = deepcopy(old)
+        new = copied(old)
         change(new)
-        return deepcopy(self._replace(resource, old, new))
+        return copied(self._replace(resource, old, new))
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Delete an object; finalizers hold it back as ever."""
@@ -374,20 +373,19 @@ class FakeApi:
                 raise _Refusal(409, "Conflict", "the object has been modified; please apply your changes to the latest")
             if wanted.get("uid") not in (None, old["metadata"]["uid"]):
                 raise _Refusal(422, "Invalid", "metadata.uid: Invalid value: field is immutable")
-            new = _merged(deepcopy(old), asked.body)
+            new = _merged(old, asked.body)
         if asked.subresource == "status":
-            new = deepcopy(old) | {"status": new.get("status")}
+            new = old | {"status": new.get("status")}
         elif has_status(asked.resource):
-            new["status"] = deepcopy(old.get("status"))
+            new = new | {"status": old.get("status")}
         if new.get("status") is None:
-            new.pop("status", None)
+            new = {name: value for name, value in new.items() if name != "status"}
         return _answer(self._replace(asked.resource, old, new))
 
     def _replace(self, resource: Resource, old: Obj, new: Obj) -> Obj:
-        for name in _SERVER_SIDE:
-            new["metadata"].pop(name, None)
-            if name in old["metadata"]:
-                new["metadata"][name] = old["metadata"][name]
+        kept = {name: old["metadata"][name] for name in _SERVER_SIDE if name in old["metadata"]}
+        rest = {name: value for name, value in new["metadata"].items() if name not in _SERVER_SIDE}
+        new = new | {"metadata": rest | kept}
         if new == old:
             return old
         if resource.kind == "ControllerRevision" and new.get("data") != old.get("data"):
@@ -414,9 +412,8 @@ class FakeApi:
         uid = options.get("preconditions", {}).get("uid")
         if uid is not None and uid != old["metadata"]["uid"]:
             raise _Refusal(409, "Conflict", f"the UID in the precondition ({uid}) does not match the object's")
-        new = deepcopy(old)
         self._version += 1
-        new["metadata"]["resourceVersion"] = str(self._version)
+        new = old | {"metadata": old["metadata"] | {"resourceVersion": str(self._version)}}
         if not old["metadata"].get("finalizers"):
             self._vanish(resource, key, new)
         elif not old["metadata"].get("deletionTimestamp"):
@@ -440,7 +437,7 @@ class FakeApi:
         return (obj["metadata"]["uid"] for objects in self._objects.values() for obj in objects.values())
 
     def _emit(self, kind: str, resource: Resource | None, obj: Obj, old: Obj | None) -> None:
-        event = Event(self._version, kind, resource, deepcopy(obj), old, self.actor, self.clock.monotonic())
+        event = Event(self._version, kind, resource, obj, old, self.actor, self.clock.monotonic())
         self.history.append(event)
         for listener in self.listeners:
             listener(event)
@@ -462,6 +459,12 @@ _REASONS = {403: "Forbidden", 404: "NotFound", 409: "Conflict", 422: "Invalid", 
 class _Refusal(Exception):
     def __init__(self, code: int, reason: str, message: str):
         self.response = status(code, reason, message)
+
+
+def copied(obj: Obj) -> Obj:
+    """Give a copy to change: what is stored is never changed, but replaced, so that history can hold it as it was."""
+    copy: Obj = orjson.loads(orjson.dumps(obj))
+    return copy
 
 
 def has_status(resource: Resource) -> bool:
@@ -545,18 +548,18 @@ def _merged(target: Any, patch: Any) -> Any:
     """RFC 7396."""
     if not isinstance(patch, dict):
         return patch
-    target = target if isinstance(target, dict) else {}
+    result = dict(target) if isinstance(target, dict) else {}
     for name, value in patch.items():
         if value is None:
-            target.pop(name, None)
+            result.pop(name, None)
         else:
-            target[name] = _merged(target.get(name), value)
-    return target
+            result[name] = _merged(result.get(name), value)
+    return result
 
 
 def _json_patched(old: Obj, operations: list[Obj]) -> Obj:
     """RFC 6902: test, add, remove, replace."""
-    new = deepcopy(old)
+    new = copied(old)
     for operation in operations:
         *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
         try:

@@ -60,7 +60,7 @@ class Outcome:
 
     seed: int
     violations: list[str]
-    history: list[Event]
+    history: list[Event] = field(repr=False)
     notes: list[Note] = field(repr=False)
     seconds: float = 0.0
 
