@@ -7,7 +7,7 @@ CLUSTER := $(PYTHON) hack/cluster
 EXPORTS := eval "$$($(CLUSTER) env)"
 
 .DEFAULT_GOAL := help
-.PHONY: help venv lock cluster cluster-down images demo test check unit e2e generate bench bench-quick bench-gate clean
+.PHONY: help venv lock cluster cluster-down images demo test check unit simulation soak mutants e2e generate bench bench-quick bench-gate clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ images: venv cluster  ## build what changed of Weft's images and load it into th
 demo: images  ## install Weft and watch one workflow run
 	@$(EXPORTS) && $(BIN)/python hack/demo.py
 
-test: check unit e2e  ## everything: check, unit, e2e
+test: check unit simulation e2e  ## everything: check, unit, simulation, e2e
 
 check: venv  ## lint, types, layers, and generated files are what the code writes
 	$(BIN)/ruff check .
@@ -43,6 +43,17 @@ check: venv  ## lint, types, layers, and generated files are what the code write
 
 unit: venv  ## unit and property tests, with coverage
 	$(BIN)/pytest tests/unit tests/property -n 2 --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+
+simulation: venv  ## the whole operator in a simulated cluster, 500 seeds of trouble
+	$(BIN)/pytest tests/simulation -n 2 $(ARGS)
+
+SEEDS ?= 1000
+START ?= 1
+soak: venv  ## as many seeds as you like: SEEDS=10000 START=1; SEEDS=1 START=42 VERBOSE=1 tells one seed's story
+	PYTHONPATH=operator:tests $(BIN)/python -m support.chaos.soak --seeds $(SEEDS) --start $(START) $(if $(VERBOSE),--verbose)
+
+mutants: venv  ## plant bugs, one at a time, and see that the simulation finds each; ARGS="fence" chooses
+	PYTHONPATH=operator:tests $(BIN)/python -m support.chaos.mutants $(ARGS)
 
 e2e: images  ## end-to-end tests on the cluster; ARGS="-k name" chooses
 	$(EXPORTS) && $(BIN)/pytest tests/e2e $(ARGS)

@@ -11,7 +11,7 @@ from support.chaos.soak import report
 from support.chaos.world import simulate
 
 SEEDS = 500
-PER_TEST = 50
+PER_TEST = 25
 
 
 @pytest.fixture(autouse=True)
