@@ -152,6 +152,7 @@ class Operator:
             outside=self._outside,
             writer=writer,
             hooks=Hooks(
+                begins=self.admission.begins,
                 forgotten=self._run_forgotten,
                 written=self._status_written,
                 refresh=self._remember_run,

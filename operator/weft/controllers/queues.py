@@ -85,6 +85,18 @@ class Admission:
         self._serve(key, queue, asker=uid)
         return Verdict(True) if uid in queue.active else Verdict(False, _why(key, queue))
 
+    def begins(self, run: Obj) -> bool:
+        """Keep the place for good that the run was given: its start is about to be written. False: it has lost it.
+
+        Between the verdict and the start lie requests, and meanwhile somebody may have suspended or stopped the run.
+        """
+        uid = uid_of(run)
+        key = self._queue_of_run.get(uid)
+        if parent_uid(run) is None and (key is None or uid not in self._queues[key].active):
+            return False
+        self.started(run)
+        return True
+
     def started(self, run: Obj) -> None:
         """Take in that the run is active: from now on it keeps its place until `ended`, whatever the limits say."""
         if parent_uid(run) is not None:

@@ -30,7 +30,7 @@ from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
 from weft.engine import advance, judge
-from weft.engine.observation import Observation
+from weft.engine.observation import AttemptPending, Observation
 from weft.engine.snapshot import stamp
 from weft.kube.client import Client
 from weft.kube.clock import Clock
@@ -51,6 +51,7 @@ BUDGET = 200
 class Hooks:
     """What others are told (each status written, a fresher copy of a run), and what they know."""
 
+    begins: Callable[[Obj], bool]
     forgotten: Callable[[str], None]
     written: Callable[[LiveRun, Obj], None]
     refresh: Callable[[Obj], None]
@@ -178,6 +179,9 @@ class RunController:
             await self._refuse(run, loaded)
             return None
         live = loaded.live
+        if (loaded.result is None or live.state.finished) and not self._hooks.begins(run):
+            self._again(key)
+            return None
         self._live[live.ref.uid] = live
         self._uids[key] = live.ref.uid
         self._count()
@@ -185,7 +189,11 @@ class RunController:
         if result is None:
             # What the run starts with is on record before anything is created, and nothing counts as started before.
             live.scanned = True
-            await self._write(live)
+            try:
+                await self._write(live)
+            except BaseException:
+                self._forget(key, live.ref.uid)  # begun anew, or as what was written after all
+                raise
             live.controlled = live.generation
             result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
         else:
@@ -241,7 +249,8 @@ class RunController:
         if live.state.finished and not again:
             await self._finish(live)
             return
-        await self._progress(live)
+        if not any(isinstance(seen, AttemptPending) for seen in live.inbox):
+            await self._progress(live)  # else the next pass: what tells of an attempt tells what holds it back
         self._schedule(live, result.wake_at, again=again)
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:

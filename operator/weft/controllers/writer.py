@@ -93,7 +93,7 @@ class StatusWriter:
         status = stored.get("status") or {}
         ours = ("state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision")
         return all(status.get(key) == live.status.get(key) for key in ours) or all(
-            status.get(key) == patch[key] for key in ("nodes", "phase") if key in patch
+            status.get(key) == patch[key] for key in ("nodes", "phase", "startTime") if key in patch
         )
 
     async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> int:

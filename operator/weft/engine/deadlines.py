@@ -33,7 +33,15 @@ def due_after(start: float, seconds: float, suspensions: Suspensions) -> float |
 
 
 def due(state: RunState, kind: str, unit: Unit | None) -> float | None:
-    """The due time of a timer now; None when it is off or its clock stands still."""
+    """The due time of a timer now; None when it is off or its clock stands still.
+
+    To the millisecond, as steps are: woken at a time between two, a step would find nothing due yet, again and again.
+    """
+    found = _due(state, kind, unit)
+    return None if found is None else round(found, 3)
+
+
+def _due(state: RunState, kind: str, unit: Unit | None) -> float | None:
     if kind == "run":
         limit = state.workflow.timeout
         if limit is None or state.stage != "Main" or state.timed_out:

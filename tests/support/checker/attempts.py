@@ -36,6 +36,8 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
     for event in history:
         if event.resource is WORKFLOW_RUNS:
             runs[uid_of(event.obj)] = event.obj
+            if event.type == "DELETED":
+                del runs[uid_of(event.obj)]  # nothing of it goes on record any more, and its Pods are let go
             if event.old is not None and status_of(event.obj) != status_of(event.old):
                 now = _told_generation(event.obj)
                 yield from (text for then, text in suspects.pop(uid_of(event.obj), ()) if then == now)

@@ -3,8 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from support.fakeapi import Asked, Event
 from support.rig import NAMESPACE, Fate, Rig
-from weft.kube.resources import JOBS, PODS
+from support.transport import status
+from weft.kube.objects import Obj
+from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 
 DIAMOND = """
 nodes:
@@ -103,3 +106,48 @@ async def test_an_operator_that_dies_at_any_request_loses_nothing_and_does_nothi
         assert all("finalizers" not in pod["metadata"] for pod in rig.api.all(PODS))
     finally:
         await rig.close()
+
+
+async def test_a_run_begins_although_its_first_status_could_not_be_written(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.api.fail(500, method="PATCH", plural="workflowruns", subresource="status", times=5)
+    await rig.finish("w")
+    assert rig.nodes() == {"a": "Succeeded"}
+
+
+async def test_a_run_stopped_while_it_is_loaded_does_not_begin_in_a_place_it_has_lost(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    rig.apply("{apiVersion: weft.dev/v1alpha1, kind: WorkflowQueue, metadata: {name: default}, spec: {maxActiveRuns: 1}}")
+    await rig.up()
+
+    async def stop_it(asked: Asked) -> None:
+        if asked.resource is CONTROLLER_REVISIONS and rig.run()["spec"].get("stop") is None:
+            rig.edit(stop="Cancel")
+            await rig.clock.sleep(1)
+
+    rig.api.before.append(stop_it)
+    await rig.finish("w")
+    assert rig.phase() == "Cancelled"
+    assert "startTime" not in rig.run()["status"]
+
+
+async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_back() -> None:
+    """Else a restart would take the Job that was never made for one that somebody has deleted."""
+    rig = Rig(status_interval_seconds=0.0)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.api.all(PODS) != [])
+    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
+    rig.api.fail(quota, method="POST", plural="jobs")
+    await rig.wait(lambda: rig.ended())
+    told = [node for event in rig.api.history for node in _nodes_of(event)]
+    told = [node for node in told if node["name"] == "b" and node.get("stage") == "Active"]
+    assert told[0]["pending"] == "QuotaExceeded"
+    assert "pending" not in told[-1]
+    await rig.close()
+
+
+def _nodes_of(event: Event) -> list[Obj]:
+    return (event.obj.get("status") or {}).get("nodes", []) if event.resource is WORKFLOW_RUNS else []

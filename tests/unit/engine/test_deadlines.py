@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.engine import START, drive
+from weft.engine import advance
 from weft.engine.deadlines import due_after
+from weft.engine.observation import AttemptPending
 
 Spans = list[tuple[float, float | None]]
 
@@ -39,3 +42,11 @@ def test_the_clock_has_run_its_length_when_it_is_due(start: int, length: int, su
     assert due is not None
     still = sum(max(0, min(end or 0, due) - max(begin, start)) for begin, end in suspensions)
     assert due - start - still == length
+
+
+def test_who_is_woken_at_the_time_asked_for_finds_it_due() -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J", "pendingTimeoutSeconds": 3}]})
+    run.see(AttemptPending(run.attempt("a"), "Unschedulable", "", START + 1.0004473))
+    wake_at = advance.advance(run.state, (), START + 2).wake_at
+    assert wake_at is not None
+    assert advance.advance(run.state, (), wake_at).wake_at != wake_at, "asked to be woken now, again and again"
