@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from weft.api.conditions import Reason, message_for
 from weft.controllers.live import LiveRun, Release
 from weft.engine.actions import Start
-from weft.engine.lookup import settled
+from weft.engine.lookup import reckon, settled
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.restore import RESEND
 from weft.engine.state import STOPPING, AttemptId
@@ -62,6 +62,12 @@ def catch_up(live: LiveRun) -> None:
             live.touched[key] = None
 
 
+def is_stray(live: LiveRun, child: Obj) -> bool:
+    """Whether a child run was begun before a crash, and the engine has decided otherwise since."""
+    id_ = attempt_of(child, live.ref.uid)
+    return id_ is not None and settled(live.state, id_)
+
+
 def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
     children = store.children(live.key.namespace, live.ref.uid)
@@ -107,6 +113,7 @@ def _pod_seen(
     if fact.ended:
         _release(live, job, None if gone else pod, fact)
     if unit is None:
+        _note_stray(live, id_, ended=fact.ended)
         return ()
     if fact.ended:
         live.forget(id_)
@@ -115,6 +122,15 @@ def _pod_seen(
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     running = AttemptPending(id_, None, "", now)
     return (running, AttemptReady(id_, now)) if fact.state is PodState.Ready else (running,)
+
+
+def _note_stray(live: LiveRun, id_: AttemptId, *, ended: bool) -> None:
+    """A Pod that runs although the engine has had its say: it was begun before a crash, and nobody wants it now."""
+    if ended:
+        live.strays.pop(id_, None)
+    elif id_ not in live.strays:
+        live.strays[id_] = False
+        reckon(live.state, id_)
 
 
 def _ended(id_: AttemptId, fact: PodFact, now: float) -> AttemptEnded:

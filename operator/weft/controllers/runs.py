@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from weft.api.conditions import run_conditions
+from weft.api.conditions import Reason, run_conditions
 from weft.controllers import gather
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
@@ -245,11 +245,12 @@ class RunController:
         live.ended_at = None
         gather.catch_up(live)
         await self._control_children(live)
+        strays = await self._stop_strays(live)
         again = result.more or bool(live.inbox or live.touched)
-        if live.state.finished and not again:
+        if live.state.finished and not again and not strays:
             await self._finish(live)
             return
-        if not any(isinstance(seen, AttemptPending) for seen in live.inbox):
+        if not live.state.finished and not any(isinstance(seen, AttemptPending) for seen in live.inbox):
             await self._progress(live)  # else the next pass: what tells of an attempt tells what holds it back
         self._schedule(live, result.wake_at, again=again)
 
@@ -328,11 +329,22 @@ class RunController:
 
     async def _control_children(self, live: LiveRun) -> None:
         for child in self._hooks.children(live):
-            if not finished(child):
+            if not finished(child) and not gather.is_stray(live, child):
                 spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
                 if live.state.stop == "Drain":  # anything harder reaches it as the stop of its attempt
                     spec["stop"] = "Drain"
                 await self._outside.control(child, spec)
+
+    async def _stop_strays(self, live: LiveRun) -> bool:
+        """Stop what nobody wants any more; True while any of it runs, for the run does not end before."""
+        for id_, told in list(live.strays.items()):
+            if not told:
+                await self._jobs.stop(live, id_, Reason.Stopped)
+                live.strays[id_] = True
+        strays = [child for child in self._hooks.children(live) if not finished(child) and gather.is_stray(live, child)]
+        for child in strays:
+            await self._outside.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+        return bool(live.strays or strays)
 
     async def _progress(self, live: LiveRun) -> None:
         if live.state.dirty and (live.urgent or self._until_due(live) <= 0):
@@ -381,8 +393,9 @@ class RunController:
         times = [at for _, at in live.held.values()] + list(live.podless.values())
         if wake_at is not None:
             times.append(wake_at)
-        # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
-        times.append(now + self._until_due(live) if live.state.dirty else live.refresh_at)
+        if not live.state.finished:  # then its end is written when nothing of it runs any more
+            # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
+            times.append(now + self._until_due(live) if live.state.dirty else live.refresh_at)
         queue.add_after(live.key, min([now + self._resync, *times]))
 
     def _until_due(self, live: LiveRun) -> float:

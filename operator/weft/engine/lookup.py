@@ -43,6 +43,28 @@ def settled(state: RunState, id_: AttemptId) -> bool:
     return node is None or _unit_settled(node, node.units.get(id_.index or 0), id_)
 
 
+def reckon(state: RunState, id_: AttemptId) -> None:
+    """Count an attempt that was made before a crash and is not wanted any more: a rerun's first comes after it."""
+    *outer, last = id_.path.split("/")
+    frame: Frame | None = _top(state, (outer or [last])[0])
+    for segment in outer:
+        node, position = _node(frame, segment) if frame is not None else (None, None)
+        unit = node.units.get((position or 0) if node.node.for_each is not None else 0) if node is not None else None
+        frame = unit.child if unit is not None else None
+    node, _ = _node(frame, last) if frame is not None else (None, None)
+    if frame is None or node is None or id_.role == COMPENSATE:
+        return
+    index = id_.index or 0
+    unit = node.units.get(index)
+    if unit is None:
+        unit = node.units[index] = Unit(frame, node.node, node, id_.index)
+        unit.stage, unit.phase, unit.reason, unit.end = ENDED, node.phase, node.reason, node.end
+    if unit.attempt < id_.attempt and unit.iteration == id_.iteration:
+        unit.attempt, unit.high = id_.attempt, max(unit.high, id_.attempt)
+        unit.entry = node.entry = None
+        state.dirty = True
+
+
 def _unit_settled(node: NodeState, unit: Unit | None, id_: AttemptId) -> bool:
     if unit is None:
         return node.phase in TERMINAL

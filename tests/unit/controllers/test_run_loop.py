@@ -118,7 +118,8 @@ async def test_a_run_begins_although_its_first_status_could_not_be_written(rig: 
 
 async def test_a_run_stopped_while_it_is_loaded_does_not_begin_in_a_place_it_has_lost(rig: Rig) -> None:
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
-    rig.apply("{apiVersion: weft.dev/v1alpha1, kind: WorkflowQueue, metadata: {name: default}, spec: {maxActiveRuns: 1}}")
+    queue = "kind: WorkflowQueue, metadata: {name: default}, spec: {maxActiveRuns: 1}"
+    rig.apply(f"{{apiVersion: weft.dev/v1alpha1, {queue}}}")
     await rig.up()
 
     async def stop_it(asked: Asked) -> None:
@@ -146,6 +147,41 @@ async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_bac
     told = [node for node in told if node["name"] == "b" and node.get("stage") == "Active"]
     assert told[0]["pending"] == "QuotaExceeded"
     assert "pending" not in told[-1]
+    await rig.close()
+
+
+async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted() -> None:
+    """The gate of its key is asked anew after a restart, and the stop comes before the answer."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
+    await rig.down()
+    rig.edit(stop="Cancel")
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Failed"]
+    rig.edit(stop=None, rerun={"generation": 1, "from": "All"})
+    await rig.wait(lambda: rig.phase() == "Succeeded", seconds=60)
+    assert rig.run()["status"]["nodes"][0]["attempts"] == 2
+    await rig.close()
+
+
+async def test_a_child_run_of_which_no_status_told_is_stopped_with_its_parent() -> None:
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if node == "x" else 1)
+    rig.workflow("child", "nodes: [{name: x, job: {image: i}}]")
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], workflow: {name: child}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    await rig.down()
+    rig.edit(stop="Cancel")
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert {run["status"]["phase"] for run in rig.api.all(WORKFLOW_RUNS)} == {"Cancelled"}
     await rig.close()
 
 
