@@ -5,7 +5,7 @@ API server does, and never raises on bad input: it gives every problem at once.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -60,6 +60,12 @@ def parse(model: type[Parsed], mapping: Any, *, at: str = "") -> tuple[Parsed | 
         return model.model_validate(mapping, by_alias=True, by_name=False), []
     except ValidationError as error:
         return None, [_problem(model, detail, at) for detail in error.errors(include_url=False)]
+
+
+def summary(problems: Sequence[Problem], shown: int = 3) -> str:
+    """Give the first problems in a line, with their paths, and say how many more there are."""
+    told = "; ".join(str(problem) for problem in problems[:shown])
+    return told + (f" (and {len(problems) - shown} more)" if len(problems) > shown else "")
 
 
 def path_text(location: Location, at: str = "") -> str:

@@ -16,12 +16,11 @@ from pydantic import ValidationError
 from weft.api.conditions import Reason, RunPhase, message_for
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.parameters import Parameter, check_parameters
-from weft.api.problems import Problem, parse
+from weft.api.problems import Problem, parse, summary
 from weft.api.workflow import WorkflowSpec
 from weft.controllers.live import LiveRun
 from weft.controllers.queues import Verdict
-from weft.controllers.revisions import Revisions, used_types
-from weft.controllers.workflows import summary
+from weft.controllers.revisions import Revisions
 from weft.controllers.writer import load_chunks
 from weft.engine import restore
 from weft.engine.advance import Result
@@ -30,6 +29,7 @@ from weft.engine.observation import Controls
 from weft.engine.snapshot import moment, stamp
 from weft.engine.state import RunContext, RunState
 from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.objects import Key, Obj, key_of, uid_of, version_of

@@ -9,7 +9,7 @@ Compiling is the dear part, so it happens once per revision, however many runs s
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -20,6 +20,7 @@ from weft.api.problems import Problem, parse
 from weft.api.workflow import WorkflowSpec
 from weft.graph.compile import InvalidWorkflow, compile_workflow
 from weft.graph.compiled import CompiledWorkflow
+from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
@@ -163,28 +164,11 @@ class Revisions:
             return  # deleted and made again meanwhile: another revision, with a life of its own
 
 
-def used_types(spec: Mapping[str, Any]) -> set[str]:
-    """Give the names of the NodeTypes that a Workflow's spec (JSON) uses, in nodes and in compensations."""
-    return {use["name"] for body in _bodies(spec) if isinstance(use := body.get("use"), dict) and "name" in use}
-
-
 def revisions_named(runs: Iterable[Obj], workflows: Iterable[Obj]) -> set[Key]:
     """Give the revisions that runs and Workflows name in their statuses."""
     named = [(run, (run.get("status") or {}).get("workflowRevision")) for run in runs]
     named += [(workflow, (workflow.get("status") or {}).get("revision")) for workflow in workflows]
     return {Key(key_of(obj).namespace, name) for obj, name in named if name}
-
-
-def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every body of a spec that nobody has checked yet: what is no mapping is passed over."""
-    for place in (spec, *_mappings(spec.get("graphs"))):
-        for node in (*_mappings(place.get("nodes")), *_mappings(place.get("finally"))):
-            yield node
-            yield from _mappings([node.get("compensate")])
-
-
-def _mappings(value: Any) -> Iterator[Mapping[str, Any]]:
-    return (each for each in (value if isinstance(value, list) else ()) if isinstance(each, Mapping))
 
 
 def _compiled(name: str, data: Obj) -> CompiledWorkflow:

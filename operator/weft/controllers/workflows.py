@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from weft.api.conditions import ConditionType, Reason, find_condition, message_for, ready_condition
-from weft.api.nodetype import NodeTypeSpec
-from weft.api.problems import Problem, parse
+from weft.api.problems import Problem, summary
 from weft.controllers.catalog import Catalog, spec_changed
-from weft.controllers.revisions import Revisions, used_types
-from weft.graph.validate import validate
+from weft.controllers.revisions import Revisions
+from weft.graph.types import check_with_types, used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NamespaceTerminating, NotFound
@@ -26,7 +25,6 @@ from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 
 KINDS = (NODE_TYPES, WORKFLOWS, NOTIFICATION_CHANNELS)
-_SHOWN = 3
 
 
 class _Place(NamedTuple):
@@ -98,7 +96,7 @@ class Readiness:
             return
         before: Obj = obj.get("status") or {}
         types = self._catalog.node_type_specs(place.key.namespace, used_types(obj["spec"]))
-        problems = _problems(obj, types)
+        problems = check_with_types(obj, types)
         status = self._status(obj, before, problems)
         if place.kind is WORKFLOWS:
             try:
@@ -132,22 +130,3 @@ class Readiness:
         except NotFound:
             return
         self._catalog.remember(place.kind, written)
-
-
-def summary(problems: Sequence[Problem]) -> str:
-    """Give the first problems in a line, with their paths, and say how many more there are."""
-    shown = "; ".join(str(problem) for problem in problems[:_SHOWN])
-    return shown + (f" (and {len(problems) - _SHOWN} more)" if len(problems) > _SHOWN else "")
-
-
-def _problems(obj: Obj, types: dict[str, Obj]) -> list[Problem]:
-    """Everything that is wrong with the object; of NodeTypes that cannot be used, that alone."""
-    specs: dict[str, NodeTypeSpec] = {}
-    unusable: list[Problem] = []
-    for name, spec in types.items():
-        parsed, found = parse(NodeTypeSpec, spec, at="spec")
-        if parsed is None:
-            unusable.append(Problem(f"NodeType {name}", summary(found)))
-        else:
-            specs[name] = parsed
-    return unusable or validate(obj, node_types=specs)

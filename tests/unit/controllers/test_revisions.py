@@ -7,8 +7,9 @@ import pytest
 from support.clock import settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
-from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named, used_types
+from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named
 from weft.graph.compile import InvalidWorkflow
+from weft.graph.types import used_types
 from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
 from weft.kube.objects import Key
 from weft.kube.resources import CONTROLLER_REVISIONS
