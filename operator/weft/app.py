@@ -24,6 +24,7 @@ from weft.controllers.approval_status import ApprovalStatus
 from weft.controllers.approvals import decisions_for
 from weft.controllers.catalog import Catalog, parent_uid, spec_changed
 from weft.controllers.cleanup import Cleanup
+from weft.controllers.enforcement import Enforcement
 from weft.controllers.gather import attempt_of
 from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
 from weft.controllers.live import LiveRun
@@ -107,9 +108,14 @@ class Operator:
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
         self.admission = Admission(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
         self.queue_status = QueueStatus(self.client, self.catalog, count=self.admission.count, **common)
-        self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, **common)
+        self.enforcement = Enforcement(self.client, settings.admission_policies, clock=clock)
+        self.readiness = Readiness(
+            self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **common
+        )
         self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
-        self.approval_status = ApprovalStatus(self.client, self.catalog, find_state=self._state_of, **common)
+        self.approval_status = ApprovalStatus(
+            self.client, self.catalog, find_state=self._state_of, enforcement=self.enforcement, **common
+        )
         self.results = Results(self.client, clock=clock, namespaces=settings.namespaces)
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
         self._outside = Outside(
@@ -242,6 +248,7 @@ class Operator:
     async def _resync(self) -> None:
         """What kopf does not tell (deletions missed by its watch) is found by listing anew; what nobody names goes."""
         while True:
+            await self.enforcement.look()
             await self._clock.sleep(self.settings.resync_seconds)
             try:
                 await self.catalog.sync(self.client, self.settings.namespaces)

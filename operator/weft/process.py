@@ -19,12 +19,15 @@ import signal
 import socket
 from collections.abc import Collection
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import kopf
 import uvloop
 from aiohttp import web
 
+from weft.admission.lookup import Lookup
+from weft.admission.server import Webhook
 from weft.app import Operator
 from weft.controllers.catalog import KINDS
 from weft.controllers.uninstall import strip_finalizers
@@ -103,6 +106,9 @@ class _Process:
         )
         operator.follow()
         server = await self._serve(operator)
+        webhook = self._webhook(operator)
+        if webhook is not None:
+            await webhook.start()
         work = spawn(self._work(operator, elector), name="lead")
         tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
         end = spawn(self._end_in_order(operator, work), name="end")
@@ -116,10 +122,21 @@ class _Process:
             await asyncio.gather(*tasks, return_exceptions=True)
             if settings.lease_enabled and self._exit_code == 0:
                 await elector.release()
+            if webhook is not None:
+                await webhook.close()
             await server.cleanup()
             await http.close()
             await transport.close()
         return self._exit_code
+
+    def _webhook(self, operator: Operator) -> Webhook | None:
+        """Answer admission reviews, leader or not, where a certificate is given for it."""
+        settings, catalog = self._settings, operator.catalog
+        if not settings.webhook_certificate_folder:
+            return None
+        lookup = Lookup(operator.client, find_workflow=catalog.workflows.get, find_types=catalog.node_type_specs)
+        folder, port = Path(settings.webhook_certificate_folder), settings.webhook_listen_port
+        return Webhook(folder, port, lookup=lookup, clock=self._clock, spawn=spawn)
 
     async def _take_signals(self) -> None:
         """Take SIGTERM and SIGINT over from kopf, which takes them when it starts."""

@@ -81,6 +81,20 @@ class Settings(BaseModel):
         default=False,
         description="Carry out resource nodes, as the run's service account. Off: such nodes fail.",
     )
+    admission_policies: str = Field(
+        default="weft",
+        min_length=1,
+        description="What the names of the chart's ValidatingAdmissionPolicies begin with: its full name. Where they "
+        "are not in force, Workflows, NodeTypes and Approvals say so.",
+    )
+    webhook_certificate_folder: str = Field(
+        default="",
+        description="Folder of tls.crt and tls.key for the validating webhook, read again when they change. Empty: no "
+        "webhook.",
+    )
+    webhook_listen_port: int = Field(
+        default=9443, ge=1, le=65535, description="Port that serves the validating webhook."
+    )
     resync_seconds: float = Field(
         default=600, ge=10, description="Every active run is looked at at least this often, events or not."
     )

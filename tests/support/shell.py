@@ -11,6 +11,7 @@ from typing import Any
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
 from weft.controllers.catalog import Catalog
+from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
 from weft.kube.clock import spawn
 from weft.kube.events import Recorder
@@ -32,6 +33,7 @@ class World:
         self.recorder = Recorder(
             self.client, clock=self.clock, rng=random.Random(2), metrics=self.metrics, instance="test"
         )
+        self.enforcement = Enforcement(self.client, "weft", clock=self.clock)
         self.tools: dict[str, Any] = {
             "clock": self.clock,
             "rng": random.Random(3),

@@ -60,6 +60,7 @@ class ConditionType(StrEnum):
     Reconciling = "Reconciling"
     Stalled = "Stalled"
     Ready = "Ready"
+    AdmissionEnforced = "AdmissionEnforced"
 
 
 class Reason(StrEnum):
@@ -134,6 +135,10 @@ class Reason(StrEnum):
     Invalid = "Invalid"
     Accepted = "Accepted"
     Refused = "Refused"
+    # What the API server holds people to.
+    PoliciesInForce = "PoliciesInForce"
+    PoliciesMissing = "PoliciesMissing"
+    PoliciesUnknown = "PoliciesUnknown"
 
 
 DISRUPTIONS = frozenset({Reason.Evicted, Reason.Preempted, Reason.NodeLost, Reason.PodDeleted, Reason.JobDeleted})
@@ -170,6 +175,14 @@ _MESSAGES: dict[Reason, str] = {
     Reason.Invalid: "{problem}",
     Reason.Accepted: "the decision counts",
     Reason.Refused: "the decision does not count: {problem}",
+    Reason.PoliciesInForce: "Approvals are their authors' own, and who writes a graph may create Pods",
+    Reason.PoliciesMissing: (
+        "{what}, since these ValidatingAdmissionPolicies are not in force: {policies}; the chart installs them with"
+        " admission.policies.enabled"
+    ),
+    Reason.PoliciesUnknown: (
+        "whether the ValidatingAdmissionPolicies {policies} are in force cannot be told: the operator may not read them"
+    ),
 }
 """Of the reasons whose message is always of one form; the others are said where they are found."""
 
@@ -234,6 +247,15 @@ def ready_condition(
 ) -> list[Condition]:
     """Give the condition Ready, of a Workflow, a NodeType or a NotificationChannel."""
     statuses = {ConditionType.Ready: _flag(ready)}
+    return _conditions(statuses, reason=reason, message=message, previous=previous, now=now, generation=generation)
+
+
+def admission_condition(
+    reason: Reason, message: str, *, previous: Iterable[Mapping[str, Any]], now: datetime, generation: int
+) -> list[Condition]:
+    """Give the condition AdmissionEnforced: whether the API server holds people to what the operator cannot see."""
+    status = {Reason.PoliciesInForce: "True", Reason.PoliciesMissing: "False"}.get(reason, "Unknown")
+    statuses = {ConditionType.AdmissionEnforced: status}
     return _conditions(statuses, reason=reason, message=message, previous=previous, now=now, generation=generation)
 
 

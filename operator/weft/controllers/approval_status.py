@@ -10,6 +10,7 @@ from typing import Any
 
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, refused
 from weft.controllers.catalog import Catalog
+from weft.controllers.enforcement import Enforcement
 from weft.controllers.queues import is_over
 from weft.engine.budget import read_nodes
 from weft.engine.snapshot import moment
@@ -39,6 +40,7 @@ class ApprovalStatus:
         catalog: Catalog,
         *,
         find_state: Callable[[str], RunState | None],
+        enforcement: Enforcement,
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
@@ -48,6 +50,7 @@ class ApprovalStatus:
         self._client = client
         self._catalog = catalog
         self._find_state = find_state
+        self._enforcement = enforcement
         self._clock = clock
         self._queue: WorkQueue[Key] = WorkQueue(
             "approvals", self._look, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
@@ -80,7 +83,10 @@ class ApprovalStatus:
         verdict = self._verdict(approval)
         if verdict is None:
             return
-        status = {"accepted": verdict.accepted, "reason": str(verdict.reason), "message": verdict.message}
+        message = verdict.message
+        if verdict.accepted:
+            message = self._enforcement.about_author(message, approval["spec"]["by"])
+        status = {"accepted": verdict.accepted, "reason": str(verdict.reason), "message": message}
         try:
             written = await self._client.patch_status(APPROVALS, key.name, {"status": status}, namespace=key.namespace)
         except NotFound:

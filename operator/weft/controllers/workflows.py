@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from weft.api.conditions import ConditionType, Reason, find_condition, message_for, ready_condition
 from weft.api.problems import Problem, summary
 from weft.controllers.catalog import Catalog, spec_changed
+from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
 from weft.graph.types import check_with_types, used_types
 from weft.kube.client import Client
@@ -41,6 +42,7 @@ class Readiness:
         catalog: Catalog,
         revisions: Revisions,
         recorder: Recorder,
+        enforcement: Enforcement,
         *,
         clock: Clock,
         rng: random.Random,
@@ -52,6 +54,7 @@ class Readiness:
         self._catalog = catalog
         self._revisions = revisions
         self._recorder = recorder
+        self._enforcement = enforcement
         self._clock = clock
         self._caches = {
             WORKFLOWS: catalog.workflows,
@@ -70,9 +73,17 @@ class Readiness:
             NOTIFICATION_CHANNELS, lambda event, obj, old: self._changed(NOTIFICATION_CHANNELS, event, obj, old)
         )
 
+        self._enforcement.subscribe(self._look_again)
+
     def start(self) -> None:
         """Start the workers."""
         self._queue.start()
+
+    def _look_again(self) -> None:
+        """Put what has become known of admission into every Workflow and NodeType."""
+        for kind in (WORKFLOWS, NODE_TYPES):
+            for obj in self._caches[kind]:
+                self._queue.add(_Place(kind, key_of(obj)))
 
     async def shutdown(self) -> None:
         """Finish what is due and stop."""
@@ -97,7 +108,7 @@ class Readiness:
         before: Obj = obj.get("status") or {}
         types = self._catalog.node_type_specs(place.key.namespace, used_types(obj["spec"]))
         problems = check_with_types(obj, types)
-        status = self._status(obj, before, problems)
+        status = self._status(place.kind, obj, before, problems)
         if place.kind is WORKFLOWS:
             try:
                 frozen = None if problems else await self._revisions.freeze(*place.key, obj["spec"], types)
@@ -110,17 +121,20 @@ class Readiness:
         if {name: value for name, value in (before | status).items() if value is not None} != before:
             await self._write(place, status)
 
-    def _status(self, obj: Obj, before: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
+    def _status(self, kind: Resource, obj: Obj, before: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
         generation = obj["metadata"].get("generation", 1)
         reason = Reason.Invalid if problems else Reason.Valid
+        previous = before.get("conditions") or ()
         conditions = ready_condition(
             ready=not problems,
             reason=reason,
             message=message_for(reason, problem=summary(problems)),
-            previous=before.get("conditions") or (),
+            previous=previous,
             now=datetime.fromtimestamp(self._clock.now(), UTC),
             generation=generation,
         )
+        if kind is not NOTIFICATION_CHANNELS:
+            conditions += self._enforcement.conditions(previous, generation)
         return {"observedGeneration": generation, "conditions": conditions}
 
     async def _write(self, place: _Place, status: dict[str, Any]) -> None:

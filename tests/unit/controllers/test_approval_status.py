@@ -19,10 +19,15 @@ class Approvals(World):
     def __init__(self) -> None:
         super().__init__()
         self.states: dict[str, RunState] = {}
-        self.writer = ApprovalStatus(self.client, self.catalog, find_state=self.states.get, **self.tools)
+        self.writer = self.make()
         self.catalog.subscribe(APPROVALS, self.writer.on_approval)
         self.catalog.subscribe(WORKFLOW_RUNS, self.writer.on_run)
         self.uid = ""
+
+    def make(self) -> ApprovalStatus:
+        return ApprovalStatus(
+            self.client, self.catalog, find_state=self.states.get, enforcement=self.enforcement, **self.tools
+        )
 
     def start_run(self, **body: Any) -> None:
         self.uid = self.add(run(phase="Running", startTime="x"))["metadata"]["uid"]
@@ -125,7 +130,7 @@ async def test_after_a_restart_every_approval_is_looked_at(world: Approvals) -> 
     world.start_run(**{"from": {"users": ["bob"]}})
     world.decide("a")
     await world.sync()
-    restarted = ApprovalStatus(world.client, world.catalog, find_state=world.states.get, **world.tools)
+    restarted = world.make()
     await world.writer.shutdown()
     restarted.start()
     await world.settle()
@@ -140,3 +145,14 @@ async def test_one_that_was_deleted_meanwhile_is_left_alone(world: Approvals) ->
     world.api.remove(APPROVALS, "ns", "a")
     await world.clock.advance(1)
     assert world.metrics.reconciles.labels("approvals", "error")._value.get() == 0
+
+
+async def test_it_says_when_nothing_holds_an_author_to_his_own_name(world: Approvals) -> None:
+    await world.enforcement.look()
+    world.start_run(quorum=1)
+    world.decide("a", by="boss")
+    await world.settle()
+    await world.run_loop()
+    await world.settle()
+    assert world.told("a").startswith("True Accepted: the decision counts; that it is from boss is not enforced: ")
+    assert "weft-approval-author" in world.told("a")

@@ -18,8 +18,11 @@ JOB = {"job": {"image": "i"}}
 class Workflows(World):
     def __init__(self) -> None:
         super().__init__()
-        self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, **self.tools)
+        self.readiness = self.make()
         self.readiness.follow()
+
+    def make(self) -> Readiness:
+        return Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **self.tools)
 
     def ready(self, name: str = "w", resource: Resource = WORKFLOWS) -> str:
         (condition,) = self.status(resource, name)["conditions"]
@@ -91,7 +94,7 @@ async def test_nothing_is_written_without_news(world: Workflows) -> None:
     await world.settle()
     world.api.edit(WORKFLOWS, "ns", "w", lambda obj: obj["metadata"].update(labels={"a": "b"}))
     await world.settle()
-    restarted = Readiness(world.client, world.catalog, world.revisions, world.recorder, **world.tools)
+    restarted = world.make()
     restarted.follow()
     restarted.start()
     await world.settle()

@@ -1,0 +1,1 @@
+"""The optional validating webhook: what `weft validate` finds is refused before it is stored."""
