@@ -84,6 +84,7 @@ _ROLES = {
     "operator": "The operator, in every namespace it works in",
     "secrets": "The operator, in the namespaces of `notify.secretNamespaces`",
     "lease": "The operator, in its own namespace",
+    "policies": "The operator, cluster-wide",
     "resourceNodes": "The operator, with `resourceNodes.enabled`",
     "cleanup": "The clean-up during `helm uninstall`",
     "view": "Users with the built-in role view, edit or admin",

@@ -33,6 +33,7 @@ from weft.controllers.locks import Holder, Locks, held_keys
 from weft.controllers.orphans import ChildKey, Orphans, child_key
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
+from weft.controllers.pod_security import PodSecurity
 from weft.controllers.queue_status import QueueStatus
 from weft.controllers.queues import Admission
 from weft.controllers.results import Results
@@ -123,7 +124,8 @@ class Operator:
             spawn=spawn, impersonate=settings.resource_impersonation,
         )  # fmt: skip
         managed = settings.job_controller == "managedBy"
-        jobs = Jobs(self.client, self.store, clock=clock, managed=managed, hop=metrics.hop.observe)
+        security = PodSecurity(self.client, everywhere=settings.pod_security == "restricted", clock=clock)
+        jobs = Jobs(self.client, self.store, security, clock=clock, managed=managed, hop=metrics.hop.observe)
         self.outbox = Outbox(
             ledger=ConfigMapLedger(
                 self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, namespaces=settings.namespaces

@@ -81,6 +81,11 @@ class Settings(BaseModel):
         default=False,
         description="Carry out resource nodes, as the run's service account. Off: such nodes fail.",
     )
+    pod_security: Literal["namespace", "restricted"] = Field(
+        default="namespace",
+        description="Where Pods of nodes are made to pass Pod Security restricted: namespace, where its label enforces "
+        "that; restricted, everywhere. What a podTemplate says comes first.",
+    )
     admission_policies: str = Field(
         default="weft",
         min_length=1,

@@ -35,6 +35,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.serviceAccount.name | default (ternary (include "weft.fullname" .) "default" .Values.serviceAccount.create) -}}
 {{- end -}}
 
+{{- define "weft.webhookSecret" -}}
+{{- .Values.admission.webhook.certificate.secretName | default (printf "%s-webhook" (include "weft.fullname" .)) -}}
+{{- end -}}
+
 {{- /* PodSecurity "restricted", for the operator and for the clean-up alike. */ -}}
 {{- define "weft.podSecurityContext" -}}
 runAsNonRoot: true
@@ -52,7 +56,7 @@ capabilities: {drop: [ALL]}
 
 {{- /* One rule of a role, without the words for people. */ -}}
 {{- define "weft.rule" -}}
-{{- omit . "reason" "ownLease" | toYaml -}}
+{{- omit . "reason" "ownLease" "ownPolicies" | toYaml -}}
 {{- end -}}
 
 {{- /* Binds a ClusterRole to a service account: everywhere, or in each of some namespaces.

@@ -16,6 +16,7 @@ from weft.api.conditions import Reason
 from weft.controllers.gather import attempt_of, job_of
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.orphans import strip
+from weft.controllers.pod_security import PodSecurity
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
@@ -63,10 +64,12 @@ class Jobs:
     """Makes, stops and releases Jobs and Pods. `hop` is told the seconds from a Pod's end to the next Pod's POST."""
 
     def __init__(
-        self, client: Client, store: ChildStore, *, clock: Clock, managed: bool, hop: Callable[[float], None]
-    ) -> None:
+        self, client: Client, store: ChildStore, security: PodSecurity, *, clock: Clock, managed: bool,
+        hop: Callable[[float], None],
+    ) -> None:  # fmt: skip
         self._client = client
         self._store = store
+        self._security = security
         self._clock = clock
         self._managed = managed
         self._hop = hop
@@ -76,7 +79,8 @@ class Jobs:
         if not self._free(live, action):
             self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
             return
-        manifest = self._template(live, action).render(
+        restricted = await self._security.restricted(live.key.namespace)
+        manifest = self._template(live, action, restricted).render(
             live.ref, action.id, action.payload, memory=action.memory, managed=self._managed
         )
         unit = live.state.active.get(action.id)
@@ -99,12 +103,14 @@ class Jobs:
         live.held.pop(action.id, None)
         await self.make_pod(live, action.id, job)
 
-    def _template(self, live: LiveRun, action: Start) -> JobTemplate:
-        template = live.templates.get(id(action.node))
+    def _template(self, live: LiveRun, action: Start, restricted: bool) -> JobTemplate:
+        key = id(action.node), restricted
+        template = live.templates.get(key)
         if template is None:
             job = action.node.body.job
             spec: dict[str, Any] = job.spec if job is not None else {}
-            template = live.templates[id(action.node)] = JobTemplate(spec, timeout=action.node.timeout)
+            template = JobTemplate(spec, timeout=action.node.timeout, restricted=restricted)
+            live.templates[key] = template
         return template
 
     def _free(self, live: LiveRun, action: Start) -> bool:

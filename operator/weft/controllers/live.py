@@ -43,7 +43,7 @@ class LiveRun:
     version: str
     generation: int
     queued_time: str
-    templates: dict[int, JobTemplate]
+    templates: dict[tuple[int, bool], JobTemplate]  # by id(node), and whether its Pods have to be restricted
     controlled: int = -1  # the generation whose controls the engine has been told
     scanned: bool = False  # all children have been looked at once
     pending: deque[Action] = field(default_factory=deque)  # asked for by the engine, not carried out yet

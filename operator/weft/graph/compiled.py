@@ -213,4 +213,4 @@ class CompiledWorkflow:
     final_timeout: float
     parallelism: int | None
     spec: dict[str, Any]
-    prepared: dict[int, Any] = field(default_factory=dict)
+    prepared: dict[Any, Any] = field(default_factory=dict)

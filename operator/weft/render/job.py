@@ -22,15 +22,15 @@ class JobTemplate:
     """The Job of one node, but for what differs between attempts.
 
     `body` is the node's job as JSON with defaults merged in, free of `overlay.job_problems`. `timeout` is that of one
-    attempt in seconds; None for none, as services have.
+    attempt in seconds; None for none, as services have. `restricted`: the Pod has to pass Pod Security "restricted".
     """
 
     __slots__ = (
         "_annotations", "_kueue", "_labels", "_main", "_metadata", "_overlaid", "_overlaid_env", "_pod", "_rest",
     )  # fmt: skip
 
-    def __init__(self, body: Mapping[str, Any], *, timeout: float | None = None) -> None:
-        template = pod_template(body, timeout)
+    def __init__(self, body: Mapping[str, Any], *, timeout: float | None = None, restricted: bool = False) -> None:
+        template = pod_template(body, timeout, restricted=restricted)
         containers = template["spec"]["containers"]
         over_main = main_of((body.get("podTemplate") or {}).get("spec", {}).get("containers", []))
         self._labels: dict[str, str] = body.get("labels") or {}

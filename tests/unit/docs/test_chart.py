@@ -51,7 +51,7 @@ def test_there_are_calls_to_check() -> None:
 
 
 def test_every_call_of_the_operator_is_allowed() -> None:
-    assert calls() - rights("operator", "secrets", "lease") == set()
+    assert calls() - rights("operator", "secrets", "lease", "policies") == set()
 
 
 def test_every_watched_kind_may_be_listed_and_watched() -> None:
@@ -70,7 +70,7 @@ def test_a_users_spec_is_never_written() -> None:
 
 
 def test_secrets_are_only_read_and_never_listed() -> None:
-    everything = rights("operator", "secrets", "lease", "resourceNodes", "cleanup")
+    everything = rights("operator", "secrets", "lease", "policies", "resourceNodes", "cleanup")
     assert {right for right in everything if right[1] == "secrets"} == {("", "secrets", "get")}
 
 

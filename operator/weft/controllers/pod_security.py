@@ -1,0 +1,57 @@
+"""Which namespaces demand Pod Security "restricted": by their label, looked at now and then.
+
+A namespace that cannot be read is taken for one that demands nothing: if it does, the API server refuses the Pod, and
+the node says so with the API server's words.
+"""
+
+import asyncio
+import logging
+from weakref import WeakValueDictionary
+
+from weft.kube.client import Client
+from weft.kube.clock import Clock
+from weft.kube.errors import ApiError
+from weft.kube.resources import NAMESPACES
+
+_log = logging.getLogger(__name__)
+
+LABEL = "pod-security.kubernetes.io/enforce"
+KNOWN_SECONDS = 60.0
+"""How long a namespace's label counts as known."""
+
+
+class PodSecurity:
+    """Says of a namespace whether its Pods have to be restricted."""
+
+    def __init__(self, client: Client, *, everywhere: bool, clock: Clock) -> None:
+        """Take whether all Pods are to be restricted, whatever their namespaces demand."""
+        self._client = client
+        self._everywhere = everywhere
+        self._clock = clock
+        self._known: dict[str, tuple[float, bool]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def restricted(self, namespace: str) -> bool:
+        """Say whether Pods of the namespace have to be restricted; asks at most once in KNOWN_SECONDS."""
+        if self._everywhere:
+            return True
+        known = self._lately(namespace)
+        if known is None:
+            async with self._locks.setdefault(namespace, asyncio.Lock()):
+                known = self._lately(namespace)
+                if known is None:
+                    known = await self._look(namespace)
+                    self._known[namespace] = self._clock.monotonic(), known
+        return known
+
+    def _lately(self, namespace: str) -> bool | None:
+        looked_at, restricted = self._known.get(namespace, (float("-inf"), False))
+        return restricted if self._clock.monotonic() - looked_at < KNOWN_SECONDS else None
+
+    async def _look(self, namespace: str) -> bool:
+        try:
+            found = await self._client.get(NAMESPACES, namespace)
+        except ApiError as error:
+            _log.warning("cannot look at the Pod Security of namespace %s: %s", namespace, error)
+            return False
+        return (found["metadata"].get("labels") or {}).get(LABEL) == "restricted"

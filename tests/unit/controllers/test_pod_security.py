@@ -1,0 +1,68 @@
+"""A namespace's label is looked at now and then; Pods of nodes follow it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from support.rig import NAMESPACE, Rig
+from support.shell import World
+from weft.controllers.pod_security import KNOWN_SECONDS, LABEL, PodSecurity
+from weft.kube.objects import Obj
+from weft.kube.resources import JOBS, NAMESPACES
+
+
+def namespace(name: str, level: str | None) -> Obj:
+    labels = {LABEL: level} if level else {}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.mark.parametrize(("level", "restricted"), [("restricted", True), ("baseline", False), (None, False)])
+async def test_the_label_decides(level: str | None, restricted: bool, world: World) -> None:
+    world.add(namespace("n", level))
+    assert await PodSecurity(world.client, everywhere=False, clock=world.clock).restricted("n") is restricted
+
+
+async def test_everywhere_asks_nobody(world: World) -> None:
+    assert await PodSecurity(world.client, everywhere=True, clock=world.clock).restricted("n")
+    assert world.api.requests == []
+
+
+async def test_many_at_once_ask_once_and_a_new_label_is_seen_after_a_while(world: World) -> None:
+    world.add(namespace("n", None))
+    security = PodSecurity(world.client, everywhere=False, clock=world.clock)
+    assert await asyncio.gather(*(security.restricted("n") for _ in range(20))) == [False] * 20
+    assert len(world.api.requests) == 1
+    world.api.edit(NAMESPACES, "", "n", lambda obj: obj["metadata"].update(labels={LABEL: "restricted"}))
+    await world.clock.advance(KNOWN_SECONDS - 1)
+    assert not await security.restricted("n")
+    await world.clock.advance(1)
+    assert await security.restricted("n")
+    assert len(world.api.requests) == 2
+
+
+async def test_what_may_not_be_read_demands_nothing(world: World) -> None:
+    world.add(namespace("n", "restricted"))
+    world.api.fail(403)
+    assert not await PodSecurity(world.client, everywhere=False, clock=world.clock).restricted("n")
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    made = Rig()
+    yield made
+    await made.close()
+
+
+@pytest.mark.parametrize("level", ["restricted", None])
+async def test_pods_of_nodes_follow_their_namespace(level: str | None, rig: Rig) -> None:
+    rig.api.add(namespace(NAMESPACE, level))
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]\njobs: {keep: All}")
+    await rig.finish("w")
+    (job,) = rig.api.all(JOBS)
+    context = job["spec"]["template"]["spec"]["securityContext"]
+    assert ("runAsNonRoot" in context) is (level == "restricted")
