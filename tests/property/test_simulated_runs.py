@@ -10,10 +10,11 @@ from unittest.mock import patch
 import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.recount import recounted
 from support.workflows import Case, cases
 from weft.engine import advance as engine
-from weft.engine.state import NodeState
+from weft.engine.state import NodeState, Unit
 from weft.simulate.history import Attempt, History
 from weft.simulate.program import Document, Program, load_program
 from weft.simulate.report import json_report, node_reports
@@ -192,6 +193,61 @@ def _starts_anew(attempt: Attempt, case: Case) -> bool:
         elif "workflow" in node:
             nodes = case.others[0]["spec"]["nodes"]
     return bool(attempt.place.iterations)
+
+
+@profile
+@given(cases(actions=False), st.sampled_from(["Failed", {"from": "Nodes", "nodes": ["n0"]}]))
+def test_a_rerun_never_repeats_a_success_it_was_not_asked_for(case: Case, rerun: Any) -> None:
+    case.spec["nodes"].append({"name": "each", "forEach": {"range": 3}, "job": {"image": "i"}})  # rare by chance
+    case.scenario["events"].insert(0, {"node": "each", "index": 1, "attempt": 1, "exitCode": 1, "durationSeconds": 9})
+    before = run(case)
+    if before.stuck is not None:
+        return
+    later = {**case.scenario, "actions": [{"at": before.elapsed + 1, "rerun": rerun}]}
+    after = run(Case(case.spec, case.others, later, case.approvals))
+    then, now = ({node.node.name: node for node in history.run.state.main.nodes} for history in (before, after))
+    again = _reset_by_name(case) if rerun != "Failed" else {name for name in then if _is_reset(name, case, then)}
+    ran = {a.place.node.split("/")[0] for a in after.attempts if a.generation and a.place.role == "main"}
+    assert ran <= again | {node["name"] for node in case.spec.get("finally", [])}
+    for name in then.keys() - again:
+        assert (then[name].outputs, then[name].start, then[name].end) == (
+            now[name].outputs, now[name].start, now[name].end,
+        )  # fmt: skip
+    items = {(name, unit.index) for name, node in then.items() for unit in node.units.values() if _stands(node, unit)}
+    repeated = {(a.id.path, a.id.index) for a in after.attempts if a.generation and a.place.role == "main"}
+    assert rerun != "Failed" or not items & repeated
+
+
+def _is_reset(name: str, case: Case, then: dict[str, NodeState]) -> bool:
+    """Whether `Failed` resets a node: it did not succeed (nor was skipped by its condition), or handled such a one."""
+    spec = next(spec for spec in case.spec["nodes"] if spec["name"] == name)
+    handled = [edge.partition(":")[0] for edge in spec.get("dependsOn", ()) if edge.endswith(":Failed")]
+    return any(
+        (then[other].phase != "Succeeded" and then[other].reason != "ConditionFalse") or _is_undone(then[other])
+        for other in (name, *handled)
+    )
+
+
+def _is_undone(node: NodeState) -> bool:
+    """Whether something within the node, of its subgraph or its items, has been compensated."""
+    units = list(node.units.values())
+    inner = [inside for unit in units for child in unit.children for inside in child.nodes]
+    return "Compensated" in {node.phase, *(unit.phase for unit in units)} or any(map(_is_undone, inner))
+
+
+def _stands(node: NodeState, unit: Unit) -> bool:
+    """Whether an item of a forEach succeeded and is not undone: `Failed` leaves it as it is."""
+    inner = [inside for child in unit.children for inside in child.nodes]
+    return node.node.for_each is not None and unit.phase == "Succeeded" and not any(map(_is_undone, inner))
+
+
+def _reset_by_name(case: Case) -> set[str]:
+    """What `Nodes: [n0]` resets: it, and all that depends on it (nodes stand after what they depend on)."""
+    reset = {"n0"}
+    for spec in case.spec["nodes"]:
+        if reset & {edge.partition(":")[0] for edge in spec.get("dependsOn", ())}:
+            reset.add(spec["name"])
+    return reset
 
 
 @profile
