@@ -10,6 +10,7 @@ from weft.api.problems import Problem, parse
 from weft.api.workflow import Workflow, WorkflowSpec
 from weft.api.workflowrun import WorkflowRun
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
+from weft.cli.visible import visible
 from weft.graph.dot import to_dot
 from weft.graph.draw import Drawing, draw, to_json
 from weft.graph.mermaid import to_mermaid
@@ -33,7 +34,7 @@ def graph(file: str, form: str) -> None:
     spec, problems = _spec(manifest)
     if spec is None:
         _give_up([line(file, manifest.at(problem.path), problem.message) for problem in problems])
-    click.echo(FORMATS[form](draw(spec)))
+    click.echo(visible(FORMATS[form](draw(spec))))
 
 
 def _give_up(lines: list[str]) -> NoReturn:

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+from weft.cli.visible import visible
+
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_VALUES = 2_000_000
@@ -42,24 +44,25 @@ class Manifest:
 
 def line(file: str, path: str, message: str) -> str:
     """One line about a file: `file: path: message`, however long and of how many lines the message is."""
-    text = " ".join(message.split())
-    text = text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}..."
-    return f"{file}: {path}: {text}" if path else f"{file}: {text}"
+    parts = (file, path, " ".join(message.split())) if path else (file, " ".join(message.split()))
+    return ": ".join(visible(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}...") for text in parts)
 
 
 def load_manifests(file: str) -> list[Manifest]:
     """The documents of a file, or of stdin for `-`; raises UnreadableManifest."""
     try:
-        text = sys.stdin.buffer.read(MAX_BYTES + 1) if file == "-" else Path(file).read_bytes()
+        if file == "-":
+            return read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1))
+        with Path(file).open("rb") as stream:
+            return read_manifests(stream.read(MAX_BYTES + 1))  # /dev/zero has no end
     except OSError as error:
         raise UnreadableManifest(f"cannot be read: {error.strerror}") from None
-    return read_manifests(text)
 
 
 def read_manifests(text: bytes) -> list[Manifest]:
     """The documents of a file, empty ones left out and Lists taken apart; raises UnreadableManifest."""
     if len(text) > MAX_BYTES:
-        raise UnreadableManifest(f"has {len(text)} bytes; at most {MAX_BYTES} are read")
+        raise UnreadableManifest(f"has too many bytes; at most {MAX_BYTES} are read")
     try:
         _check_shape(text)
         documents = [document for document in _documents(text) if document is not None]

@@ -13,8 +13,9 @@ import click
 import orjson
 
 from weft.api.problems import Problem
-from weft.cli.manifests import Manifest, UnreadableManifest, read_manifests
+from weft.cli.manifests import MAX_BYTES, Manifest, UnreadableManifest, line, read_manifests
 from weft.cli.parameters import read_parameters
+from weft.cli.visible import visible
 from weft.simulate.program import Document, Program, load_program
 from weft.simulate.report import json_report
 from weft.simulate.scenario import Scenario, parse_scenario
@@ -47,9 +48,10 @@ def simulate(file: str, scenario: str | None, params: tuple[str, ...], as_json: 
     except ScenarioError as error:
         _refuse(scenario or file, [Problem("", str(error))])
     if as_json:
-        sys.stdout.write(orjson.dumps(json_report(history), option=orjson.OPT_INDENT_2).decode() + "\n")
+        text = orjson.dumps(json_report(history), option=orjson.OPT_INDENT_2).decode() + "\n"
     else:
-        sys.stdout.write(timeline(history, width=shutil.get_terminal_size((100, 24)).columns))
+        text = timeline(history, width=shutil.get_terminal_size((100, 24)).columns)
+    sys.stdout.write(visible(text))
 
 
 def _program(file: str) -> Program:
@@ -84,7 +86,7 @@ def _scenario(file: str | None) -> Scenario:
 def _read(file: str) -> list[Manifest]:
     try:
         with click.open_file(file, "rb") as stream:
-            return read_manifests(stream.read())
+            return read_manifests(stream.read(MAX_BYTES + 1))
     except UnreadableManifest as error:
         _refuse(file, [Problem("", str(error))])
     except OSError as error:
@@ -93,5 +95,5 @@ def _read(file: str) -> list[Manifest]:
 
 def _refuse(file: str, problems: Iterable[Problem]) -> NoReturn:
     for problem in problems:
-        print(f"{file}: {problem}", file=sys.stderr)
+        print(line(file, problem.path, problem.message), file=sys.stderr)
     sys.exit(1)
