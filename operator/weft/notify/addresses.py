@@ -56,7 +56,7 @@ def check_address(address: str | IPAddress, policy: AddressPolicy) -> str | None
 def check_url(url: URL, policy: AddressPolicy) -> str | None:
     """Return why `url` may not be requested, as far as it tells, or None: names are judged on connecting."""
     if url.scheme not in ("http", "https"):
-        return f"the scheme must be http or https, got {url.scheme or 'none'}"
+        return "the scheme must be http or https"  # not said which it is: a Secret that is no URL may look like one
     if url.user is not None or url.password is not None:
         return "credentials in the URL are refused: send them in a header"
     if not url.host:
