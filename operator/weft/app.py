@@ -1,17 +1,17 @@
 """The operator put together: the only place where things are wired.
 
-`Operator` knows nothing of kopf, sockets or the system's clock: it is handed a transport, a clock, a
+`Operator` knows nothing of kopf, sockets or the system's clock: it is handed a client, a clock, a
 source of randomness and a way to start tasks, so that the whole of it can run in one process on a
 simulated API server. `process` hands it the real ones.
 
-Its life: `follow` keeps the caches warm, leader or not. `lead` starts the work: everything is listed
+Its life: its feed fills its caches, whether it leads or not. `lead` starts the work: everything is listed
 once more, so that nothing is decided on old news; queues and locks are taken from the statuses; then
-the workers start. Losing the lease ends the process.
+the workers start. It leads once: whoever has stopped is thrown away. `single` has one for everything,
+`sharded` one for each shard that the process holds; each works on its realm and knows nothing of others.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -25,6 +25,7 @@ from weft.controllers.approvals import decisions_for
 from weft.controllers.catalog import Catalog, parent_uid, spec_changed
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.enforcement import Enforcement
+from weft.controllers.feed import Feed
 from weft.controllers.gather import attempt_of
 from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
 from weft.controllers.live import LiveRun
@@ -44,17 +45,14 @@ from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
-from weft.kube.cache import Cache
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
-from weft.kube.informer import Informer, OnEvent
-from weft.kube.limiter import Limiter
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
-from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS, Resource
+from weft.kube.realm import Realm
+from weft.kube.resources import APPROVALS, WORKFLOW_QUEUES, WORKFLOW_RUNS
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
-from weft.kube.transport import Transport
-from weft.kube.trim import trim_job, trim_pod
+from weft.kube.tasks import Tasks
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.notify.deliver import Sender
@@ -69,17 +67,16 @@ from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
 
-SELECTOR = f"{MANAGED_BY_LABEL}=weft"
-
-
 class Operator:
-    """All controllers of one process."""
+    """All controllers of one realm."""
 
     def __init__(
         self,
         settings: Settings,
-        transport: Transport,
+        client: Client,
         *,
+        feed: Feed,
+        realm: Realm,
         http: GuardedHttp,
         clock: Clock,
         rng: random.Random,
@@ -91,21 +88,13 @@ class Operator:
         self.metrics = metrics
         self.leading = False
         self._clock = clock
-        self._spawn = spawn
-        limiter = Limiter(maximum=settings.api_concurrency, metrics=metrics)
-        self.client = Client(transport, clock=clock, rng=rng, metrics=metrics, limiter=limiter)
+        self._tasks = spawn = Tasks(spawn)
+        self._feed = feed
+        self.client = client
         self.catalog = Catalog(monotonic=clock.monotonic)
         self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
         self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
-        self.informers = [
-            self._informer(resource, cache, handler, rng, namespace)
-            for namespace in settings.namespaces or ("",)
-            for resource, cache, handler in (
-                (JOBS, self.store.jobs, self._on_job),
-                (PODS, self.store.pods, self._on_pod),
-            )
-        ]
-        self.revisions = Revisions(self.client, namespaces=settings.namespaces)
+        self.revisions = Revisions(self.client, realm=realm)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
         self.admission = Admission(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
         self.queue_status = QueueStatus(self.client, self.catalog, count=self.admission.count, **common)
@@ -117,7 +106,7 @@ class Operator:
         self.approval_status = ApprovalStatus(
             self.client, self.catalog, find_state=self._state_of, enforcement=self.enforcement, **common
         )
-        self.results = Results(self.client, clock=clock, namespaces=settings.namespaces)
+        self.results = Results(self.client, clock=clock, realm=realm)
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
         self._outside = Outside(
             self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._wake, clock=clock,
@@ -127,9 +116,7 @@ class Operator:
         security = PodSecurity(self.client, everywhere=settings.pod_security == "restricted", clock=clock)
         jobs = Jobs(self.client, self.store, security, clock=clock, managed=managed, hop=metrics.hop.observe)
         self.outbox = Outbox(
-            ledger=ConfigMapLedger(
-                self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, namespaces=settings.namespaces
-            ),
+            ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, realm=realm),
             find_channel=self._channel,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
             on_ended=lambda delivery: None,
@@ -190,23 +177,16 @@ class Operator:
 
     # --- life ---
 
-    def follow(self) -> None:
-        """Keep caches and events going, leader or not."""
-        self._tasks = [self._spawn(informer.run(), name="informer") for informer in self.informers]
-        self._tasks.append(self._spawn(self.recorder.run(), name="events"))
-
     async def lead(self) -> None:
         """Start the work. Raises ApiError when the API server cannot be read."""
-        await self.catalog.sync(self.client, self.settings.namespaces)
-        for informer in self.informers:
-            await informer.synced.wait()
-            await informer.refresh()
+        await self._feed.refresh()
         for queue in self.catalog.queues:
             self.admission.configure(key_of(queue), queue["spec"])
         self.admission.restore(self.catalog.runs)
         self._restore_locks()
         await self.outbox.restore()
         self.leading = True
+        self._tasks(self.recorder.run(), name="events")
         for part in self._working_parts():
             part.start()
         for run in self.catalog.runs:
@@ -214,7 +194,7 @@ class Operator:
             self._observe(run)
         for child in (*self.store.pods, *self.store.jobs):
             self._orphan_queue.add(child_key(child))
-        self._tasks.append(self._spawn(self._resync(), name="resync"))
+        self._tasks(self._resync(), name="resync")
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
 
@@ -239,9 +219,13 @@ class Operator:
             for part in self._working_parts():
                 await part.shutdown()
             await self.outbox.shutdown()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.drop()
+
+    async def drop(self) -> None:
+        """End at once, in the middle of whatever is going on: after it nothing of this runs any more."""
+        self.leading = False
+        await self._tasks.end()
+        self.runs.drop()
 
     def _working_parts(self) -> tuple[WorkQueue[Any] | Readiness | Cleanup | QueueStatus | ApprovalStatus, ...]:
         parts = self.readiness, self.cleanup, self.queue_status, self.approval_status
@@ -253,7 +237,7 @@ class Operator:
             await self.enforcement.look()
             await self._clock.sleep(self.settings.resync_seconds)
             try:
-                await self.catalog.sync(self.client, self.settings.namespaces)
+                await self._feed.sync()
                 await self.revisions.sweep(lambda: revisions_named(self.catalog.runs, self.catalog.workflows))
                 await self.results.sweep()
             except Exception:
@@ -275,13 +259,15 @@ class Operator:
         if live is not None and old is None:
             self._wake(live.key)
 
-    def _on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
+    def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
+        """Hear of a change of a Job."""
         self.store.on_job(event_type, job, old)
         gone = job if event_type == "DELETED" else None
         if not self.runs.touch(_run_uid(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
             self._orphan_queue.add(child_key(job))
 
-    def _on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
+    def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
+        """Hear of a change of a Pod."""
         self.store.on_pod(event_type, pod, old)
         ended = _has_ended(pod) and (old is None or not _has_ended(old))  # just now, and only once
         name = key_of(pod).name
@@ -370,19 +356,11 @@ class Operator:
 
     # --- making parts ---
 
-    def _informer(
-        self, resource: Resource, cache: Cache, handler: OnEvent, rng: random.Random, namespace: str
-    ) -> Informer:
-        return Informer(
-            self.client, resource, cache=cache, on_event=handler, clock=self._clock, rng=rng, metrics=self.metrics,
-            label_selector=SELECTOR, trim=trim_job if resource is JOBS else trim_pod, namespace=namespace,
-        )  # fmt: skip
-
     def _queue(
         self, name: str, handle: Callable[[Any], Coroutine[Any, Any, None]], workers: int, rng: random.Random
     ) -> WorkQueue[Any]:
         return WorkQueue(
-            name, handle, workers=workers, clock=self._clock, rng=rng, spawn=self._spawn, metrics=self.metrics
+            name, handle, workers=workers, clock=self._clock, rng=rng, spawn=self._tasks, metrics=self.metrics
         )
 
 

@@ -84,7 +84,8 @@ class Metrics:
         self.notifications = Counter(
             "weft_notifications_total", "Notifications, by result", ["result"], registry=registry
         )
-        self.leader = Gauge("weft_leader", "1 while this process holds the lease", registry=registry)
+        self.leader = Gauge("weft_leader", "1 while this process holds the lease, or one of a shard", registry=registry)
+        self.shards = Gauge("weft_shards", "Shards this process works on; 0 without sharding", registry=registry)
 
     def run_ended(self, *, outcome: str, seconds: float) -> None:
         """Count one ended run and how long it took."""

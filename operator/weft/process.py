@@ -1,4 +1,4 @@
-"""The operator as a process: kopf feeds it, aiohttp serves its numbers, a Lease decides whether it works.
+"""The operator as a process: kopf feeds it, aiohttp serves its numbers, Leases decide on what it works.
 
 kopf watches Weft's own resources (`on.event` only: no patch, no finalizer, no memory of objects) and
 serves the liveness probe, which fails when the event loop or the run queue no longer moves. Jobs and
@@ -28,21 +28,23 @@ from aiohttp import web
 
 from weft.admission.lookup import Lookup
 from weft.admission.server import Webhook
-from weft.app import Operator
 from weft.controllers.catalog import KINDS
+from weft.controllers.feed import Feed
 from weft.controllers.uninstall import strip_finalizers
 from weft.kube.client import Client
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Connection, load_configuration
 from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
-from weft.kube.lease import Elector
 from weft.kube.limiter import Limiter
 from weft.kube.resources import Resource
 from weft.metrics import Metrics
 from weft.notify.addresses import AddressPolicy
 from weft.notify.guarded_http import GuardedHttp
+from weft.outfit import Outfit
 from weft.settings import Settings
+from weft.sharded import Sharded
+from weft.single import Single
 
 _log = logging.getLogger("weft")
 
@@ -81,7 +83,6 @@ class _Process:
         self._stop = asyncio.Event()
         self._kopf_ready = asyncio.Event()
         self._kopf_stop = asyncio.Event()
-        self._elected = asyncio.Event()
         self._identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._exit_code = 0
         self._turned_at = 0.0
@@ -91,37 +92,34 @@ class _Process:
         connection = Connection(lambda: load_configuration(kubeconfig=self._environment.get("KUBECONFIG")))
         transport = HttpTransport(connection, monotonic=self._clock.monotonic)
         policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.host))
-        identity = self._identity
         metrics, http = Metrics(), GuardedHttp(policy)
-        limiter = Limiter(maximum=1)  # the one in the metrics is the operator's
-        elector = Elector(
-            Client(transport, clock=self._clock, rng=rng, metrics=metrics, limiter=limiter),
-            namespace=settings.lease_namespace, name=settings.lease_name, identity=identity,
-            on_started=self._elected.set, on_lost=_end_at_once, clock=self._clock, rng=rng, spawn=spawn,
-            metrics=metrics,
+        outfit = Outfit(
+            settings=settings, fenced=lambda may_write: Fence(transport, may_write=may_write), http=http,
+            clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=self._identity,
         )  # fmt: skip
-        fence = Fence(transport, may_write=lambda: elector.is_leader) if settings.lease_enabled else transport
-        operator = Operator(
-            settings, fence, http=http, clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=identity
-        )
-        operator.follow()
-        server = await self._serve(operator)
-        webhook = self._webhook(operator)
+        replica: Single | Sharded
+        if settings.shards > 1:
+            replica = Sharded(outfit, on_led=_settle_memory)
+        else:
+            replica = Single(outfit, on_led=_settle_memory, on_lost=_end_at_once)
+        replica.follow()
+        server = await self._serve(replica, metrics)
+        webhook = self._webhook(outfit, replica.feed)
         if webhook is not None:
             await webhook.start()
-        work = spawn(self._work(operator, elector), name="lead")
+        work = spawn(self._work(replica), name="lead")
         tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
-        end = spawn(self._end_in_order(operator, work), name="end")
+        end = spawn(self._end_in_order(replica, work), name="end")
         try:
-            await self._kopf(operator)
+            await self._kopf(replica)
         finally:
             self._stop.set()
             await end
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if settings.lease_enabled and self._exit_code == 0:
-                await elector.release()
+            if self._exit_code == 0:
+                await replica.release()
             if webhook is not None:
                 await webhook.close()
             await server.cleanup()
@@ -129,12 +127,13 @@ class _Process:
             await transport.close()
         return self._exit_code
 
-    def _webhook(self, operator: Operator) -> Webhook | None:
+    def _webhook(self, outfit: Outfit, feed: Feed) -> Webhook | None:
         """Answer admission reviews, leader or not, where a certificate is given for it."""
-        settings, catalog = self._settings, operator.catalog
+        settings = self._settings
         if not settings.webhook_certificate_folder:
             return None
-        lookup = Lookup(operator.client, find_workflow=catalog.workflows.get, find_types=catalog.node_type_specs)
+        client = outfit.client(lambda namespace: False, limiter=Limiter(maximum=1))  # it only reads
+        lookup = Lookup(client, find_workflow=feed.find_workflow, find_types=feed.find_node_types)
         folder, port = Path(settings.webhook_certificate_folder), settings.webhook_listen_port
         return Webhook(folder, port, lookup=lookup, clock=self._clock, spawn=spawn)
 
@@ -144,52 +143,29 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
 
-    async def _end_in_order(self, operator: Operator, work: asyncio.Task[None]) -> None:
+    async def _end_in_order(self, replica: Single | Sharded, work: asyncio.Task[None]) -> None:
         """End our own work first: what was started after kopf would be cancelled by its end."""
         await self._stop.wait()
-        await operator.stop()
+        await replica.stop()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
         self._kopf_stop.set()
 
-    async def _work(self, operator: Operator, elector: Elector) -> None:
-        """Lead once the Lease is ours; end the process when leading fails (when the Lease is lost: `_end_at_once`)."""
+    async def _work(self, replica: Single | Sharded) -> None:
+        """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
         try:
-            if self._settings.lease_enabled:
-                await self._lead_while_elected(operator, elector)
-            else:
-                await self._lead(operator)
-                await asyncio.Event().wait()
+            await replica.work()
         except Exception:
             _log.exception("cannot lead")
         self._exit_code = 1
         self._stop.set()
-
-    async def _lead_while_elected(self, operator: Operator, elector: Elector) -> None:
-        election = spawn(elector.run(), name="election")
-        elected = spawn(self._elected.wait(), name="elected")
-        try:
-            await asyncio.wait({election, elected}, return_when=asyncio.FIRST_COMPLETED)
-            if elector.is_leader:
-                await self._lead(operator)
-            await election
-        finally:
-            for task in (election, elected):
-                task.cancel()
-            await asyncio.gather(election, elected, return_exceptions=True)
-
-    async def _lead(self, operator: Operator) -> None:
-        await operator.lead()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
 
     async def _tick(self) -> None:
         while True:
             self._turned_at = self._clock.monotonic()
             await self._clock.sleep(1.0)
 
-    async def _kopf(self, operator: Operator) -> None:
+    async def _kopf(self, replica: Single | Sharded) -> None:
         registry = kopf.OperatorRegistry()
         settings = kopf.OperatorSettings()
         settings.persistence.diffbase_storage = _NoDiffBase()
@@ -200,7 +176,7 @@ class _Process:
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
         kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
         for kind in KINDS:
-            _watch(registry, kind, operator)
+            _watch(registry, kind, replica.feed)
 
         @kopf.on.probe(registry=registry, id="progress")
         def progress(**_: Any) -> str:
@@ -223,17 +199,17 @@ class _Process:
             stop_flag=self._kopf_stop,
         )
 
-    async def _serve(self, operator: Operator) -> web.AppRunner:
-        async def metrics(_: web.Request) -> web.Response:
-            kind = {"Content-Type": operator.metrics.content_type}
-            return web.Response(body=operator.metrics.exposition(), headers=kind)
+    async def _serve(self, replica: Single | Sharded, metrics: Metrics) -> web.AppRunner:
+        async def numbers(_: web.Request) -> web.Response:
+            return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.content_type})
 
         async def ready(_: web.Request) -> web.Response:
-            synced = all(informer.synced.is_set() for informer in operator.informers)
-            return web.json_response({"synced": synced, "leading": operator.leading}, status=200 if synced else 503)
+            synced = replica.feed.synced
+            told = {"synced": synced, "leading": replica.leading, "shards": replica.shards}
+            return web.json_response(told, status=200 if synced else 503)
 
         app = web.Application()
-        app.add_routes([web.get("/metrics", metrics), web.get("/readyz", ready)])
+        app.add_routes([web.get("/metrics", numbers), web.get("/readyz", ready)])
         runner = web.AppRunner(app, handle_signals=False, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "0.0.0.0", self._settings.metrics_listen_port).start()
@@ -247,10 +223,18 @@ def _end_at_once() -> None:
     os._exit(1)
 
 
-def _watch(registry: kopf.OperatorRegistry, kind: Resource, operator: Operator) -> None:
+def _settle_memory() -> None:
+    """What is there now stays: the collector need not look at it again and again."""
+    gc.unfreeze()  # of an earlier term, which is over
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
+def _watch(registry: kopf.OperatorRegistry, kind: Resource, feed: Feed) -> None:
     @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"watch-{kind.plural}")
     async def seen(event: Any, **_: Any) -> None:  # kopf runs plain functions in threads
-        operator.catalog.apply(kind, event["type"], dict(event["object"]))
+        feed.apply(kind, event["type"], dict(event["object"]))
 
 
 def _addresses(host: str) -> frozenset[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 PREFIX = "WEFT_"
 
@@ -52,6 +52,13 @@ class Settings(BaseModel):
         default="",
         description="This operator's name in the Lease, unique among all replicas; the chart sets the Pod's name. "
         "Empty: the host's name and a random suffix.",
+    )
+    shards: int = Field(
+        default=0,
+        ge=0,
+        le=64,
+        description="Shards that the namespaces are divided into, by a hash of their names; all replicas work, each on "
+        "its share of the shards. 0 or 1: one replica leads, the others stand by.",
     )
     metrics_listen_port: int = Field(default=8080, ge=1, le=65535, description="Port that serves /metrics.")
     probe_listen_port: int = Field(default=8081, ge=1, le=65535, description="Port that serves the health probes.")
@@ -103,6 +110,13 @@ class Settings(BaseModel):
     resync_seconds: float = Field(
         default=600, ge=10, description="Every active run is looked at at least this often, events or not."
     )
+
+    @field_validator("shards")
+    @classmethod
+    def _shards_need_leases(cls, shards: int, info: ValidationInfo) -> int:
+        if shards > 1 and not info.data.get("lease_enabled", True):
+            raise ValueError(f"needs Leases: leave {variable('lease_enabled')} true, or set it to 0")
+        return shards
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":

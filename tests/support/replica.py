@@ -1,4 +1,4 @@
-"""One operator process: the whole `weft.app.Operator`, wired as `weft.process` wires it, that can crash and freeze.
+"""One operator process: all of `weft.single` or `weft.sharded`, as in `weft.process`, that can crash and freeze.
 
     replica = Replica(api, clock, name="op-0", settings=settings)
     replica.start()
@@ -19,18 +19,19 @@ from typing import Any, Protocol
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
-from weft.app import Operator
 from weft.controllers.catalog import KINDS
 from weft.kube.client import Client, items_of
 from weft.kube.errors import ApiError, Gone
 from weft.kube.fence import Fence
-from weft.kube.lease import Elector
 from weft.kube.limiter import Limiter
 from weft.kube.objects import version_of
 from weft.kube.resources import Resource
 from weft.kube.transport import Response, Transport
 from weft.metrics import Metrics
+from weft.outfit import Outfit
 from weft.settings import Settings
+from weft.sharded import Sharded
+from weft.single import Single
 
 WATCH_SECONDS = 60
 SPINNING = 50_000
@@ -172,26 +173,28 @@ class Replica:
         self._tasks: list[asyncio.Task[Any]] = []
         self._rng = random.Random(seed)
         self._metrics = metrics or Metrics()
-        self._elected = asyncio.Event()
-        self._elector = Elector(
-            self._client(self.wire), namespace=settings.lease_namespace, name=settings.lease_name, identity=name,
-            on_started=self._elected.set, on_lost=self._end_at_once, clock=self.clock, rng=self._rng,
-            spawn=self._spawn, metrics=self._metrics,
+        outfit = Outfit(
+            settings=settings, fenced=lambda may: Threshold(self.ice, Fence(self.wire, may_write=may)), http=http,
+            clock=self.clock, rng=self._rng, spawn=self._spawn, metrics=self._metrics, identity=name,
         )  # fmt: skip
-        fence = Fence(self.wire, may_write=lambda: self._elector.is_leader) if settings.lease_enabled else self.wire
-        self.operator = Operator(
-            settings, Threshold(self.ice, fence), http=http, clock=self.clock, rng=self._rng, spawn=self._spawn,
-            metrics=self._metrics, identity=name,
-        )  # fmt: skip
+        self._part: Single | Sharded
+        if settings.shards > 1:
+            self._part = Sharded(outfit, on_led=lambda: None)
+        else:
+            self._part = Single(outfit, on_led=lambda: None, on_lost=self.crash)
         self.ended = False
         """It has ended by itself: its lease was lost, or it could not lead."""
 
     @property
     def leading(self) -> bool:
-        return self.operator.leading and not self.ice.dead and not self.ended
+        return self._part.leading and not self.ice.dead and not self.ended
+
+    @property
+    def shards(self) -> list[int]:
+        return self._part.shards if self.leading else []
 
     def start(self) -> None:
-        self.operator.follow()
+        self._part.follow()
         for kind in KINDS:
             self._spawn(self._feed(kind), name=f"watch-{kind.plural}")
         self._spawn(self._life(), name="life")
@@ -217,17 +220,17 @@ class Replica:
     async def _life(self) -> None:
         """What `weft.process` does: lead when the lease is ours, end when it is lost or leading fails."""
         try:
-            if self.settings.lease_enabled:
-                self._spawn(self._elector.run(), name="election")
-                await self._elected.wait()
-            await self.operator.lead()
+            await self._part.work()
         except Exception as error:
             self.failure = error
-            await self.operator.stop()
+            await self._part.stop()
             self.ended = True
 
-    def _end_at_once(self) -> None:
-        self.crash()
+    async def leave(self) -> None:
+        """What SIGTERM does: it ends in order."""
+        await self._part.stop()
+        await self._part.release()
+        self.ended = True
 
     def _client(self, transport: Transport) -> Client:
         return Client(
@@ -243,7 +246,7 @@ class Replica:
                 if not version:
                     page = await client.page(kind)
                     for obj in items_of(page, kind):
-                        self.operator.catalog.apply(kind, None, obj)
+                        self._part.feed.apply(kind, None, obj)
                     version = version_of(page)
                 events = client.watch(
                     kind, resource_version=version, timeout_seconds=WATCH_SECONDS, idle_timeout=WATCH_SECONDS + 15
@@ -251,7 +254,7 @@ class Replica:
                 async with aclosing(events):
                     async for type_, obj in events:
                         if type_ != "BOOKMARK":
-                            self.operator.catalog.apply(kind, type_, obj)
+                            self._part.feed.apply(kind, type_, obj)
                         version = version_of(obj) or version
             except Gone:
                 version = ""

@@ -6,18 +6,27 @@ await world.settle()              # the catalog is brought up to date, and time 
 """
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
-from weft.controllers.catalog import Catalog
+from weft.controllers.catalog import KINDS, Catalog, list_kind
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
+from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.events import Recorder
 from weft.kube.objects import Obj
 from weft.kube.resources import Resource
 from weft.metrics import Metrics
+
+
+async def sync(catalog: Catalog, client: Client, namespaces: Sequence[str] = ()) -> None:
+    """Bring a catalog up to date, as the feed does."""
+    for kind in KINDS:
+        objects, version = await list_kind(client, kind, namespaces)
+        catalog.replace(kind, objects, version=version)
 
 
 class World:
@@ -53,7 +62,7 @@ class World:
 
     async def sync(self) -> None:
         """Bring the catalog up to date."""
-        await self.catalog.sync(self.client)
+        await sync(self.catalog, self.client)
 
     async def settle(self, seconds: float = 3.0) -> None:
         """Bring the catalog up to date, let time pass, and bring it up to date again."""

@@ -1,8 +1,8 @@
 """What Weft's own resources are right now, as the API server last told: the one place where controllers look them up.
 
 kopf tells of each change (`apply`); answers to our own writes go in by `remember`. kopf does not tell what was deleted
-while its watch was down, so everything is listed at the start and again from time to time (`sync`): what the list lacks
-has vanished. All three feed caches that never step back in time, and subscribers hear of each change exactly once.
+while its watch was down, so everything is listed at the start and again from time to time (`replace`): what the list
+lacks has vanished. All three feed caches that never step back in time, and subscribers hear of each change once.
 Indexes answer what would otherwise cost a walk over all runs.
 """
 
@@ -97,24 +97,9 @@ class Catalog:
         """Take the answer to one of our own writes in, so that the next look finds it; subscribers hear of it too."""
         self.apply(kind, "MODIFIED", obj)
 
-    async def sync(self, client: Client, namespaces: Sequence[str] = ()) -> None:
-        """List every kind (in these namespaces; none: all) and tell of what was missed. Raises ApiError."""
-        for kind in KINDS:
-            objects: Objects = []
-            version = ""
-            for namespace in namespaces or ("",):
-                token = ""
-                while True:
-                    page = await client.page(kind, namespace=namespace, continue_token=token)
-                    # The oldest version of all pages and namespaces: what is newer than it cannot be missing.
-                    version = version or version_of(page)
-                    objects += items_of(page, kind)
-                    token = page.get("metadata", {}).get("continue", "")
-                    if not token:
-                        break
-            for obj in objects:
-                drop_managed_fields(obj)
-            self._tell(kind, self._caches[kind].replace(objects, version=version))
+    def replace(self, kind: Resource, objects: Objects, *, version: str) -> None:
+        """Take a whole list in (of `list_kind`) and tell of what was missed."""
+        self._tell(kind, self._caches[kind].replace(objects, version=version))
 
     def run(self, uid: str) -> Obj | None:
         """Give the run of that UID."""
@@ -150,6 +135,25 @@ class Catalog:
                     subscriber(*change)
                 except Exception:
                     _log.exception("a subscriber of %s failed", kind.plural)
+
+
+async def list_kind(client: Client, kind: Resource, namespaces: Sequence[str] = ()) -> tuple[Objects, str]:
+    """List a kind (in these namespaces; none: all); gives the objects and the version of the list. Raises ApiError."""
+    objects: Objects = []
+    version = ""
+    for namespace in namespaces or ("",):
+        token = ""
+        while True:
+            page = await client.page(kind, namespace=namespace, continue_token=token)
+            # The oldest version of all pages and namespaces: what is newer than it cannot be missing.
+            version = version or version_of(page)
+            objects += items_of(page, kind)
+            token = page.get("metadata", {}).get("continue", "")
+            if not token:
+                break
+    for obj in objects:
+        drop_managed_fields(obj)
+    return objects, version
 
 
 def spec_changed(obj: Obj, old: Obj | None) -> bool:

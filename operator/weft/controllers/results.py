@@ -17,6 +17,7 @@ from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.realm import EVERYTHING, Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.render.names import MANAGED_BY_LABEL, NODE_LABEL, WORKFLOW_LABEL, label_value, short_hash
 
@@ -32,11 +33,11 @@ _POSITION = re.compile(r"\[\d+\]")
 class Results:
     """Outputs by cache key, in ConfigMaps."""
 
-    def __init__(self, client: Client, *, clock: Clock, namespaces: tuple[str, ...] = ()):
-        """Take the namespaces to sweep (none: all)."""
+    def __init__(self, client: Client, *, clock: Clock, realm: Realm = EVERYTHING):
+        """Take the namespaces to sweep."""
         self._client = client
         self._clock = clock
-        self._namespaces = namespaces or ("",)
+        self._realm = realm
 
     async def look_up(self, key: Key, workflow: str, node: str, cache_key: str, max_age: float | None) -> Any:
         """Give the outputs of an earlier success that is at most `max_age` seconds old, or None.
@@ -94,16 +95,14 @@ class Results:
 
     async def sweep(self) -> None:
         """Delete what is too old to be found. Call it now and then. Raises ApiError."""
-        for namespace in self._namespaces:
-            entries = await self._client.list(CONFIG_MAPS, namespace=namespace, label_selector=f"{CACHE_LABEL}=true")
-            for entry in entries:
-                if self._age(entry.get("data") or {}) <= KEEP_SECONDS:
-                    continue
-                place = key_of(entry)
-                try:
-                    await self._client.delete(CONFIG_MAPS, place.name, namespace=place.namespace, uid=uid_of(entry))
-                except Conflict:
-                    continue  # swept by somebody else and remembered anew
+        for entry in await self._realm.list(self._client, CONFIG_MAPS, label_selector=f"{CACHE_LABEL}=true"):
+            if self._age(entry.get("data") or {}) <= KEEP_SECONDS:
+                continue
+            place = key_of(entry)
+            try:
+                await self._client.delete(CONFIG_MAPS, place.name, namespace=place.namespace, uid=uid_of(entry))
+            except Conflict:
+                continue  # swept by somebody else and remembered anew
 
     def _age(self, data: Obj) -> float:
         try:

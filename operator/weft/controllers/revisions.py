@@ -24,6 +24,7 @@ from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.realm import EVERYTHING, Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
 
@@ -40,10 +41,10 @@ class RevisionNameTaken(ApiError):
 class Revisions:
     """Frozen specs of all namespaces: `freeze` them, `load` them compiled, `sweep` those nobody names."""
 
-    def __init__(self, client: Client, *, namespaces: tuple[str, ...] = (), capacity: int = 256):
-        """Take the namespaces to sweep (none: all) and how many compiled revisions are kept."""
+    def __init__(self, client: Client, *, realm: Realm = EVERYTHING, capacity: int = 256):
+        """Take the namespaces to sweep and how many compiled revisions are kept."""
         self._client = client
-        self._namespaces = namespaces or ("",)
+        self._realm = realm
         self._capacity = capacity
         self._known: set[Key] = set()
         self._handed_out: set[Key] = set()
@@ -140,11 +141,7 @@ class Revisions:
         Call it now and then, and only once everything that names revisions is known. Raises ApiError.
         """
         ours = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}"
-        found = [
-            revision
-            for namespace in self._namespaces
-            for revision in await self._client.list(CONTROLLER_REVISIONS, namespace=namespace, label_selector=ours)
-        ]
+        found = await self._realm.list(self._client, CONTROLLER_REVISIONS, label_selector=ours)
         named = in_use()
         spared, self._handed_out = self._handed_out, set()
         unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}

@@ -94,6 +94,7 @@ class RunController:
         self._resync = resync
         self._live: dict[str, LiveRun] = {}
         self._uids: dict[Key, str] = {}
+        self._counted = (0, 0)
         self.queue: WorkQueue[Key] | None = None
 
     def live(self, uid: str) -> LiveRun | None:
@@ -166,9 +167,18 @@ class RunController:
         self._hooks.forgotten(uid)
         self._count()
 
+    def drop(self) -> None:
+        """Forget every run at once: somebody else works on them now."""
+        self._live.clear()
+        self._uids.clear()
+        self._count()
+
     def _count(self) -> None:
-        self._metrics.active_runs.set(len(self._live))
-        self._metrics.active_nodes.set(sum(len(live.state.active) for live in self._live.values()))
+        """Show what has changed since the last count: of several shards, each adds its own."""
+        runs, nodes = len(self._live), sum(len(live.state.active) for live in self._live.values())
+        self._metrics.active_runs.inc(runs - self._counted[0])
+        self._metrics.active_nodes.inc(nodes - self._counted[1])
+        self._counted = runs, nodes
 
     async def _load(self, run: Obj) -> LiveRun | None:
         key = key_of(run)

@@ -9,7 +9,7 @@ a `test`. All else with an unknown outcome is the caller's to look at.
 """
 
 import random
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from copy import copy
 from enum import Enum
@@ -122,10 +122,12 @@ class Client:
         field_selector: str = "",
         timeout_seconds: int,
         idle_timeout: float,
+        skip: Callable[[bytes], bool] | None = None,
     ) -> AsyncGenerator[tuple[str, Obj], None]:
         """Give (type, object) of each change after the version, BOOKMARKs too, until the server ends the watch.
 
         An ERROR event is raised as the exception it stands for (Gone, mostly); silence for `idle_timeout` as TimedOut.
+        Lines that `skip` picks out are passed over before they are parsed.
         """
         params = _selectors(label_selector, field_selector)
         params |= {
@@ -134,7 +136,9 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
         }
-        events = self._sender.lines(resource.path(namespace=namespace), params, idle_timeout=idle_timeout)
+        events = self._sender.lines(
+            resource.path(namespace=namespace), params, idle_timeout=idle_timeout, skip=skip
+        )
         async with aclosing(events):
             async for event in events:
                 kind, obj = event.get("type", ""), event.get("object", {})

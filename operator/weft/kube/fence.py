@@ -1,10 +1,12 @@
 """A transport that lets nothing be written by a process that may no longer lead.
 
 A process can be frozen past the end of its lease and wake up with requests on its lips. Before each write the fence
-asks whether the lease still holds, by a clock that has gone on meanwhile; what it stops counts as not sent.
+asks whether the lease still holds, by a clock that has gone on meanwhile; what it stops counts as not sent. With
+shards there is a fence for each, and it asks about the namespace that the write goes to, too.
 """
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from urllib.parse import unquote
 
 from weft.kube.transport import NotSent, Response, Transport
 
@@ -12,8 +14,8 @@ from weft.kube.transport import NotSent, Response, Transport
 class Fence:
     """A Transport before another one."""
 
-    def __init__(self, transport: Transport, *, may_write: Callable[[], bool]):
-        """Take the transport, and whether writes may pass now."""
+    def __init__(self, transport: Transport, *, may_write: Callable[[str], bool]):
+        """Take the transport, and whether writes to a namespace ("": to none) may pass now."""
         self._transport = transport
         self._may_write = may_write
 
@@ -29,7 +31,7 @@ class Fence:
         time_limit: float,
     ) -> Response:
         """Send one request, if it may be sent. Raises what the transport raises, and NotSent."""
-        if method != "GET" and not self._may_write():
+        if method != "GET" and not self._may_write(_namespace(path)):
             raise NotSent("this process does not hold the lease")
         return await self._transport.request(
             method, path, params=params, headers=headers, body=body, content_type=content_type, time_limit=time_limit
@@ -40,3 +42,9 @@ class Fence:
     ) -> AsyncGenerator[bytes, None]:
         """GET a stream."""
         return self._transport.stream(path, params=params, headers=headers, idle_timeout=idle_timeout)
+
+
+def _namespace(path: str) -> str:
+    """Give the namespace that a path leads into (a Namespace itself counts), or ""."""
+    _, _, after = path.partition("/namespaces/")
+    return unquote(after.partition("/")[0])

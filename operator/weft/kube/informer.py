@@ -9,10 +9,11 @@ synchronously: they put a key on a queue and return.
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import aclosing
+from typing import Protocol
 
-from weft.kube.cache import Cache, Change
+from weft.kube.cache import Change
 from weft.kube.client import PAGE_SIZE, Client, items_of
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError, Gone, OutcomeUnknown, TimedOut, Unreachable
@@ -33,6 +34,18 @@ OnEvent = Callable[[str, Obj, Obj | None], None]
 """Told of ADDED, MODIFIED or DELETED, the object and what was held before; synchronous and fast."""
 
 
+class Held(Protocol):
+    """What the informer keeps in step: a `Cache`, or several that share the objects among them."""
+
+    def apply(self, event_type: str, obj: Obj) -> list[Change]:
+        """Take one watch event in and give the news in it."""
+        ...
+
+    def replace(self, objects: Iterable[Obj], *, version: str, namespace: str = "") -> list[Change]:
+        """Take a whole list in and give the differences."""
+        ...
+
+
 class Informer:
     """Lists and watches one resource, in one namespace or in all, and tells of every change."""
 
@@ -41,7 +54,7 @@ class Informer:
         client: Client,
         resource: Resource,
         *,
-        cache: Cache,
+        cache: Held,
         on_event: OnEvent,
         clock: Clock,
         rng: random.Random,
@@ -49,8 +62,13 @@ class Informer:
         namespace: str = "",
         label_selector: str = "",
         trim: Callable[[Obj], None] | None = None,
+        skip: Callable[[bytes], bool] | None = None,
     ):
-        """Take what to follow and whom to tell. `trim` removes, in place, what nobody will ask of the object."""
+        """Take what to follow and whom to tell.
+
+        `trim` removes, in place, what nobody will ask of the object; of a watch's lines, `skip` says which nobody asks
+        for at all.
+        """
         self.cache = cache
         self.synced = asyncio.Event()
         """Set once the first list has been told to the handler."""
@@ -63,6 +81,7 @@ class Informer:
         self._namespace = namespace
         self._label_selector = label_selector
         self._trim = trim
+        self._skip = skip
         self._version = ""
         self._failures = 0
 
@@ -115,6 +134,7 @@ class Informer:
             label_selector=self._label_selector,
             timeout_seconds=seconds,
             idle_timeout=seconds + STALL_MARGIN_SECONDS,
+            skip=self._skip,
         )
         async with aclosing(events):
             async for kind, obj in events:

@@ -6,7 +6,7 @@ one attempt (never for the pause between two), and every attempt is a line in th
 """
 
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from copy import copy
 from dataclasses import dataclass, field
@@ -78,13 +78,16 @@ class Sender:
         sender._headers = {**self._headers, **headers}
         return sender
 
-    async def lines(self, path: str, params: Mapping[str, str], *, idle_timeout: float) -> AsyncGenerator[Obj, None]:
-        """GET a stream and give each of its lines, parsed, until the server ends it."""
+    async def lines(
+        self, path: str, params: Mapping[str, str], *, idle_timeout: float, skip: Callable[[bytes], bool] | None = None
+    ) -> AsyncGenerator[Obj, None]:
+        """GET a stream and give each of its lines that is not skipped, parsed, until the server ends it."""
         lines = self._transport.stream(path, params=params, headers=self._headers, idle_timeout=idle_timeout)
         with _as_api_errors():
             async with aclosing(lines):
                 async for line in lines:
-                    yield _parsed(line)
+                    if skip is None or not skip(line):
+                        yield _parsed(line)
 
     async def send(self, call: Call) -> Obj:
         """Carry the call out, as often as it takes and as is allowed, and give the answer."""

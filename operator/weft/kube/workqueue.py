@@ -113,11 +113,20 @@ class WorkQueue(Generic[K]):
 
     def _put(self, key: K) -> None:
         self._ready.append(key)
-        self._depth.set(len(self._ready))
+        self._depth.inc()  # queues of the same name, one for each shard, are one line in the metrics
         if self._idle:
             _wake(self._idle.popleft())
 
     async def _work(self) -> None:
+        try:
+            await self._take_turns()
+        except asyncio.CancelledError:  # whoever ends us drops what still waits
+            self._closed = True
+            self._depth.dec(len(self._ready))
+            self._ready.clear()
+            raise
+
+    async def _take_turns(self) -> None:
         while True:
             while not self._ready:
                 if self._closed:
@@ -126,7 +135,7 @@ class WorkQueue(Generic[K]):
                 self._idle.append(turn)
                 await turn
             key = self._ready.popleft()
-            self._depth.set(len(self._ready))
+            self._depth.dec()
             await self._pass(key)
 
     async def _pass(self, key: K) -> None:

@@ -22,6 +22,7 @@ from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
 from weft.kube.limiter import Priority
 from weft.kube.objects import Obj, timestamp
+from weft.kube.realm import EVERYTHING, Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.notify.events import EventKind
 
@@ -88,20 +89,16 @@ class ConfigMapLedger:
     """The ledger of a cluster: one ConfigMap per run, `weft-notifications-<run UID>`."""
 
     def __init__(
-        self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], namespaces: Sequence[str] = ()
+        self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], realm: Realm = EVERYTHING
     ) -> None:
-        """Take the client, the labels of a run's children, and the namespaces to look after (none: all)."""
+        """Take the client, the labels of a run's children, and the namespaces to look after."""
         self._client = client
         self._labels = labels
-        self._namespaces = tuple(namespaces) or ("",)
+        self._realm = realm
 
     async def load(self) -> Sequence[Delivery]:
         """Give every delivery kept; raises ApiError."""
-        found = [
-            config_map
-            for namespace in self._namespaces
-            for config_map in await self._client.list(CONFIG_MAPS, namespace=namespace, label_selector=LABEL)
-        ]
+        found = await self._realm.list(self._client, CONFIG_MAPS, label_selector=LABEL)
         return [delivery for config_map in found for delivery in _deliveries(config_map)]
 
     async def save(self, delivery: Delivery) -> None:

@@ -6,6 +6,7 @@ import pytest
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
 from support.manifests import approval, node_type, queue, run, workflow
+from support.shell import sync
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.kube.objects import Obj
 from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
@@ -83,11 +84,11 @@ async def test_a_sync_finds_what_was_missed() -> None:
     api.add(workflow("goes"))
     api.add(queue())
     heard = told(catalog, WORKFLOWS)
-    await catalog.sync(api.client())
+    await sync(catalog, api.client())
     api.remove(WORKFLOWS, "ns", "goes")
     api.add(workflow("comes"))
     api.edit(WORKFLOWS, "ns", "stays", lambda obj: obj["spec"].update(parallelism=1))
-    await catalog.sync(api.client())
+    await sync(catalog, api.client())
     assert heard == ["ADDED stays", "ADDED goes", "DELETED goes", "MODIFIED stays", "ADDED comes"]
     assert names(catalog.queues) == ["default"]
 
@@ -99,7 +100,7 @@ async def test_a_sync_is_bound_to_its_namespaces() -> None:
         obj = run(f"in-{namespace}")
         obj["metadata"]["namespace"] = namespace
         api.add(obj)
-    await catalog.sync(api.client(), ["one", "two"])
+    await sync(catalog, api.client(), ["one", "two"])
     assert names(catalog.runs) == ["in-one", "in-two"]
 
 
@@ -113,7 +114,7 @@ async def test_what_came_while_a_sync_was_listing_is_not_taken_for_vanished() ->
             catalog.apply(WORKFLOWS, "ADDED", api.add(workflow("new")))
 
     api.after.append(meanwhile)
-    await catalog.sync(api.client())
+    await sync(catalog, api.client())
     assert sorted(names(catalog.workflows)) == ["new", "old"]
 
 

@@ -9,7 +9,7 @@ from weft.kube.transport import NotSent
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 async def test_writes_pass_only_while_the_lease_holds(method: str) -> None:
     leads = True
-    fence = Fence(FakeApi(), may_write=lambda: leads)
+    fence = Fence(FakeApi(), may_write=lambda namespace: leads)
     asked = {"params": {}, "headers": {}, "body": None, "content_type": None, "time_limit": 1.0}
     path = "/api/v1/namespaces/n/pods" + ("" if method == "POST" else "/p")
     if method == "DELETE":
@@ -20,6 +20,6 @@ async def test_writes_pass_only_while_the_lease_holds(method: str) -> None:
 
 
 async def test_reads_always_pass() -> None:
-    fence = Fence(FakeApi(), may_write=lambda: False)
+    fence = Fence(FakeApi(), may_write=lambda namespace: False)
     asked = {"params": {}, "headers": {}, "body": None, "content_type": None, "time_limit": 1.0}
     assert (await fence.request("GET", "/api/v1/namespaces/n/pods", **asked)).status == 200

@@ -8,6 +8,7 @@ from support.clock import VirtualClock
 from support.transport import ScriptedTransport, ok, status
 from weft.kube.client import Client
 from weft.kube.limiter import Limiter
+from weft.kube.realm import Realm
 from weft.metrics import Metrics
 from weft.notify.events import EventKind
 from weft.notify.ledger import ConfigMapLedger, Delivery, RunRef, State
@@ -30,8 +31,8 @@ def ledger_of(transport: ScriptedTransport, namespace: str = "") -> ConfigMapLed
     metrics, clock = Metrics(), VirtualClock()
     limiter = Limiter(maximum=4, metrics=metrics)
     client = Client(transport, clock=clock, rng=random.Random(1), metrics=metrics, limiter=limiter)
-    namespaces = (namespace,) if namespace else ()
-    return ConfigMapLedger(client, labels=lambda run: {"weft.dev/run": run.name}, namespaces=namespaces)
+    realm = Realm((namespace,) if namespace else ())
+    return ConfigMapLedger(client, labels=lambda run: {"weft.dev/run": run.name}, realm=realm)
 
 
 async def kept(*deliveries: Delivery) -> dict[str, Any]:

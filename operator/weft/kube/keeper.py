@@ -1,0 +1,231 @@
+"""Sharding: several operators work side by side, each on the shards whose Leases it holds.
+
+Each replica looks at every shard's Lease every few seconds, sees on the board who else is there, and works out who
+should hold what (`kube/shards.py`). What is ours and free it takes, and a crew begins on that shard; what should be
+somebody else's it hands over in order: the crew finishes what it has in hand and ends, then the Lease is given back.
+
+A shard that is lost (it could not be renewed in time, or somebody else stands in its Lease) is dropped: its crew ends
+in the middle of whatever it does, and nothing of it reaches the server any more, because every write asks the crew's
+`Term` first, and a term that is over never begins again. The other shards go on. A dead replica's Leases run out by
+themselves and are taken the moment they do.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from weft.kube.board import Board
+from weft.kube.claim import Claim
+from weft.kube.client import Client
+from weft.kube.clock import Clock, Spawn, within
+from weft.kube.shards import shares
+from weft.metrics import Metrics
+
+_log = logging.getLogger(__name__)
+
+RENEW_DEADLINE = 10.0
+"""A claim that has not been renewed for so long is lost; nobody else may take it before 15 s."""
+RETRY_PERIOD = 2.0
+STOP_SECONDS = 5.0
+"""How long a crew may take to finish what it has in hand; with the renewal before it, less than a claim is good for."""
+
+
+class Crew(Protocol):
+    """Who works on one shard for one term."""
+
+    async def lead(self) -> None:
+        """Begin to work. Raises when it cannot."""
+        ...
+
+    async def stop(self) -> None:
+        """Finish what is in hand, and begin nothing new."""
+        ...
+
+    async def drop(self) -> None:
+        """End at once; after it nothing of the crew runs any more."""
+        ...
+
+
+class Term:
+    """One time of holding a shard's Lease. What a crew may still do is asked here before each write."""
+
+    def __init__(self, claim: Claim, board: Board):
+        self._claim = claim
+        self._board = board
+        self._over = False
+
+    def holds(self) -> bool:
+        """Say whether the crew may write now."""
+        return not self._over and self._claim.holds and self._board.holds
+
+    def end(self) -> None:
+        """Let nothing be written under this term any more, whoever holds the Lease."""
+        self._over = True
+
+
+@dataclass(slots=True)
+class _Serving:
+    term: Term
+    crew: Crew
+    leading: asyncio.Task[None]
+
+
+class Keeper:
+    """Holds our share of the shards. `begin` makes the crew of a shard for a term. Times are in seconds."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        shards: int,
+        begin: Callable[[int, Term], Crew],
+        clock: Clock,
+        rng: random.Random,
+        spawn: Spawn,
+        metrics: Metrics,
+    ):
+        """Take the Leases' place and the board's name (a shard's is `NAME-shard-N`), and who we are."""
+        self._identity = identity
+        self._begin = begin
+        self._clock = clock
+        self._rng = rng
+        self._spawn = spawn
+        self._metrics = metrics
+        layout = f"{shards} shards"
+        self._board = Board(
+            client, namespace=namespace, name=name, identity=identity, layout=layout, clock=clock, spawn=spawn
+        )
+        self._claims = [
+            Claim(client, namespace=namespace, name=lease, identity=identity, clock=clock, spawn=spawn)
+            for lease in lease_names(name, shards)
+        ]
+        self._serving: dict[int, _Serving] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._leaving = False
+
+    @property
+    def held(self) -> list[int]:
+        """Give the shards that crews of ours work on."""
+        return sorted(self._serving)
+
+    async def run(self) -> None:
+        """Take part until cancelled."""
+        self._tasks = [self._spawn(self._tend(shard), name=f"shard-{shard}") for shard in range(len(self._claims))]
+        self._tasks.append(self._spawn(self._beat(), name="board"))
+        await asyncio.gather(*self._tasks)
+
+    async def stop(self) -> None:
+        """Hand all our shards over in order and leave."""
+        self._leaving = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._board.leave(RETRY_PERIOD)
+        await asyncio.gather(*(self._hand_over(shard) for shard in self.held))
+        await self._board.release(RETRY_PERIOD)
+
+    async def _beat(self) -> None:
+        while True:
+            await self._board.beat(RENEW_DEADLINE)
+            await self._clock.sleep(self._jittered())
+
+    async def _tend(self, shard: int) -> None:
+        """Look after one shard: its Lease is taken, renewed, handed over or lost, one step at a time."""
+        claim = self._claims[shard]
+        while True:
+            serving, wanted = self._serving.get(shard), self._wants(shard)
+            if serving is None:
+                if not wanted:
+                    await claim.look(RENEW_DEADLINE)
+                elif await claim.take(RENEW_DEADLINE):
+                    self._start(shard)
+            elif self._left(shard) <= 0 or (
+                not await claim.take(self._left(shard)) and claim.holder != self._identity
+            ):
+                _log.error("shard %d is lost; its holder is %s", shard, claim.holder or "unknown")
+                await self._drop(shard)
+            elif not wanted or _has_failed(serving.leading):
+                await self._hand_over(shard)
+            await self._clock.sleep(self._pause(shard))
+
+    def _wants(self, shard: int) -> bool:
+        """Say whether the shard should be ours, as far as we see."""
+        if not self._board.holds:
+            return False
+        holders = {number: claim.holder for number, claim in enumerate(self._claims)}
+        return shares(self._board.members(), holders).get(shard) == self._identity
+
+    def _left(self, shard: int) -> float:
+        """Seconds until the shard's claim, and our layout's, have to have been renewed."""
+        renewed_at = min(self._claims[shard].renewed_at, self._board.renewed_at)
+        return renewed_at + RENEW_DEADLINE - self._clock.monotonic()
+
+    def _pause(self, shard: int) -> float:
+        if shard in self._serving:
+            return max(0.0, min(self._left(shard), self._jittered()))
+        until_free = self._claims[shard].free_at - self._clock.monotonic()
+        return min(self._jittered(), until_free) if until_free > 0 and self._wants(shard) else self._jittered()
+
+    def _jittered(self) -> float:
+        return RETRY_PERIOD * (1 + self._rng.random() / 5)
+
+    def _start(self, shard: int) -> None:
+        term = Term(self._claims[shard], self._board)
+        crew = self._begin(shard, term)
+        self._serving[shard] = _Serving(term, crew, self._spawn(_lead(shard, crew), name=f"lead-{shard}"))
+        self._count()
+        _log.info("%s holds shard %d", self._identity, shard)
+
+    async def _hand_over(self, shard: int) -> None:
+        """End the crew in order, then give the Lease back."""
+        serving = self._serving[shard]
+        await _cancelled(serving.leading)
+        try:
+            await within(STOP_SECONDS, serving.crew.stop(), clock=self._clock, spawn=self._spawn, name=f"stop-{shard}")
+        except TimeoutError:
+            _log.warning("shard %d has not finished within %g s and is dropped", shard, STOP_SECONDS)
+        except Exception:
+            _log.exception("shard %d cannot be stopped in order and is dropped", shard)
+        await self._drop(shard)
+        await self._claims[shard].release(RETRY_PERIOD)
+        _log.info("%s has handed shard %d over", self._identity, shard)
+
+    async def _drop(self, shard: int) -> None:
+        serving = self._serving[shard]
+        serving.term.end()
+        await _cancelled(serving.leading)
+        await serving.crew.drop()
+        del self._serving[shard]
+        self._count()
+
+    def _count(self) -> None:
+        self._metrics.shards.set(len(self._serving))
+        self._metrics.leader.set(int(bool(self._serving)))
+
+
+async def _lead(shard: int, crew: Crew) -> None:
+    try:
+        await crew.lead()
+    except Exception:
+        _log.exception("shard %d cannot be led; it is given back", shard)
+        raise
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+def lease_names(name: str, shards: int) -> list[str]:
+    """Give the names of the shards' Leases."""
+    return [f"{name}-shard-{shard}" for shard in range(shards)]
