@@ -40,15 +40,16 @@ class Outfit:
         """Give the limiter of the process: one for all that work in it."""
         return Limiter(maximum=self.settings.api_concurrency, metrics=self.metrics)
 
-    def client(self, may_write: MayWrite, *, limiter: Limiter) -> Client:
+    def client(self, may_write: MayWrite, *, limiter: Limiter, attempts: int = 5) -> Client:
         """Give a client whose writes pass only while they may."""
         return Client(
-            self.fenced(may_write), clock=self.clock, rng=self.rng, metrics=self.metrics, limiter=limiter
-        )
+            self.fenced(may_write), clock=self.clock, rng=self.rng, metrics=self.metrics, limiter=limiter,
+            attempts=attempts,
+        )  # fmt: skip
 
-    def lease_client(self) -> Client:
+    def lease_client(self, *, attempts: int = 5) -> Client:
         """Give the client that Leases are held with: neither fenced nor held back."""
-        return self.client(lambda namespace: True, limiter=Limiter(maximum=1))
+        return self.client(lambda namespace: True, limiter=Limiter(maximum=1), attempts=attempts)
 
     def feed(self, client: Client, *, shards: int) -> Feed:
         """Give what brings the news."""

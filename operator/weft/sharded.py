@@ -27,7 +27,7 @@ class Sharded:
         self._crews: dict[int, _Crew] = {}
         self.feed = outfit.feed(outfit.client(_never, limiter=self._limiter), shards=settings.shards)
         self._keeper = Keeper(
-            outfit.lease_client(), namespace=settings.lease_namespace, name=settings.lease_name,
+            outfit.lease_client(attempts=1), namespace=settings.lease_namespace, name=settings.lease_name,
             identity=outfit.identity, shards=settings.shards, begin=self._begin, clock=outfit.clock,
             rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
         )  # fmt: skip

@@ -95,8 +95,7 @@ class Claim:
         try:
             lease = await self._client.get(LEASES, self.name, namespace=self._namespace)
         except NotFound:
-            self.holder = self._version = ""
-            return None
+            return None  # somebody deleted it, which does not stop its holder: what was seen of it still counts
         self._observe(lease)
         return lease
 
@@ -109,11 +108,11 @@ class Claim:
             "renewTime": now,
         }
         notes = self._notes(lease or {}) if self._notes is not None else {}
+        if self._clock.monotonic() < self.free_at:
+            return False
         if lease is None:
             return await self._create({**ours, "acquireTime": now, "leaseTransitions": 0}, notes)
         if self.holder != self.identity:
-            if self._clock.monotonic() < self.free_at:
-                return False
             ours |= {"acquireTime": now, "leaseTransitions": (lease["spec"].get("leaseTransitions") or 0) + 1}
         try:
             self._observe(await self._write(version_of(lease), ours, notes))

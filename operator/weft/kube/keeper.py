@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 RENEW_DEADLINE = 10.0
 """A claim that has not been renewed for so long is lost; nobody else may take it before 15 s."""
 RETRY_PERIOD = 2.0
+ATTEMPT_SECONDS = 4.0
+"""How long one look or one renewal may take: after one that hangs there is time for another."""
 STOP_SECONDS = 5.0
 """How long a crew may take to finish what it has in hand; with the renewal before it, less than a claim is good for."""
 
@@ -90,7 +92,10 @@ class Keeper:
         spawn: Spawn,
         metrics: Metrics,
     ):
-        """Take the Leases' place and the board's name (a shard's is `NAME-shard-N`), and who we are."""
+        """Take the Leases' place and the board's name (a shard's is `NAME-shard-N`), and who we are.
+
+        The client should try once only: what fails is tried again here, and sooner than after a growing pause.
+        """
         self._identity = identity
         self._begin = begin
         self._clock = clock
@@ -132,8 +137,9 @@ class Keeper:
 
     async def _beat(self) -> None:
         while True:
-            await self._board.beat(RENEW_DEADLINE)
-            await self._clock.sleep(self._jittered())
+            beaten = await self._board.beat(ATTEMPT_SECONDS)
+            # All replicas write this Lease, and now and then one is a moment faster.
+            await self._clock.sleep(self._jittered() if beaten else self._jittered() / 4)
 
     async def _tend(self, shard: int) -> None:
         """Look after one shard: its Lease is taken, renewed, handed over or lost, one step at a time."""
@@ -142,11 +148,11 @@ class Keeper:
             serving, wanted = self._serving.get(shard), self._wants(shard)
             if serving is None:
                 if not wanted:
-                    await claim.look(RENEW_DEADLINE)
-                elif await claim.take(RENEW_DEADLINE):
+                    await claim.look(ATTEMPT_SECONDS)
+                elif await claim.take(ATTEMPT_SECONDS):
                     self._start(shard)
             elif self._left(shard) <= 0 or (
-                not await claim.take(self._left(shard)) and claim.holder != self._identity
+                not await claim.take(min(self._left(shard), ATTEMPT_SECONDS)) and claim.holder != self._identity
             ):
                 _log.error("shard %d is lost; its holder is %s", shard, claim.holder or "unknown")
                 await self._drop(shard)

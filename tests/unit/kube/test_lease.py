@@ -244,3 +244,17 @@ async def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(world, caplo
     await world.clock.run(one.elector.release())
     assert not one.leads
     assert "will run out by itself" in caplog.text
+
+
+async def test_a_lease_that_somebody_deletes_does_not_make_two_leaders(world):
+    one = world.candidate("one")
+    await world.pass_time(1)
+    two = world.candidate("two")
+    await world.pass_time(5)
+    world.server.lease = None
+    await world.pass_time(30)
+    assert one.leads
+    one.task.cancel()
+    world.server.lease = None
+    await world.pass_time(20)
+    assert two.leads
