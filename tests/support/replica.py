@@ -226,8 +226,11 @@ class Replica:
             await self._part.stop()
             self.ended = True
 
-    async def leave(self) -> None:
-        """What SIGTERM does: it ends in order."""
+    def leave(self) -> None:
+        """What SIGTERM does: it ends in order, unless something else ends it before."""
+        self._spawn(self._end_in_order(), name="end")
+
+    async def _end_in_order(self) -> None:
         await self._part.stop()
         await self._part.release()
         self.ended = True

@@ -16,6 +16,8 @@ from weft.kube.objects import Obj
 from weft.render.names import IDENTITY_ANNOTATION, parse_identity
 
 NAMESPACE = "n"
+ELSEWHERE = ("l", "p", "a", "o")
+"""One in each of four shards; `p` shares one with `n`."""
 Json = dict[str, Any]
 
 _JOB: Json = {"job": {"image": "i"}}
@@ -60,6 +62,14 @@ class Plan:
     """When each run is created."""
     services: set[tuple[str, str]] = field(default_factory=set)
     """(Workflow, node path without positions)."""
+
+    def add_witnesses(self, dice: Dice) -> None:
+        """Put a witness into other namespaces, too, where nobody does anything."""
+        for namespace in ELSEWHERE:
+            workflow, run = _document("Workflow", "witness", WITNESS), _run("witness", "witness", dice)
+            workflow["metadata"]["namespace"] = run["metadata"]["namespace"] = namespace
+            self.documents.append(workflow)
+            self.runs.append((dice.between(0, 12), run))
 
 
 def plan_of(dice: Dice) -> Plan:

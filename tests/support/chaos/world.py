@@ -52,6 +52,8 @@ class Knobs:
     clocks: bool = True
     watches: bool = True
     squatters: bool = True
+    shards: int = 0
+    """So many, over two or three replicas; besides, there are witnesses in namespaces of other shards."""
 
 
 @dataclass
@@ -122,6 +124,10 @@ class World:
             "resync_seconds": nature.pick((30.0, 600.0)),
             "api_concurrency": nature.pick((1, 4, 64)),
         }
+        if knobs.shards:
+            self._replicas_wanted = nature.pick((2, 3))
+            settings |= {"lease_enabled": True, "shards": knobs.shards}
+            self.plan.add_witnesses(nature)
         self._settings = Settings(**settings)
         self._nature = nature
         self._due: list[tuple[float, Callable[[], Any]]] = []
@@ -218,6 +224,9 @@ class World:
             self._note(replica.name, f"is frozen for {seconds} s")
             replica.freeze()
             self._at(now + seconds, replica.thaw)
+        elif knobs.shards and knobs.crashes and nature.chance(0.03):
+            self._note(replica.name, "is told to leave")
+            replica.leave()
         if knobs.clocks and nature.chance(0.01):
             self._jump(replica.clock, nature.pick((-30.0, -2.0, 2.0, 30.0)))
         if knobs.watches and nature.chance(0.05):

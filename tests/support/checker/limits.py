@@ -1,10 +1,11 @@
 """Invariant 4 again: never over a run's parallelism, a queue's places or the holders of a concurrency key."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from support.checker.reading import Attempt, Specs, attempt_of, node_of, owned, pod_over, status_of
 from support.fakeapi import Event
-from weft.kube.objects import Obj, uid_of
+from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
 
 LAG_SECONDS = 40.0
@@ -15,19 +16,21 @@ def check_limits(history: list[Event], specs: Specs) -> Iterator[str]:
     """Walk through the history once."""
     runs: dict[str, Obj] = {}
     live: dict[str, Attempt] = {}
-    places: list[tuple[float, float]] = [(0.0, float("inf"))]  # since when the queue `default` has how many
+    # By namespace, since when the queue `default` has how many.
+    places: dict[str, list[tuple[float, float]]] = defaultdict(lambda: [(0.0, float("inf"))])
     for event in history:
         if event.resource is WORKFLOW_QUEUES and event.obj["metadata"]["name"] == "default":
             limit = event.obj["spec"].get("maxActiveRuns") if event.type != "DELETED" else None
-            if places == [(0.0, float("inf"))] and event.at == 0.0:
-                places.clear()
-            places.append((event.at, float("inf") if limit is None else float(limit)))
+            has = places[key_of(event.obj).namespace]
+            if has == [(0.0, float("inf"))] and event.at == 0.0:
+                has.clear()
+            has.append((event.at, float("inf") if limit is None else float(limit)))
         elif event.resource is WORKFLOW_RUNS:
             runs[uid_of(event.obj)] = event.obj
             if event.type == "DELETED":
                 del runs[uid_of(event.obj)]
             elif _active(event.obj) and not _active(event.old or {}):
-                yield from _queue(event, runs, places)
+                yield from _queue(event, runs, places[key_of(event.obj).namespace])
         elif event.resource is PODS and (attempt := attempt_of(event.obj)) is not None:
             if event.type == "DELETED" or pod_over(event.obj):
                 live.pop(uid_of(event.obj), None)
@@ -44,7 +47,8 @@ def _active(run: Obj) -> bool:
 
 
 def _queue(event: Event, runs: dict[str, Obj], places: list[tuple[float, float]]) -> Iterator[str]:
-    active = [run["metadata"]["name"] for run in runs.values() if _active(run)]
+    namespace = key_of(event.obj).namespace
+    active = [key_of(run).name for run in runs.values() if _active(run) and key_of(run).namespace == namespace]
     ends = [at for at, _ in places[1:]] + [float("inf")]
     limit = max(limit for (_, limit), end in zip(places, ends, strict=True) if end > event.at - LAG_SECONDS)
     if len(active) > limit:

@@ -35,7 +35,7 @@ class Line:
 
     async def request(self, method: str, path: str, **rest: Any) -> Response:
         if self.hang:
-            await self._clock.sleep(3600)
+            await self._clock.sleep(100)
         if self.down:
             raise NotSent("cut off")
         await self._clock.sleep(0.01)
@@ -264,7 +264,7 @@ async def test_one_that_is_cut_off_drops_its_shards_before_anyone_takes_them_and
     assert all(worker.told[-1] == "drop" for worker in one.workers)
     assert await world.until_all_are_held(two) < LIFE
     setattr(one.line, trouble, False)
-    await world.pass_time(3700 if trouble == "hang" else 30)
+    await world.pass_time(130 if trouble == "hang" else 30)
     assert (len(one.writes), len(two.writes)) == (4, 4)
     assert not one.task.done()
 
