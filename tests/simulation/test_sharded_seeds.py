@@ -1,0 +1,39 @@
+"""The same invariants when two or three replicas work side by side, each on its shards, and come, go, die and freeze."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from support.chaos.soak import report
+from support.chaos.world import Knobs, simulate
+
+SEEDS = 60
+PER_TEST = 15
+SHARDED = Knobs(shards=4)
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("first", range(1, SEEDS + 1, PER_TEST))
+def test_the_invariants_hold_with_shards(first: int) -> None:
+    outcomes = [simulate(seed, SHARDED) for seed in range(first, first + PER_TEST)]
+    assert [report(outcome) for outcome in outcomes if outcome.violations] == []
+
+
+def test_the_shards_do_move() -> None:
+    """Else the seeds above would prove nothing."""
+    takers = {
+        (event.obj["metadata"]["name"], event.obj["spec"]["holderIdentity"])
+        for event in simulate(3, SHARDED).history
+        if event.resource is not None and event.resource.kind == "Lease"
+    }
+    assert len([name for name, holder in takers if "shard" in name and holder]) >= 8
+
+
+def test_a_sharded_seed_replays_exactly() -> None:
+    assert simulate(7, SHARDED).digest() == simulate(7, SHARDED).digest()
