@@ -1,4 +1,4 @@
-"""The same invariants when two or three replicas work side by side, each on its shards, and come, go, die and freeze."""
+"""The same invariants when two or three replicas work side by side on their shards, and come, go, die and freeze."""
 
 import logging
 from collections.abc import Iterator
