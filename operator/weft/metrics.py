@@ -5,11 +5,22 @@ do not share numbers. No label carries a run's, a workflow's or a node's name: t
 whether a cluster has ten runs or a million.
 """
 
+from typing import Protocol
+from weakref import WeakSet
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 _HOP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WORK_BUCKETS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
+
+
+class Active(Protocol):
+    """Has runs in memory."""
+
+    def active(self) -> tuple[int, int]:
+        """Give the numbers of runs, and of their nodes that are running or waiting."""
+        ...
 
 
 class Metrics:
@@ -39,8 +50,12 @@ class Metrics:
             buckets=_WORK_BUCKETS,
             registry=registry,
         )
+        self.active: WeakSet[Active] = WeakSet()
+        """Who is asked for the next two, when they are asked for: everybody who has runs in memory now."""
         self.active_runs = Gauge("weft_active_runs", "Runs that have started and not ended", registry=registry)
+        self.active_runs.set_function(lambda: sum(each.active()[0] for each in self.active))
         self.active_nodes = Gauge("weft_active_nodes", "Nodes that are running or waiting", registry=registry)
+        self.active_nodes.set_function(lambda: sum(each.active()[1] for each in self.active))
         self.hop = Histogram(
             "weft_hop_seconds",
             "From seeing a Pod's end to sending the next Pod",

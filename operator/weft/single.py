@@ -25,13 +25,13 @@ class Single:
         self._lease_enabled = settings.lease_enabled
         client = outfit.client(self._may_write, limiter=outfit.limiter())
         self.feed = outfit.feed(client, shards=1)
-        self._operator = outfit.operator(client, self.feed, Realm(settings.namespaces))
-        self.feed.attach(self._operator)
+        self.operator = outfit.operator(client, self.feed, Realm(settings.namespaces))
+        self.feed.attach(self.operator)
 
     @property
     def leading(self) -> bool:
         """Say whether this process works."""
-        return self._operator.leading
+        return self.operator.leading
 
     @property
     def shards(self) -> list[int]:
@@ -61,7 +61,7 @@ class Single:
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""
-        await self._operator.stop()
+        await self.operator.stop()
         await self.feed.stop()
 
     async def release(self) -> None:
@@ -69,7 +69,7 @@ class Single:
         await self._elector.release()
 
     async def _lead(self) -> None:
-        await self._operator.lead()
+        await self.operator.lead()
         self._on_led()
 
     def _may_write(self, namespace: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
+from weft.app import Operator
 from weft.controllers.catalog import KINDS
 from weft.kube.client import Client, items_of
 from weft.kube.errors import ApiError, Gone
@@ -188,6 +189,12 @@ class Replica:
     @property
     def leading(self) -> bool:
         return self._part.leading and not self.ice.dead and not self.ended
+
+    @property
+    def operator(self) -> Operator:
+        """The one that works, or will; a sharded replica has several."""
+        assert isinstance(self._part, Single)
+        return self._part.operator
 
     @property
     def shards(self) -> list[int]:

@@ -37,9 +37,25 @@ def test_the_hop_is_measured_from_a_millisecond_to_ten_seconds(bound):
 
 def test_two_operators_in_one_process_do_not_share_numbers():
     one, other = Metrics(), Metrics()
-    one.active_runs.set(7)
-    assert "weft_active_runs 7.0" in one.exposition().decode()
-    assert "weft_active_runs 0.0" in other.exposition().decode()
+    one.leader.set(7)
+    assert "weft_leader 7.0" in one.exposition().decode()
+    assert "weft_leader 0.0" in other.exposition().decode()
+
+
+class Busy:
+    def active(self):
+        return 2, 5
+
+
+def test_what_is_active_is_asked_of_everybody_who_has_runs_in_memory():
+    metrics = Metrics()
+    one, other = Busy(), Busy()
+    metrics.active.update([one, other])
+    text = metrics.exposition().decode()
+    assert "weft_active_runs 4.0" in text
+    assert "weft_active_nodes 10.0" in text
+    metrics.active.discard(one)
+    assert "weft_active_runs 2.0" in metrics.exposition().decode()
 
 
 def test_every_metric_is_ours_or_the_processs_and_no_label_names_a_users_object():

@@ -91,10 +91,10 @@ class RunController:
         self._hooks = hooks
         self._clock = clock
         self._metrics = metrics
+        metrics.active.add(self)
         self._resync = resync
         self._live: dict[str, LiveRun] = {}
         self._uids: dict[Key, str] = {}
-        self._counted = (0, 0)
         self.queue: WorkQueue[Key] | None = None
 
     def live(self, uid: str) -> LiveRun | None:
@@ -165,20 +165,15 @@ class RunController:
             for id_ in list(live.tasks):
                 live.forget(id_)
         self._hooks.forgotten(uid)
-        self._count()
 
     def drop(self) -> None:
         """Forget every run at once: somebody else works on them now."""
         self._live.clear()
         self._uids.clear()
-        self._count()
 
-    def _count(self) -> None:
-        """Show what has changed since the last count: of several shards, each adds its own."""
-        runs, nodes = len(self._live), sum(len(live.state.active) for live in self._live.values())
-        self._metrics.active_runs.inc(runs - self._counted[0])
-        self._metrics.active_nodes.inc(nodes - self._counted[1])
-        self._counted = runs, nodes
+    def active(self) -> tuple[int, int]:
+        """Give the numbers of runs in memory, and of their nodes that are running or waiting."""
+        return len(self._live), sum(len(live.state.active) for live in self._live.values())
 
     async def _load(self, run: Obj) -> LiveRun | None:
         key = key_of(run)
@@ -194,7 +189,6 @@ class RunController:
             return None
         self._live[live.ref.uid] = live
         self._uids[key] = live.ref.uid
-        self._count()
         result = loaded.result
         if result is None:
             # What the run starts with is on record before anything is created, and nothing counts as started before.
