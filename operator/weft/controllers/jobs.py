@@ -134,6 +134,7 @@ class Jobs:
             self._hold(live, action, "NameTaken", f"Job {name} has just gone", 0.0)
             return None
         if bears_identity(job, live.ref.uid, action.id):
+            self._found(live, job)
             return job
         message = f"a Job {name} that is not this run's is in the way; delete it"
         self._hold(live, action, "NameTaken", message, TAKEN_SECONDS)
@@ -174,7 +175,8 @@ class Jobs:
         try:
             pod = await self._client.create(PODS, pod_for(job))
         except AlreadyExists:
-            pod = await self._client.get(PODS, pod_name(job), namespace=live.key.namespace)
+            self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
+            return
         except QuotaExceeded as error:
             live.podless[id_] = self._clock.now() + live.refused(id_)
             if live.state.active[id_].pending != Reason.QuotaExceeded:
@@ -224,9 +226,14 @@ class Jobs:
         jobs = await self._client.list(JOBS, namespace=namespace, label_selector=selector)
         pods = await self._client.list(PODS, namespace=namespace, label_selector=selector)
         for child in (*jobs, *pods):
-            self._store.remember_created(child)
+            self._found(live, child)
         job = next((job for job in jobs if bears_identity(job, live.ref.uid, id_)), None)
         return job, tuple(pod for pod in pods if attempt_of(pod, live.ref.uid) == id_)
+
+    def _found(self, live: LiveRun, child: Obj) -> None:
+        """Take in what was read: it may have news (even its end) that the watch, being behind, will not tell any more."""
+        self._store.remember_created(child)
+        live.touched[child["kind"], key_of(child).name] = None
 
     def _never_made(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
         for start in [action for action in live.pending if isinstance(action, Start) and action.id == id_]:

@@ -69,7 +69,7 @@ class Storm:
             await wire.clock.sleep(dice.between(0.01, 3.0))
         elif kind == "meddle":
             self._meddle(method, path)
-        elif kind == "arrives later" and path.endswith("/status"):
+        elif kind == "arrives later" and method != "GET":
             await self._give_up_on(wire, act)
         elif kind == "crash before":
             wire.ice.dead = True

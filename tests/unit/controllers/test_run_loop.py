@@ -8,6 +8,7 @@ from support.rig import NAMESPACE, Fate, Rig
 from support.transport import status
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.transport import Dropped
 
 DIAMOND = """
 nodes:
@@ -148,6 +149,20 @@ async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_bac
     assert told[0]["pending"] == "QuotaExceeded"
     assert "pending" not in told[-1]
     await rig.close()
+
+
+async def test_an_end_that_was_read_before_the_watch_told_of_it_is_not_missed(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=0.001, bind=0.001)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.api.fail(Dropped("cut"), method="POST", plural="pods", after=True)
+    rig.start("w")
+    await rig.wait(lambda: rig.api.all(JOBS) != [], step=0.01)
+    rig.api.hold_watches()
+    await rig.clock.advance(5)
+    rig.api.release_watches()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.phase() == "Succeeded"
 
 
 async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted() -> None:
