@@ -231,7 +231,7 @@ class Jobs:
         return job, tuple(pod for pod in pods if attempt_of(pod, live.ref.uid) == id_)
 
     def _found(self, live: LiveRun, child: Obj) -> None:
-        """Take in what was read: it may hold news (even an end) that the watch, being behind, will not tell any more."""
+        """Take in what was read: its news, even an end, will not be told any more by a watch that is behind."""
         self._store.remember_created(child)
         live.touched[child["kind"], key_of(child).name] = None
 

@@ -83,6 +83,12 @@ def plan_of(dice: Dice) -> Plan:
         plan.documents.append(_document("Workflow", document["metadata"]["name"], spec))
     if dice.chance(0.3):
         _use_a_type(plan, case.spec["nodes"])
+    if dice.chance(0.3):
+        case.spec["jobs"] = {"keep": dice.pick(("All", "None"))}
+    if dice.chance(0.2):
+        case.spec["ttlSecondsAfterFinished"] = dice.pick((0, 3, 20))
+    if dice.chance(0.1):
+        case.spec["historyLimits"] = {"succeeded": dice.below(2), "failed": dice.below(2)}
     if dice.chance(0.4):
         plan.documents.append(_document("WorkflowQueue", "default", {"maxActiveRuns": 1 + dice.below(3)}))
     plan.documents.append(_document("Workflow", "witness", WITNESS))

@@ -11,6 +11,7 @@ is judged by `support.checker` from the server's history alone. `Knobs` turn par
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from support.chaos.dice import Dice
 from support.chaos.people import People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
 from support.chaos.story import Note, tell_story
+from support.chaos.tally import tally
 from support.chaos.weather import Storm
 from support.checker.verdict import judge
 from support.clock import BusyLoop, VirtualClock
@@ -66,6 +68,10 @@ class Outcome:
     notes: list[Note] = field(repr=False)
     seconds: float = 0.0
 
+    def tally(self) -> Counter[str]:
+        """What happened, and how often."""
+        return tally(self.history, self.notes)
+
     def story(self) -> str:
         """The history to read: time, who, what."""
         return tell_story(self.history, self.notes)
@@ -111,7 +117,7 @@ class World:
         nature = self._dice.of("nature")
         self.storm = Storm(
             self._dice.of("storm"), rate=nature.pick((0.02, 0.06, 0.15, 0.3)), crashes=knobs.crashes,
-            meddle=self.people.meddle, tell=self._note,
+            latency=nature.pick((0.0, 0.0, 0.01, 0.2)), meddle=self.people.meddle, tell=self._note,
         )  # fmt: skip
         self._storm_seconds = nature.between(8.0, 30.0)
         self._replicas_wanted = 2 if nature.chance(0.35) else 1
@@ -133,6 +139,7 @@ class World:
         self._due: list[tuple[float, Callable[[], Any]]] = []
         self._replicas: list[Replica] = []
         self._born = 0
+        self._leaders = 0
         self._squatting = self._dice.of("squatters")
         self.api.before.append(self._squat)
         self.kubelet = Kubelet(
@@ -181,6 +188,10 @@ class World:
         self._due = [(at, deed) for at, deed in self._due if at > now]
         for deed in due:
             deed()
+        leaders = sum(replica.leading for replica in self._replicas)
+        if leaders > 1 and leaders > self._leaders:
+            self._note("nature", "two processes believe that they lead")
+        self._leaders = leaders
         for replica in list(self._replicas):
             if replica.clock.spins:
                 raise BusyLoop(f"{replica.name} spins at {now:.3f}")

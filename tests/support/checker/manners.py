@@ -17,6 +17,8 @@ def check_specs(history: list[Event]) -> Iterator[str]:
     for event in history:
         if event.resource is None or event.resource.group != "weft.dev" or not by_operator(event):
             continue
+        if event.resource is WORKFLOW_RUNS and event.type == "DELETED":
+            continue  # see `retention`
         what = f"7: at {event.at:.3f} {event.actor} {event.type} {event.resource.kind} {event.obj['metadata']['name']}"
         if event.type != "MODIFIED" or event.old is None:
             if not owned(event.obj):

@@ -8,6 +8,7 @@ from support.checker.joins import check_joins
 from support.checker.limits import check_limits
 from support.checker.manners import check_leftovers, check_specs, check_witness
 from support.checker.reading import Specs
+from support.checker.retention import check_retention
 from support.checker.statuses import check_statuses
 from support.fakeapi import Event
 from weft.kube.objects import Obj
@@ -23,6 +24,7 @@ def judge(history: list[Event], find: Callable[[Resource], list[Obj]]) -> list[s
         *check_joins(history, specs),
         *check_limits(history, specs),
         *check_specs(history),
+        *check_retention(history, specs),
         *check_leftovers(find),
         *check_witness(find),
     ]
