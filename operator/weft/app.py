@@ -43,6 +43,7 @@ from weft.controllers.revisions import Revisions, revisions_named
 from weft.controllers.runs import Hooks, RunController, finished
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
+from weft.engine.lookup import settled
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
 from weft.kube.client import Client
@@ -148,6 +149,7 @@ class Operator:
             writer=writer,
             hooks=Hooks(
                 begins=self.admission.begins,
+                restored=self._give_back_keys,
                 forgotten=self._run_forgotten,
                 written=self._status_written,
                 refresh=self._remember_run,
@@ -211,6 +213,21 @@ class Operator:
             pod = self.store.pods.get(namespace, pod_name(job))
             if held and attempt is not None and self._is_active(uid) and not (pod is not None and pod_fact(pod).ended):
                 self.locks.restore(namespace, held, Holder(RunKey(namespace, uid), attempt._replace(attempt=0)))
+
+    def _give_back_keys(self, live: LiveRun) -> None:
+        """Take keys back that were given for Jobs whose attempts turn out to be over: no end of theirs will do it."""
+        namespace, uid = live.key.namespace, live.ref.uid
+        held, wanted = set(), {gate._replace(iteration=None) for gate in live.state.locks}
+        for family in self.store.children(namespace, uid).jobs:
+            key, attempt = annotation(family.job, LOCK_ANNOTATION), attempt_of(family.job, uid)
+            if key and attempt is not None:
+                gate = attempt._replace(attempt=0)
+                held.add((key, gate))
+                if not settled(live.state, attempt):
+                    wanted.add(gate._replace(iteration=None))
+        for key, gate in held:
+            if gate._replace(iteration=None) not in wanted:
+                self.locks.release(Holder(RunKey(namespace, uid), gate), namespace, key)
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""

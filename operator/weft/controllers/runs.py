@@ -52,6 +52,7 @@ class Hooks:
     """What others are told (each status written, a fresher copy of a run), and what they know."""
 
     begins: Callable[[Obj], bool]
+    restored: Callable[[LiveRun], None]
     forgotten: Callable[[str], None]
     written: Callable[[LiveRun, Obj], None]
     refresh: Callable[[Obj], None]
@@ -202,6 +203,7 @@ class RunController:
             result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
         else:
             gather.touch_all(live, self._store)
+            self._hooks.restored(live)
         live.pending.extend(result.actions)
         return live
 

@@ -184,6 +184,24 @@ async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted
     await rig.close()
 
 
+async def test_a_key_is_not_kept_for_a_job_whose_pod_is_gone(rig: Rig) -> None:
+    """The Job stands until its run has ended, and names the key its attempt had."""
+    rig.behave = lambda node, attempt: Fate(seconds=20 if node == "b" else 1)
+    node = "job: {image: i}, concurrency: {key: k}"
+    rig.workflow("w", f"nodes: [{{name: a, {node}}}, {{name: b, job: {{image: i}}}}, {{name: c, dependsOn: [b], {node}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(3)
+    assert rig.nodes()["a"] == "Succeeded"
+    await rig.clock.advance(2)
+    names = [pod["metadata"]["name"] for pod in rig.api.all(PODS)]
+    rig.api.remove(PODS, NAMESPACE, next(name for name in names if "-a-" in name))
+    await rig.down()
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert set(rig.nodes().values()) == {"Succeeded"}
+
+
 async def test_a_child_run_of_which_no_status_told_is_stopped_with_its_parent() -> None:
     rig = Rig(status_interval_seconds=60.0)
     rig.behave = lambda node, attempt: Fate(seconds=3000 if node == "x" else 1)
