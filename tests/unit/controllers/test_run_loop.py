@@ -188,7 +188,8 @@ async def test_a_key_is_not_kept_for_a_job_whose_pod_is_gone(rig: Rig) -> None:
     """The Job stands until its run has ended, and names the key its attempt had."""
     rig.behave = lambda node, attempt: Fate(seconds=20 if node == "b" else 1)
     node = "job: {image: i}, concurrency: {key: k}"
-    rig.workflow("w", f"nodes: [{{name: a, {node}}}, {{name: b, job: {{image: i}}}}, {{name: c, dependsOn: [b], {node}}}]")
+    wait = "job: {image: i}"
+    rig.workflow("w", f"nodes: [{{name: a, {node}}}, {{name: b, {wait}}}, {{name: c, dependsOn: [b], {node}}}]")
     await rig.up()
     rig.start("w")
     await rig.clock.advance(3)
