@@ -15,7 +15,7 @@ import pytest
 from weft.kube.client import Client, PatchType
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, Gone, Invalid, NotFound
 from weft.kube.objects import Obj, uid_of, version_of
-from weft.kube.resources import CONFIG_MAPS, JOBS, PODS, WORKFLOW_RUNS, Resource
+from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, Resource
 
 Contract = Callable[[Client, str], Awaitable[None]]
 START, LATER = "2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z"
@@ -230,6 +230,82 @@ async def a_pods_deadline_only_comes_nearer(client: Client, namespace: str) -> N
     await client.delete(PODS, "p", namespace=namespace, grace_seconds=0)
 
 
+async def a_deleted_pods_finalizer_outlives_its_kubelet(client: Client, namespace: str) -> None:
+    """A Pod that no node has is still there when it was deleted, as long as the finalizer is."""
+    finalizers = {"finalizers": ["batch.kubernetes.io/job-tracking"]}
+    spec = {"nodeSelector": {"contract.example/never": "true"}, "containers": [_CONTAINER]}
+    metadata = {"name": "p", "namespace": namespace, **finalizers}
+    made = await client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    assert made["status"]["phase"] == "Pending"
+    await client.delete(PODS, "p", namespace=namespace, uid=uid_of(made))
+    held = await client.get(PODS, "p", namespace=namespace)
+    assert held["metadata"]["deletionTimestamp"]
+    assert held["status"]["phase"] == "Pending"
+    other = {"metadata": {"uid": "00000000-0000-4000-8000-000000000000", "finalizers": None}}
+    with pytest.raises((Conflict, Invalid)):
+        await client.patch(PODS, "p", other, namespace=namespace)
+    mine = {"metadata": {"uid": uid_of(made), "finalizers": None}}
+    await client.patch(PODS, "p", mine, namespace=namespace)
+    await gone(client, PODS, "p", namespace)
+
+
+async def what_a_jobs_pods_are_made_from_is_fixed(client: Client, namespace: str) -> None:
+    await client.create(JOBS, job(namespace))
+    other = {"spec": {"containers": [{**_CONTAINER, "image": "weft.local/other:1"}]}}
+    with pytest.raises(Invalid):
+        await client.patch(JOBS, "j", {"spec": {"template": other}}, namespace=namespace)
+    suspended = await client.patch(JOBS, "j", {"spec": {"suspend": True}}, namespace=namespace)
+    assert suspended["spec"]["suspend"]
+
+
+async def what_is_frozen_is_not_changed(client: Client, namespace: str) -> None:
+    frozen: Obj = {**config_map(namespace, "a"), "immutable": True}
+    await client.create(CONFIG_MAPS, frozen)
+    revision: Obj = {
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "metadata": {"name": "r", "namespace": namespace},
+        "data": {"workflow": {"nodes": []}}, "revision": 1,
+    }  # fmt: skip
+    await client.create(CONTROLLER_REVISIONS, revision)
+    with pytest.raises(Invalid):
+        await client.patch(CONFIG_MAPS, "a", {"data": {"x": "2"}}, namespace=namespace)
+    body = {"data": {"workflow": {"nodes": [{"name": "a"}]}}}
+    with pytest.raises(Invalid):
+        await client.patch(CONTROLLER_REVISIONS, "r", body, namespace=namespace)
+    labelled = await client.patch(CONFIG_MAPS, "a", {"metadata": {"labels": {"x": "y"}}}, namespace=namespace)
+    assert labelled["metadata"]["labels"] == {"x": "y"}
+
+
+async def a_list_is_of_those_selected_and_as_of_its_version(client: Client, namespace: str) -> None:
+    await client.create(CONFIG_MAPS, config_map(namespace, "a", labels={"x": "y"}))
+    await client.create(CONFIG_MAPS, config_map(namespace, "b", labels={"x": "z"}))
+    newest = await client.create(CONFIG_MAPS, config_map(namespace, "c", labels={"x": "y", "w": "v"}))
+    for selector, want in (("x=y", ["a", "c"]), ("x=y,w=v", ["c"]), ("w", ["c"]), ("x!=y,x", ["b"])):
+        found = await client.list(CONFIG_MAPS, namespace=namespace, label_selector=selector)
+        assert [obj["metadata"]["name"] for obj in found] == want, selector
+    page = await client.page(CONFIG_MAPS, namespace=namespace, label_selector="x")
+    assert int(version_of(page)) >= int(version_of(newest))
+
+
+async def a_watch_ends_when_its_time_is_up(client: Client, namespace: str) -> None:
+    made = await client.create(CONFIG_MAPS, config_map(namespace, "a"))
+    events = client.watch(
+        CONFIG_MAPS, resource_version=version_of(made), namespace=namespace, timeout_seconds=1, idle_timeout=20
+    )
+    async with aclosing(events):
+        seen = [obj["metadata"].get("name") async for kind, obj in events if kind != "BOOKMARK"]
+    assert "a" not in seen, "it was there before"
+
+
+async def an_applied_object_is_made_or_changed(client: Client, namespace: str) -> None:
+    body = config_map(namespace, "a")
+    apply: dict[str, Any] = {"namespace": namespace, "patch_type": PatchType.APPLY}
+    made = await client.patch(CONFIG_MAPS, "a", body, **apply)
+    again = await client.patch(CONFIG_MAPS, "a", body, **apply)
+    assert (uid_of(again), version_of(again)) == (uid_of(made), version_of(made)), "nothing has changed"
+    changed = await client.patch(CONFIG_MAPS, "a", body | {"data": {"x": "2"}}, **apply)
+    assert changed["data"] == {"x": "2"}
+
+
 async def a_runs_controls_only_go_forward(client: Client, namespace: str) -> None:
     async def edit(**spec: Any) -> Obj:
         return await client.patch(WORKFLOW_RUNS, "r", {"spec": spec}, namespace=namespace)
@@ -272,5 +348,11 @@ CONTRACTS: tuple[Contract, ...] = (
     a_managed_jobs_status_takes_the_controllers_own_steps,
     a_finished_job_stays_as_it_is,
     a_pods_deadline_only_comes_nearer,
+    a_deleted_pods_finalizer_outlives_its_kubelet,
+    what_a_jobs_pods_are_made_from_is_fixed,
+    what_is_frozen_is_not_changed,
+    a_list_is_of_those_selected_and_as_of_its_version,
+    a_watch_ends_when_its_time_is_up,
+    an_applied_object_is_made_or_changed,
     a_runs_controls_only_go_forward,
 )
