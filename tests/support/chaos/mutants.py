@@ -101,9 +101,27 @@ MUTANTS = (
     ),
     Mutant(
         "a child run is written like a user's", "controllers/runs.py",
-        "for child in self._hooks.children(live):\n            if not finished(child):",
-        "for child in (*self._hooks.children(live), self._find_run(*live.key)):\n            if child and not finished(child):",
+        "for child in self._hooks.children(live):\n            if not finished(child) and",
+        "for child in (*self._hooks.children(live), self._find_run(*live.key)):\n            if child and not finished(child) and",
     ),
+    # What the simulation found in Weft itself, planted again.
+    Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
+    Mutant(
+        "a start that could not be written stays in memory", "controllers/runs.py",
+        "self._forget(key, live.ref.uid)  # begun anew, or as what was written after all", "pass",
+    ),
+    Mutant("woken between two milliseconds", "engine/deadlines.py", "round(found, 3)", "found"),
+    Mutant(
+        "what holds an attempt back is told too late", "controllers/runs.py",
+        "if not live.state.finished and not any(isinstance(seen, AttemptPending) for seen in live.inbox):",
+        "if not live.state.finished:",
+    ),
+    Mutant("strays run on", "controllers/gather.py", "        live.strays[id_] = False\n", ""),
+    Mutant(
+        "what was read is no news", "controllers/jobs.py",
+        '        live.touched[child["kind"], key_of(child).name] = None\n', "",
+    ),
+    Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 
 
