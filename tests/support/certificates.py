@@ -45,3 +45,12 @@ class Authority:
         command += [word for extension in extensions for word in ("-addext", extension)]
         subprocess.run([*command, *signer], check=True, capture_output=True)
         return Pair(certificate.read_text(), key.read_text())
+
+
+def signing_request(folder: Path, subject: str) -> str:
+    """A request for a client certificate of this subject, in PEM; its key is client.key in the folder."""
+    command = ["openssl", "req", "-new", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    made = subprocess.run(
+        [*command, "-subj", subject, "-keyout", str(folder / "client.key")], check=True, capture_output=True, text=True
+    )
+    return made.stdout

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -29,9 +30,13 @@ class Refused(Exception):
 class Api:
     """Calls the API server that KUBECONFIG names. Paths are those of the REST API, `/api/v1/...`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, certificate: Path | None = None, key: Path | None = None) -> None:
+        """Call as the administrator that KUBECONFIG names, or as whom a client certificate names."""
         configuration = Configuration()
         config.load_kube_config(client_configuration=configuration)
+        if certificate is not None and key is not None:
+            configuration.cert_file, configuration.key_file = str(certificate), str(key)
+            configuration.api_key = {}
         configuration.connection_pool_maxsize = 64
         self.host: str = configuration.host
         self._rest = ApiClient(configuration).rest_client
