@@ -57,7 +57,10 @@ class NodeTypeStatus(StatusModel):
     """What the operator says of a NodeType."""
 
     observed_generation: int | None = Field(None, description="The generation of spec this status speaks of.")
-    conditions: Conditions = Field(default_factory=list, description="Ready: whether nodes can use it.")
+    conditions: Conditions = Field(
+        default_factory=list,
+        description="Ready: whether nodes can use it. AdmissionEnforced: as of a Workflow.",
+    )
 
 
 class NodeType(ResourceModel):

@@ -151,7 +151,10 @@ class WorkflowStatus(StatusModel):
     observed_generation: int | None = Field(None, description="The generation of spec this status speaks of.")
     conditions: Conditions = Field(
         default_factory=list,
-        description="Ready: whether a run can be started; if not, the path of the error and its mend.",
+        description=(
+            "Ready: whether a run can be started; if not, the path of the error and its mend. AdmissionEnforced:"
+            " whether the API server holds people to what the operator cannot see."
+        ),
     )
     revision: Short | None = Field(
         None, description="The ControllerRevision that holds the spec, as a run started now would get it."

@@ -58,3 +58,9 @@ def test_every_page_can_be_reached_from_the_index() -> None:
     index = REPOSITORY / "docs" / "index.md"
     linked = {(index.parent / target).resolve() for target in _LINK.findall(index.read_text())}
     assert {page for page in PAGES if page.parent != REPOSITORY} - linked - {index} == set()
+
+
+def test_every_proof_of_the_threat_model_is_there() -> None:
+    proofs = re.findall(r"`([a-z0-9_/]+(?:\.py|/))`", (REPOSITORY / "docs" / "threat-model.md").read_text())
+    assert len(set(proofs)) > 20
+    assert [proof for proof in proofs if not (REPOSITORY / "tests" / proof).exists()] == []
