@@ -37,9 +37,9 @@ class Bench:
         return Operator(self.kubeconfig, self.folder, settings={**self.operator_settings, **words})
 
     @asynccontextmanager
-    async def namespace(self, word: str) -> AsyncIterator[str]:
-        """Make a namespace, and take it away with all that is in it."""
-        name = f"bench-{word}-{secrets.token_hex(3)}"
+    async def namespace(self, word: str, *, suits: Callable[[str], bool] = lambda name: True) -> AsyncIterator[str]:
+        """Make a namespace, with a name that suits, and take it away with all that is in it."""
+        name = next(filter(suits, iter(lambda: f"bench-{word}-{secrets.token_hex(3)}", "")))
         await self.api.call("POST", f"{CORE}/namespaces", {"metadata": {"name": name, "labels": {"bench": "true"}}})
         try:
             yield name

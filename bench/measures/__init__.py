@@ -1,6 +1,6 @@
 """The measures: one scenario a file, each a function from the bench to lines of results."""
 
-from bench.measures import big, cold, crowd, kubelet, paced, ratios, runs, sustained
+from bench.measures import big, cold, crowd, kubelet, paced, ratios, runs, shards, sustained
 
 MEASURES = {
     "pace": ratios.pace,
@@ -16,5 +16,6 @@ MEASURES = {
     "cold": cold.cold_start,
     "fan": big.fan_out,
     "diamonds": big.chain_of_diamonds,
+    "shards": shards.shards,
 }
 """Every scenario by its name on the command line, in the order in which they are run."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -68,14 +68,20 @@ class Operator:
 
     def leader(self) -> str | None:
         """The name of the Pod that leads, None when none does."""
+        return next((name for name, told in self._told() if told["leading"]), None)
+
+    def shards(self) -> dict[str, list[int]]:
+        """Which Pod works on which shards, by their own account; a Pod that does not answer is left out."""
+        return {name: told["shards"] for name, told in self._told()}
+
+    def _told(self) -> Iterator[tuple[str, Obj]]:
+        """What each Pod that answers tells of itself."""
         for pod in self.pods():
-            name = pod["metadata"]["name"]
+            name = str(pod["metadata"]["name"])
             try:
-                if json.loads(self.cluster.api.text(f"{PODS}/{name}:8080/proxy/readyz", seconds=5))["leading"]:
-                    return str(name)
+                yield name, json.loads(self.cluster.api.text(f"{PODS}/{name}:8080/proxy/readyz", seconds=5))
             except (Refused, HTTPError, ValueError):
                 continue
-        return None
 
     def wait_ready(self) -> str:
         """Wait until a Pod leads; gives its name."""
