@@ -254,7 +254,7 @@ class Operator:
             await self.enforcement.look()
             await self._clock.sleep(self.settings.resync_seconds)
             try:
-                await self._feed.sync()
+                await self._feed.resync(self.settings.resync_seconds / 2)
                 await self.revisions.sweep(lambda: revisions_named(self.catalog.runs, self.catalog.workflows))
                 await self.results.sweep()
             except Exception:

@@ -66,8 +66,12 @@ class Sharded:
             lambda namespace: term.holds() and (not namespace or realm.has(namespace)), limiter=self._limiter
         )
         operator = self._outfit.operator(client, self.feed, realm)
-        crew = self._crews[shard] = _Crew(operator, shard, self.feed, self._on_led, self._forget)
+        crew = self._crews[shard] = _Crew(operator, shard, self.feed, self._led, self._forget)
         return crew
+
+    def _led(self) -> None:
+        if all(crew.operator.leading for crew in self._crews.values()):  # of those that begin together, the last
+            self._on_led()
 
     def _forget(self, shard: int) -> None:
         self._crews.pop(shard, None)

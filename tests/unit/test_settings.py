@@ -47,6 +47,7 @@ def test_a_variable_sets_its_field(name, text, value):
             "10.0.0.1/8",
             "WEFT_NOTIFY_ALLOWED_CIDRS: 10.0.0.1/8 has host bits set, got '10.0.0.1/8'",
         ),
+        ("WEFT_SHARDS", "65", "WEFT_SHARDS: must be less than or equal to 64, got '65'"),
     ],
 )
 def test_a_wrong_value_is_reported_by_its_variable_with_the_mend(name, text, message):
@@ -73,3 +74,10 @@ def test_an_empty_variable_counts_as_not_set():
 def test_every_setting_is_described_for_the_docs(name):
     assert variable(name) == f"WEFT_{name.upper()}"
     assert (Settings.model_fields[name].description or "").endswith(".")
+
+
+def test_shards_need_leases():
+    assert Settings.from_env({"WEFT_SHARDS": "1", "WEFT_LEASE_ENABLED": "false"}).shards == 1
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_env({"WEFT_SHARDS": "4", "WEFT_LEASE_ENABLED": "false"})
+    assert str(caught.value) == "WEFT_SHARDS: needs Leases: leave WEFT_LEASE_ENABLED true, or set it to 0, got '4'"

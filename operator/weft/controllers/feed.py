@@ -64,6 +64,8 @@ class Feed:
         self._client = client
         self._namespaces = namespaces
         self._shards = shards
+        self._clock = clock
+        self._synced_at = float("-inf")
         self._spawn = spawn
         self._readers: dict[int, Reader] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -133,14 +135,20 @@ class Feed:
             if self._done > asked:
                 return
             self._begun = number = self._begun + 1
-            await self.sync()
+            await self._sync()
             await self.wait_until_synced()
             for informer in self._informers:
                 await informer.refresh()
             self._done = number
 
-    async def sync(self) -> None:
-        """List Weft's own kinds, and tell of what kopf has missed. Raises ApiError."""
+    async def resync(self, seconds: float) -> None:
+        """Tell of what kopf has missed, unless somebody has asked that within these seconds. Raises ApiError."""
+        if self._clock.monotonic() >= self._synced_at + seconds:
+            await self._sync()
+
+    async def _sync(self) -> None:
+        """List Weft's own kinds."""
+        self._synced_at = self._clock.monotonic()
         for kind in KINDS:
             objects, version = await list_kind(self._client, kind, self._namespaces)
             for shard, part in self._parted(objects).items():

@@ -23,3 +23,22 @@ async def test_reads_always_pass() -> None:
     fence = Fence(FakeApi(), may_write=lambda namespace: False)
     asked = {"params": {}, "headers": {}, "body": None, "content_type": None, "time_limit": 1.0}
     assert (await fence.request("GET", "/api/v1/namespaces/n/pods", **asked)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "namespace"),
+    [
+        ("/api/v1/namespaces/n/pods/p", "n"),
+        ("/apis/weft.dev/v1alpha1/namespaces/team%2Da/workflowruns/r/status", "team-a"),
+        ("/api/v1/namespaces/n", "n"),
+        ("/apis/rbac.authorization.k8s.io/v1/clusterroles/namespaces", ""),
+        ("/api/v1/nodes/x", ""),
+    ],
+)
+async def test_a_write_is_asked_for_by_its_namespace(path: str, namespace: str) -> None:
+    asked: list[str] = []
+    fence = Fence(FakeApi(), may_write=lambda where: bool(asked.append(where)))
+    rest = {"params": {}, "headers": {}, "body": None, "content_type": None, "time_limit": 1.0}
+    with pytest.raises(NotSent):
+        await fence.request("PATCH", path, **rest)
+    assert asked == [namespace]

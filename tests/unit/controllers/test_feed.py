@@ -1,0 +1,177 @@
+"""The news reaches who works on its shard, and nobody else; who comes later lists everything once more."""
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from support.clock import VirtualClock, settle
+from support.fakeapi import Asked, FakeApi
+from support.manifests import run, workflow
+from weft.controllers.catalog import Catalog
+from weft.controllers.feed import SELECTOR, Feed
+from weft.kube.clock import spawn
+from weft.kube.errors import ApiError
+from weft.kube.objects import Obj, key_of
+from weft.kube.resources import PODS, WORKFLOW_RUNS, WORKFLOWS
+from weft.kube.store import ChildStore
+from weft.metrics import Metrics
+
+SHARDS = 4
+OURS, THEIRS = "n", "o"  # of shards 1 and 3
+
+
+class Shard:
+    """A reader that notes what it hears."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.catalog = Catalog(monotonic=clock.monotonic)
+        self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
+        self.heard: list[str] = []
+
+    def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
+        self.heard.append(f"{event_type} Job {'/'.join(key_of(job))}")
+
+    def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
+        self.heard.append(f"{event_type} Pod {'/'.join(key_of(pod))}")
+
+
+class World:
+    def __init__(self, shards: int = SHARDS) -> None:
+        self.clock = VirtualClock()
+        self.api = FakeApi(clock=self.clock)
+        self.parsed: list[str] = []
+        self.feed = Feed(
+            self.api.client(), namespaces=(), shards=shards, clock=self.clock, rng=random.Random(1), spawn=spawn,
+            metrics=Metrics(),
+        )  # fmt: skip
+
+    def shard(self, number: int) -> Shard:
+        made = Shard(self.clock)
+        self.feed.attach(made, number)
+        return made
+
+    def pod(self, namespace: str, name: str) -> None:
+        name_, value = SELECTOR.split("=")
+        metadata = {"namespace": namespace, "name": name, "labels": {name_: value}}
+        self.api.add({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
+
+    async def follow(self) -> None:
+        self.feed.follow()
+        await self.clock.advance(0.1)
+        assert self.feed.synced
+
+    def lists(self) -> int:
+        return sum(asked.method == "GET" and asked.resource is WORKFLOWS for asked in self.api.requests)
+
+
+@pytest.fixture
+async def world() -> Any:
+    made = World()
+    yield made
+    await made.feed.stop()
+
+
+async def test_each_reader_hears_of_its_shard(world: World) -> None:
+    ours, theirs = world.shard(1), world.shard(3)
+    world.pod(OURS, "before")
+    await world.follow()
+    world.pod(OURS, "a")
+    world.pod(THEIRS, "b")
+    await settle()
+    assert ours.heard == [f"ADDED Pod {OURS}/before", f"ADDED Pod {OURS}/a"]
+    assert theirs.heard == [f"ADDED Pod {THEIRS}/b"]
+
+
+async def test_what_belongs_to_nobody_here_is_not_even_parsed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    from weft.kube import sender
+
+    ours, parse = world.shard(1), sender._parsed
+    monkeypatch.setattr(sender, "_parsed", lambda body: world.parsed.append(str(body)) or parse(body))
+    await world.follow()
+    world.parsed.clear()
+    world.pod(THEIRS, "b")
+    world.pod(OURS, "a")
+    await settle()
+    assert ours.heard == [f"ADDED Pod {OURS}/a"]
+    assert len(world.parsed) == 1
+
+
+async def test_what_kopf_tells_reaches_the_catalog_of_its_shard(world: World) -> None:
+    ours, theirs = world.shard(1), world.shard(3)
+    obj = run("r")
+    obj["metadata"]["namespace"] = OURS
+    world.feed.apply(WORKFLOW_RUNS, "ADDED", obj)
+    assert len(list(ours.catalog.runs)) == 1
+    assert list(theirs.catalog.runs) == []
+    world.feed.detach(1)
+    world.feed.apply(WORKFLOW_RUNS, "ADDED", obj | {"metadata": obj["metadata"] | {"name": "late"}})
+    assert len(list(ours.catalog.runs)) == 1
+
+
+async def test_who_comes_later_lists_what_was_missed(world: World) -> None:
+    await world.follow()
+    world.pod(OURS, "a")
+    made = workflow("w")
+    made["metadata"]["namespace"] = OURS
+    world.api.add(made)
+    await settle()
+    ours = world.shard(1)
+    assert world.feed.find_workflow(OURS, "w") is None
+    await world.clock.run(world.feed.refresh())
+    assert ours.heard == [f"ADDED Pod {OURS}/a"]
+    assert world.feed.find_workflow(OURS, "w") is not None
+    assert world.feed.find_workflow(THEIRS, "w") is None
+    assert world.feed.find_node_types(THEIRS, ["t"]) == world.feed.find_node_types(OURS, ["t"]) == {}
+
+
+async def test_a_reader_that_has_been_away_hears_of_what_vanished(world: World) -> None:
+    ours = world.shard(1)
+    await world.follow()
+    world.pod(OURS, "a")
+    await settle()
+    world.feed.detach(1)
+    world.api.remove(PODS, OURS, "a")
+    await settle()
+    world.feed.attach(ours, 1)
+    await world.clock.run(world.feed.refresh())
+    assert ours.heard == [f"ADDED Pod {OURS}/a", f"DELETED Pod {OURS}/a"]
+
+
+async def test_those_who_ask_at_the_same_time_share_a_list_that_began_after_they_asked(world: World) -> None:
+    await world.follow()
+    gate = asyncio.Event()
+
+    async def slow(asked: Asked) -> None:
+        if asked.resource is WORKFLOWS:
+            await gate.wait()
+
+    world.api.before.append(slow)
+    first = spawn(world.feed.refresh(), name="first")
+    await settle()
+    late = [spawn(world.feed.refresh(), name="late") for _ in range(5)]
+    await settle()
+    gate.set()
+    await asyncio.gather(first, *late)
+    assert world.lists() == 2
+
+
+async def test_a_list_that_fails_or_is_given_up_serves_nobody(world: World) -> None:
+    await world.follow()
+    world.api.fail(403, plural="workflows")
+    first, late = spawn(world.feed.refresh(), name="first"), spawn(world.feed.refresh(), name="late")
+    await asyncio.gather(first, late, return_exceptions=True)
+    assert isinstance(first.exception(), ApiError)
+    assert late.exception() is None
+    assert world.lists() == 2
+
+
+async def test_a_resync_is_done_once_for_all_shards(world: World) -> None:
+    await world.follow()
+    for _ in range(3):
+        await world.feed.resync(300)
+        await world.clock.advance(10)
+    assert world.lists() == 1
+    await world.clock.advance(300)
+    await world.feed.resync(300)
+    assert world.lists() == 2
