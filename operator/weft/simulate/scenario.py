@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from weft.api.base import Json, Model, NodePath, Short
 from weft.api.problems import Problem, parse
@@ -66,8 +66,9 @@ class Decision(Model):
 
 
 class Rerun(Model):
-    """A rerun, as in a run's spec; generations count by themselves."""
+    """A rerun, as in a run's spec."""
 
+    generation: Annotated[int, Field(ge=1)] | None = Field(None, description="Passed over: they count by themselves.")
     from_: Literal["Failed", "All", "Nodes"] = Field("Failed", alias="from", description="What is done again.")
     nodes: list[NodePath] = Field(default_factory=list, description="With from Nodes: their names.")
 
@@ -78,19 +79,22 @@ class Rerun(Model):
         return self
 
 
-def _spelled_out(value: Any) -> Any:
-    return {"from": value} if isinstance(value, str) else value
-
-
 class Action(Model):
     """What the user does to the run."""
 
     at: Time = Field(description="When. A rerun comes when the run has ended, if that is later.")
     suspend: bool | None = Field(None, description="true suspends the run, false resumes it.")
     stop: Literal["Drain", "Cancel", "Terminate"] | None = Field(None, description="Stops the run.")
-    rerun: Annotated[Rerun, BeforeValidator(_spelled_out)] | None = Field(
-        None, description="Failed, All, or {from: Nodes, nodes: [...]}."
-    )
+    rerun: Rerun | None = Field(None, description="Failed, All, Nodes with `nodes` beside it, or {from, nodes}.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _spelled_out(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("rerun"), str):
+            return data
+        rest = {key: value for key, value in data.items() if key not in ("rerun", "nodes")}
+        named = {"nodes": data["nodes"]} if "nodes" in data else {}
+        return {**rest, "rerun": {"from": data["rerun"], **named}}
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> Self:

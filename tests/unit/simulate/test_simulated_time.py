@@ -220,8 +220,12 @@ def test_a_rerun_that_is_asked_for_too_early_comes_when_the_run_has_ended() -> N
     assert ran.jobs[3:] == ["b#2 3-4", "c#1 4-5", "f#2 5-6"]
 
 
-def test_a_rerun_of_nodes_takes_their_descendants_along() -> None:
-    ran = simulate(RERUN, "actions: [{at: 100, rerun: {from: Nodes, nodes: [b]}}]")
+NODES = ["{from: Nodes, nodes: [b]}", "{generation: 7, from: Nodes, nodes: [b]}", "Nodes, nodes: [b]"]
+
+
+@pytest.mark.parametrize("rerun", NODES)
+def test_a_rerun_of_nodes_takes_their_descendants_along(rerun: str) -> None:
+    ran = simulate(RERUN, f"actions: [{{at: 100, rerun: {rerun}}}]")
     assert [job for job in ran.jobs if "100" in job or "10" in job.split()[1]] == [
         "b#2 100-101",
         "c#2 101-102",
