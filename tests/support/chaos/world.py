@@ -130,6 +130,8 @@ class World:
             "resync_seconds": nature.pick((30.0, 600.0)),
             "api_concurrency": nature.pick((1, 4, 64)),
         }
+        if self._replicas_wanted > 1:
+            self._storm_seconds += 15.0  # long enough for a lease to change hands in it
         if knobs.shards:
             self._replicas_wanted = nature.pick((2, 3))
             settings |= {"lease_enabled": True, "shards": knobs.shards}
@@ -189,7 +191,7 @@ class World:
         for deed in due:
             deed()
         leaders = sum(replica.leading for replica in self._replicas)
-        if leaders > 1 and leaders > self._leaders:
+        if leaders > max(1, self._leaders) and not self._knobs.shards:
             self._note("nature", "two processes believe that they lead")
         self._leaders = leaders
         for replica in list(self._replicas):
@@ -227,11 +229,13 @@ class World:
         if not living:
             return
         replica = nature.pick(living)
-        if knobs.crashes and nature.chance(0.03):
+        a_pair = self._replicas_wanted > 1 and not knobs.shards  # is to live until a frozen leader's lease is over
+        if knobs.crashes and nature.chance(0.008 if a_pair else 0.03):
             self._note(replica.name, "is killed")
             replica.crash()
-        elif knobs.freezes and nature.chance(0.015 * self._replicas_wanted):
-            seconds = nature.pick((0.5, 5.0, 17.0, 30.0))
+        elif knobs.freezes and nature.chance(0.015 * self._replicas_wanted) and not (a_pair and len(living) < 2):
+            seconds = nature.pick((0.5, 5.0, 20.0, 30.0))
+            replica = next((one for one in living if one.leading), replica)
             self._note(replica.name, f"is frozen for {seconds} s")
             replica.freeze()
             self._at(now + seconds, replica.thaw)
