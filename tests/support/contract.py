@@ -109,7 +109,10 @@ async def a_finalizer_holds_a_deleted_object(client: Client, namespace: str) -> 
     made = await client.create(CONFIG_MAPS, config_map(namespace, "a", finalizers=["contract.example/hold"]))
     with pytest.raises(Conflict):
         await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid="00000000-0000-4000-8000-000000000000")
-    assert await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid=uid_of(made))
+    newer = await client.patch(CONFIG_MAPS, "a", {"data": {"x": "2"}}, namespace=namespace)
+    with pytest.raises(Conflict):
+        await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid=uid_of(made), version=version_of(made))
+    assert await client.delete(CONFIG_MAPS, "a", namespace=namespace, uid=uid_of(made), version=version_of(newer))
     held = await client.get(CONFIG_MAPS, "a", namespace=namespace)
     assert held["metadata"]["deletionTimestamp"]
     more = {"metadata": {"finalizers": ["contract.example/hold", "contract.example/more"]}}

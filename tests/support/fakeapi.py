@@ -409,9 +409,9 @@ class FakeApi:
     def _delete(self, resource: Resource, key: Key, options: Obj) -> Response:
         old = self._find(resource, key)
         assert options.get("propagationPolicy", "Background") == "Background", options
-        uid = options.get("preconditions", {}).get("uid")
-        if uid is not None and uid != old["metadata"]["uid"]:
-            raise _Refusal(409, "Conflict", f"the UID in the precondition ({uid}) does not match the object's")
+        for name, wanted in options.get("preconditions", {}).items():
+            if wanted != old["metadata"][name]:
+                raise _Refusal(409, "Conflict", f"the {name} in the precondition ({wanted}) is not the object's")
         self._version += 1
         new = old | {"metadata": old["metadata"] | {"resourceVersion": str(self._version)}}
         if not old["metadata"].get("finalizers"):

@@ -17,7 +17,7 @@ from weft.controllers.revisions import Revisions
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
 from weft.kube.resources import JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 from weft.kube.workqueue import WorkQueue
@@ -130,6 +130,8 @@ class Cleanup:
         namespace, name = key_of(obj)
         async with self._slots:
             try:
-                await self._client.delete(resource, name, namespace=namespace, uid=uid_of(obj))
+                # A run only as it was judged: somebody may just have asked for a rerun.
+                version = version_of(obj) if resource is WORKFLOW_RUNS else ""
+                await self._client.delete(resource, name, namespace=namespace, uid=uid_of(obj), version=version)
             except Conflict:
-                return  # another object of that name: not the one that was meant
+                return  # another object of that name, or changed: it is looked at again when the change is heard of

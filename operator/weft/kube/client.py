@@ -210,14 +210,19 @@ class Client:
         *,
         namespace: str = "",
         uid: str = "",
+        version: str = "",
         propagation: str = "Background",
         grace_seconds: int | None = None,
         priority: Priority = Priority.FINISH,
     ) -> bool:
-        """Delete the object, only the one with that UID if given (else Conflict); False when it was gone already."""
+        """Delete the object; False when it was gone already.
+
+        With a UID only that one, with a version only as it was then, else Conflict.
+        """
         options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        conditions = {"uid": uid, "resourceVersion": version}
+        if conditions := {name: value for name, value in conditions.items() if value}:
+            options["preconditions"] = conditions
         if grace_seconds is not None:
             options["gracePeriodSeconds"] = grace_seconds
         call = Call(

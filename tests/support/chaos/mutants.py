@@ -121,6 +121,10 @@ MUTANTS = (
         "what was read is no news", "controllers/jobs.py",
         '        live.touched[child["kind"], key_of(child).name] = None\n', "",
     ),
+    Mutant(
+        "a run is deleted though a rerun was asked for", "controllers/cleanup.py",
+        'version = version_of(obj) if resource is WORKFLOW_RUNS else ""', 'version = version_of(obj) and ""',
+    ),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 

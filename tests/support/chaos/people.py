@@ -50,8 +50,13 @@ class People:
                 return  # a stranger's Job needs a name: see `squat`
             found = [r for r in (WORKFLOW_RUNS, JOBS, PODS) if r.plural == plural]
             name = path.removesuffix("/status").rsplit("/", 1)[-1]
-            if method == "PATCH" and found and self._api.read(found[0], NAMESPACE, name) is not None:
+            there = self._api.read(found[0], NAMESPACE, name) if found else None
+            if there is None:
+                return
+            if method == "PATCH":
                 self._touch(found[0], Key(NAMESPACE, name))
+            elif method == "DELETE" and plural == "workflowruns" and has_ended(there):
+                self._ask_again(there, {"from": "All"})
 
     def squat(self, name: str) -> None:
         """Take the name that a Job is about to get."""
@@ -114,11 +119,11 @@ class People:
         if run is None:
             return
         mode = self._dice.pick(("Failed", "Failed", "All", "Nodes"))
-        rerun: Obj = {"generation": ((run["spec"].get("rerun") or {}).get("generation") or 0) + 1, "from": mode}
+        rerun: Obj = {"from": mode}
         nodes = [node["name"] for node in (run.get("status") or {}).get("nodes") or () if "/" not in node["name"]]
         if mode == "Nodes":
             rerun["nodes"] = [self._dice.pick(nodes or ["n0"])]
-        self._edit(run, rerun=rerun, stop=None)
+        self._ask_again(run, rerun)
 
     def _annotate(self) -> None:
         resource = self._dice.pick((WORKFLOW_RUNS, JOBS, PODS))
@@ -175,6 +180,10 @@ class People:
             if "witness" not in (obj["metadata"]["name"], (obj["metadata"].get("labels") or {}).get("weft.dev/run"))
         ]
         return self._dice.pick(found) if found else None
+
+    def _ask_again(self, run: Obj, rerun: Obj) -> None:
+        generation = ((run["spec"].get("rerun") or {}).get("generation") or 0) + 1
+        self._edit(run, rerun=rerun | {"generation": generation}, stop=None)
 
     def _edit(self, run: Obj, **spec: object) -> None:
         def change(it: Obj) -> None:

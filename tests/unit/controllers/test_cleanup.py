@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.clock import START
+from support.fakeapi import Asked
 from support.manifests import run, workflow
 from support.shell import World
 from weft.controllers.cleanup import Cleanup
@@ -55,6 +56,19 @@ async def test_a_run_goes_when_its_time_to_live_has_passed(world: Runs) -> None:
     assert world.left() == ["r", "stays"]
     await world.settle(1)
     assert world.left() == ["stays"]
+
+
+async def test_a_run_stays_that_is_asked_to_run_again_just_before_it_goes(world: Runs) -> None:
+    await world.ended("r", spec={"ttlSecondsAfterFinished": 5})
+
+    def ask(asked: Asked) -> None:
+        if asked.method == "DELETE":
+            rerun = {"generation": 1, "from": "All"}
+            world.api.edit(WORKFLOW_RUNS, "ns", "r", lambda it: it["spec"].update(rerun=rerun))
+
+    world.api.before.append(ask)
+    await world.settle(10)
+    assert world.left() == ["r"]
 
 
 async def test_the_time_to_live_is_the_one_it_was_started_with(world: Runs) -> None:
