@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from e2e.harness.api import Obj, Refused
 from e2e.harness.operator import NAMESPACE, PODS, Operator
 from e2e.harness.place import Cluster, Place, refused
@@ -132,3 +133,20 @@ def data(pair: Pair) -> dict[str, str]:
 def processes(operator: Operator) -> set[tuple[str, int]]:
     """The operator's Pods, and how often each was restarted."""
     return {(pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"]) for pod in operator.pods()}
+
+
+@pytest.mark.parametrize("issuer", [{}, {"name": "company", "kind": "ClusterIssuer"}])
+def test_the_chart_asks_cert_manager(issuer: Obj, back: Operator) -> None:
+    """cert-manager is not on the cluster of the tests; what is asked of it can be read."""
+    values = webhook(certificate={"source": "CertManager", "issuerRef": issuer}) | {"namespaces": ["shop"]}
+    made = {each["kind"]: each for each in yaml.safe_load_all(back.rendered(values)) if each}
+    assert made["Certificate"]["spec"]["issuerRef"] == (issuer or {"name": "weft-webhook", "kind": "Issuer"})
+    assert SERVICE in made["Certificate"]["spec"]["dnsNames"]
+    assert ("Issuer" in made) is not bool(issuer)
+    configuration = made["ValidatingWebhookConfiguration"]
+    assert configuration["metadata"]["annotations"]["cert-manager.io/inject-ca-from"] == f"{NAMESPACE}/weft-webhook"
+    (hook,) = configuration["webhooks"]
+    assert "caBundle" not in hook["clientConfig"]
+    assert hook["namespaceSelector"]["matchExpressions"][0]["values"] == ["shop"]
+    (volume,) = made["Deployment"]["spec"]["template"]["spec"]["volumes"]
+    assert volume["secret"]["secretName"] == made["Certificate"]["spec"]["secretName"]

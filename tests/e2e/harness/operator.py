@@ -61,6 +61,11 @@ class Operator:
         self.values = None
         _wait(lambda: not self.pods(), "Pods of the operator stay")
 
+    def rendered(self, values: dict[str, Any]) -> str:
+        """What the chart makes of these values, as YAML; nothing is installed."""
+        words = ["template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--values", "-"]
+        return self._helm(*words, document=json.dumps(values))
+
     def pods(self) -> list[Obj]:
         """The operator's Pods."""
         found: list[Obj] = self.cluster.api.get(PODS, labelSelector=SELECTOR)["items"]
@@ -136,7 +141,7 @@ class Operator:
         if pod is None:
             self.cluster.api.delete(LEASE)
 
-    def _helm(self, *words: str, document: str | None = None) -> None:
+    def _helm(self, *words: str, document: str | None = None) -> str:
         done = subprocess.run(
             [self.helm, *words],
             input=document,
@@ -146,6 +151,7 @@ class Operator:
             timeout=240,
         )
         assert done.returncode == 0, f"helm {words[0]}: {done.stdout}\n{self.logs()}"
+        return done.stdout
 
 
 @dataclass
