@@ -25,7 +25,7 @@ def bomb() -> str:
     return "\n".join(lines)
 
 
-def switch_of(count: int) -> str:
+def nodes_of(count: int) -> str:
     nodes = ", ".join(f"{{name: n{index}, expr: {{x: '1'}}}}" for index in range(count))
     return f"{HEAD}  nodes: [{nodes}]\n"
 
@@ -45,8 +45,8 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "megabyte expression": lambda: NODE.replace("name: a", f"name: a, when: '{MEGABYTE}'"),
     "megabyte of brackets": lambda: NODE.replace("image: i", f"image: '{'${{ ' * 200_000}'"),
     "megabyte number": lambda: NODE + f"  timeoutSeconds: {'9' * 1_000_000}\n",
-    "many nodes": lambda: switch_of(20_000),
-    "many problems": lambda: HEAD + "  nodes: [" + ", ".join("{bad: 1}" for _ in range(50_000)) + "]\n",
+    "many nodes": lambda: nodes_of(6_000),
+    "many problems": lambda: HEAD + "  nodes: [" + ", ".join("{bad: 1}" for _ in range(10_000)) + "]\n",
     "nul": lambda: NODE + "\0",
     "not utf-8": lambda: NODE + "\udcff",
     "a python object": lambda: "!!python/object/apply:os.system [touch hacked]",
