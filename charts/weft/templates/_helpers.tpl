@@ -56,7 +56,7 @@ capabilities: {drop: [ALL]}
 
 {{- /* One rule of a role, without the words for people. */ -}}
 {{- define "weft.rule" -}}
-{{- omit . "reason" "ownLease" "ownPolicies" | toYaml -}}
+{{- omit . "reason" "ownLeases" "ownPolicies" | toYaml -}}
 {{- end -}}
 
 {{- /* Binds a ClusterRole to a service account: everywhere, or in each of some namespaces.

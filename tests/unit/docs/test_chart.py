@@ -102,6 +102,14 @@ def test_every_right_has_its_reason_and_no_wildcard(role: str) -> None:
         assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
 
 
+def test_what_is_for_the_chart_alone_stays_out_of_the_roles() -> None:
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text()
+    omitted = re.search(r"omit \.((?: \"\w+\")+)", helpers)
+    assert omitted is not None
+    ours = {key for role in RULES for rule in RULES[role] for key in rule} - {"apiGroups", "resources", "verbs"}
+    assert set(re.findall(r"\w+", omitted[1])) == ours
+
+
 def test_the_deployment_sets_every_setting() -> None:
     template = (CHART / "templates" / "deployment.yaml").read_text()
     chosen = {"lease_enabled"}  # always on: there may be several replicas
