@@ -30,8 +30,11 @@ GOALS: dict[str, tuple[float, str]] = {
 """The table of the issue: goal and unit by measure. Measures that are not in it compare, and have no goal."""
 
 MORE_IS_BETTER = frozenset(
-    {"nodes_per_min", "nodes_per_min_raised", "runs_per_min", "pace_ratio", "managed_by_ratio", "shards_ratio"}
-)
+    {
+        "nodes_per_min", "nodes_per_min_raised", "runs_per_min", "pace_ratio", "managed_by_ratio", "shards_ratio",
+        "shards_cpu_ratio",
+    }
+)  # fmt: skip
 
 
 def met(measure: str, value: float) -> bool | None:
