@@ -4,8 +4,8 @@ Chains of ten in eight namespaces, one in each shard, past the scheduler. Every 
 core, so that the API server and the rest have room on two cores, and what limits is what is measured. First one
 operator without shards, then one with all eight, then two with four each: nodes per minute of two by those of one.
 
-`shards_cpu_ratio` is what two could do by their CPU: the operator's CPU per node when there is one, by that of the busier
-of two. On a machine that cannot even give each operator its part, `shards_ratio` says nothing, and this still does.
+`shards_cpu_ratio` is what two could do by their CPU: the operator's CPU per node when there is one, by that of the
+busier of two. On a machine that cannot even give each operator its part, `shards_ratio` says nothing; this still does.
 """
 
 from __future__ import annotations
