@@ -19,6 +19,9 @@ from weft.api.schema import structural_schema
 Parsed = TypeVar("Parsed", bound=BaseModel)
 Location = tuple[int | str, ...]
 
+MOST_PROBLEMS = 500
+"""What is wrong so often is one mistake: nobody reads on, and a hostile file must not fill a terminal or a status."""
+
 OUTCOMES = ("Succeeded", "Failed", "Done", "Ready")
 
 _PATTERNS = {
@@ -52,14 +55,18 @@ class Problem:
 
 
 def parse(model: type[Parsed], mapping: Any, *, at: str = "") -> tuple[Parsed | None, list[Problem]]:
-    """Read a mapping as a model; give the model, or None and every problem.
+    """Read a mapping as a model; give the model, or None and every problem (of very many, the first).
 
     `at` is where the mapping stands, when it is not a whole object: at="spec.nodes[3]".
     """
     try:
         return model.model_validate(mapping, by_alias=True, by_name=False), []
     except ValidationError as error:
-        return None, [_problem(model, detail, at) for detail in error.errors(include_url=False)]
+        details = error.errors(include_url=False)
+        problems = [_problem(model, detail, at) for detail in details[:MOST_PROBLEMS]]
+        if len(details) > MOST_PROBLEMS:
+            problems.append(Problem(at, f"and {len(details) - MOST_PROBLEMS} problems more"))
+        return None, problems
 
 
 def summary(problems: Sequence[Problem], shown: int = 3) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from weft.api.problems import Problem, parse, path_text
+from weft.api.problems import MOST_PROBLEMS, Problem, parse, path_text
 from weft.api.workflow import Workflow
 from weft.api.workflowrun import WorkflowRun
 
@@ -153,3 +153,10 @@ def test_paths_are_spelled_as_kubectl_does(location: tuple[int | str, ...], text
 
 def test_a_part_can_be_parsed_where_it_stands() -> None:
     assert path_text(("limit",), "spec.nodes[3].retry") == "spec.nodes[3].retry.limit"
+
+
+def test_of_very_many_problems_the_first_are_told_and_the_rest_counted():
+    model, problems = parse(Workflow, {"metadata": {"name": "w"}, "spec": {"nodes": [{"bad": 1}] * 400}})
+    assert model is None
+    assert len(problems) == MOST_PROBLEMS + 1
+    assert str(problems[-1]) == "and 300 problems more"

@@ -45,7 +45,7 @@ HOSTILE: dict[str, Callable[[], str]] = {
     "megabyte expression": lambda: NODE.replace("name: a", f"name: a, when: '{MEGABYTE}'"),
     "megabyte of brackets": lambda: NODE.replace("image: i", f"image: '{'${{ ' * 200_000}'"),
     "megabyte number": lambda: NODE + f"  timeoutSeconds: {'9' * 1_000_000}\n",
-    "many nodes": lambda: nodes_of(6_000),
+    "many nodes": lambda: nodes_of(10_001),
     "many problems": lambda: HEAD + "  nodes: [" + ", ".join("{bad: 1}" for _ in range(10_000)) + "]\n",
     "nul": lambda: NODE + "\0",
     "not utf-8": lambda: NODE + "\udcff",
