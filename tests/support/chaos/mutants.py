@@ -63,7 +63,7 @@ MUTANTS = (
     ),
     Mutant(
         "leading on what the standby knew", "app.py",
-        "            await informer.refresh()\n", "",
+        "        await self._feed.refresh()\n        for queue", "        for queue",
     ),
     Mutant(
         "a cluster ahead of the status is not waited for", "controllers/gather.py",
@@ -73,7 +73,7 @@ MUTANTS = (
         "the Pod before is not waited for", "controllers/jobs.py",
         "        if action.after is None:\n            return True", "        return True",
     ),
-    Mutant("no fence", "kube/fence.py", 'if method != "GET" and not self._may_write():', "if False:"),
+    Mutant("no fence", "kube/fence.py", 'if method != "GET" and not self._may_write(_namespace(path)):', "if False:"),
     Mutant("parallelism ignored", "engine/advance.py", "room = state.workflow.parallelism is None or", "room = True or"),
     Mutant(
         "a broken edge is void", "engine/edges.py",
@@ -154,7 +154,7 @@ def hunt(mutant: Mutant) -> tuple[bool, str]:
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         lines = [line for line in done.stdout.splitlines() if line.startswith("seed ")]
     if done.returncode not in (0, 1):
-        return False, done.stderr.strip().splitlines()[-1]
+        return False, (done.stderr.strip().splitlines() or [f"ended by {done.returncode}"])[-1]
     return bool(lines), lines[0] if lines else f"not within {SEEDS} seeds"
 
 
