@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 
 from e2e.harness.api import Obj
@@ -85,17 +86,15 @@ class Crowd:
         )  # fmt: skip
         return [text for check in checks for text in check()]  # type: ignore[attr-defined]
 
-    def seconds_until(self, kind: str, look: Callable[[Entry], bool], *, since: float) -> float | None:
-        """How long after a moment the first such thing was seen."""
-        journal = self._place.cluster.chronicle.journal(kind, self._place.name)
-        return next((round(entry.at - since, 1) for entry in journal if entry.at >= since and look(entry)), None)
-
     def recovery(self, since: float) -> dict[str, float | None]:
-        """How long after a moment the operator made a Job again, and a Pod was seen to end, and all was done."""
-        done = [entry.at for entry in self._place.cluster.chronicle.journal("Run", self._place.name)]
+        """How long after a moment a Job that was made later was seen, and a Pod that ended later; and all it took."""
+        chronicle, name = self._place.cluster.chronicle, self._place.name
+        jobs = [entry.at for entry in chronicle.journal("Job", name) if _made(entry) > since]
+        ends = [entry.at for entry in chronicle.journal("Pod", name) if _ended(entry) > since]
+        done = [entry.at for entry in chronicle.journal("Run", name)]
         return {
-            "next_job_seconds": self.seconds_until("Job", lambda entry: entry.type == "ADDED", since=since),
-            "next_pod_end_seconds": self.seconds_until("Pod", _ended, since=since),
+            "next_job_seconds": round(min(jobs) - since, 1) if jobs else None,
+            "next_pod_end_seconds": round(min(ends) - since, 1) if ends else None,
             "all_done_seconds": round(done[-1] - self.began, 1),
         }
 
@@ -129,5 +128,12 @@ def _event(type_: str, resource: Resource, obj: Obj, old: Obj | None, at: float)
     return Event(int(obj["metadata"]["resourceVersion"]), type_, resource, obj, old, "somebody", at)
 
 
-def _ended(entry: Entry) -> bool:
-    return entry.obj.get("status", {}).get("phase") in ("Succeeded", "Failed")
+def _made(entry: Entry) -> float:
+    return datetime.fromisoformat(entry.obj["metadata"]["creationTimestamp"]).timestamp()
+
+
+def _ended(entry: Entry) -> float:
+    """When the Pod's container ended; 0 when it has not."""
+    states = [each["state"] for each in entry.obj.get("status", {}).get("containerStatuses") or ()]
+    moments = [state["terminated"]["finishedAt"] for state in states if "terminated" in state]
+    return max((datetime.fromisoformat(moment).timestamp() for moment in moments if moment), default=0.0)
