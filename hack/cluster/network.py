@@ -38,6 +38,8 @@ def create(settings: Settings) -> None:
     run(["ip", "-n", settings.name, "address", "add", f"{settings.node_address}/30", "dev", node])
     run(["ip", "-n", settings.name, "link", "set", "lo", "up"])
     run(["ip", "-n", settings.name, "link", "set", node, "up"])
+    # The API server calls webhooks at their Services: kube-proxy's rules apply only to what has some route.
+    run(["ip", "-n", settings.name, "route", "add", str(settings.services), "dev", node])
     for key in ("ip_forward", "conf/all/rp_filter", f"conf/{node}/rp_filter"):
         run([*inside(settings), "sh", "-c", f"echo 1 > /proc/sys/net/ipv4/{key}"])
 

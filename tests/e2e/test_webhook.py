@@ -68,7 +68,8 @@ def test_while_nobody_answers_the_failure_policy_decides(cluster: Cluster, back:
     configuration = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations/weft"
     back.install(**webhook())
     cluster.kubectl("scale", "-n", NAMESPACE, "deployment/weft", "--replicas=0")
-    cluster.kubectl("wait", "-n", NAMESPACE, "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator")
+    gone = ["--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", "--timeout=90s"]
+    cluster.kubectl("wait", "-n", NAMESPACE, *gone)
     try:
         assert "failed calling webhook" in refused(lambda: place.create("Workflow", "one", spec([node("a")])))
         found = cluster.api.get(configuration)["webhooks"]
