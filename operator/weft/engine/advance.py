@@ -14,6 +14,7 @@ the same result.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -139,6 +140,9 @@ def finish_step(step: Step, budget: int | None = None) -> Result:
     """Carry everything through that is left in the step."""
     _cascade(step)
     more = _drain(step, budget)
+    if not more:
+        failure.hold_back(step)
+        _cascade(step)
     if step.actions:
         step.state.dirty = True
     return Result(step.actions, _wake_at(step.state), more, step.finished)
@@ -288,7 +292,9 @@ def _cascade(step: Step) -> None:
         elif step.ended:
             _node_ended(step, *step.ended.popleft())
         elif step.joins:
-            _join(step, *step.joins.popleft())
+            ready, step.joins = step.joins, deque()
+            for frame, index in ready:  # all of them, before one that fails at once has its say
+                _join(step, frame, index)
         elif step.begun:
             _enter(step, step.begun.popleft())
         elif step.quiet:

@@ -77,7 +77,10 @@ def may_begin(frame: Frame, node: NodeState) -> bool:
 
 
 def close(step: Step, frame: Frame, why: str, how: str) -> None:
-    """Close the graph. Closing again more severely adds to it; more mildly changes nothing."""
+    """Close the graph. Closing again more severely adds to it; more mildly changes nothing.
+
+    What was ready in the instant of the failure has started in that instant, as far as there was room: see `hold_back`.
+    """
     if frame.closing is not None and SEVERITY[how] <= SEVERITY[frame.how]:
         return
     frame.closing, frame.how = why, how
@@ -85,10 +88,20 @@ def close(step: Step, frame: Frame, why: str, how: str) -> None:
         if node.phase in TERMINAL or may_begin(frame, node):
             continue
         if node.begun and all(fresh(unit) for unit in node.units.values()):
-            hold(step, frame, node)
+            if how != "Hold" or node not in step.entered:
+                hold(step, frame, node)
         elif node.begun and how != "Hold":
             _stop_node(step, node, why, how)
     step.settle(frame)
+
+
+def hold_back(step: Step) -> None:
+    """Take back what was let run in this step, found no place in it, and must not start in a closed graph."""
+    for node, frame in step.entered.items():
+        closed = node.begun and node.phase not in TERMINAL and not may_begin(frame, node)
+        if closed and all(fresh(unit) for unit in node.units.values()):
+            hold(step, frame, node)
+            step.settle(frame)
 
 
 def hold(step: Step, frame: Frame, node: NodeState) -> None:

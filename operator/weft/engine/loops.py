@@ -56,6 +56,7 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
         end_node(step, frame, node, FAILED, Reason.TooManyItems, str(error))
         return
     node.begun = True
+    step.entered[node] = frame
     if not compiled.service:
         frame.active += 1
     if node.items is None:

@@ -19,7 +19,9 @@ from weft.engine.state import ACTIVE, ENDED, STOPPING, TERMINAL, Frame, NodeStat
 class Step:
     """The context of one `advance`."""
 
-    __slots__ = ("actions", "begun", "closes", "ended", "finished", "joins", "now", "quiet", "state", "units")
+    __slots__ = (
+        "actions", "begun", "closes", "ended", "entered", "finished", "joins", "now", "quiet", "state", "units",
+    )  # fmt: skip
 
     def __init__(self, state: RunState, now: float) -> None:
         self.state = state
@@ -30,6 +32,7 @@ class Step:
         self.ended: deque[tuple[Frame, NodeState]] = deque()  # have ended; their dependents are to be told
         self.joins: deque[tuple[Frame, int]] = deque()  # one of their edges has changed
         self.closes: deque[tuple[Frame, str, str]] = deque()  # are to be closed: (frame, why, how); see `closing`
+        self.entered: dict[NodeState, Frame] = {}  # were let run in this step; see `failure.hold_back`
         self.begun: deque[Frame] = deque()  # have been entered; their first nodes are to be started
         self.quiet: dict[int, Frame] = {}  # may have nothing left to run (by id: frames have no order)
 

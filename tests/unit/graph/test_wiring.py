@@ -138,12 +138,11 @@ def test_every_acyclic_graph_compiles_and_nothing_comes_before_what_it_waits_for
     assert all(ranks[source] < ranks[target] for source, target in edges)
     for index in range(len(nodes)):
         names = {workflow.main.nodes[position].name for position in workflow.main.ancestors(index)}
-        for other in range(len(nodes)):
-            if other != index:
-                refused = wrong(
-                    *nodes[:index], {**nodes[index], "when": f"nodes.n{other}.exitCode == 0"}, *nodes[index + 1 :]
-                )
-                assert bool(refused) == (f"n{other}" not in names)
+        others = {f"n{other}": f"nodes.n{other}.exitCode" for other in range(len(nodes)) if other != index}
+        asks = node(f"n{index}", *nodes[index].get("dependsOn", ()), expr=others)
+        problems = wrong(*nodes[:index], asks, *nodes[index + 1 :])
+        refused = {re.search(r"nodes\.(n\d+) is not an ancestor", problem)[1] for problem in problems}
+        assert refused == others.keys() - names
 
 
 @given(graphs(acyclic=False))

@@ -52,6 +52,31 @@ def test_drain_is_the_default_and_skips_what_waits_for_a_place() -> None:
     assert ran.nodes == {"bad": "Failed(Error) 0-1", "b": "Skipped(RunFailed)"}
 
 
+INSTANT = """
+    nodes:
+    - {name: a, job: J}
+    - {name: e, dependsOn: [a], %s}
+    - {name: b, dependsOn: [a], job: J}
+    - {name: w, dependsOn: [a], wait: {seconds: 2}}
+    - {name: c, dependsOn: [b], job: J}
+    """
+
+
+@pytest.mark.parametrize("fails", ["expr: {x: '1 / 0'}", "when: '1 / 0 > 1', job: J", "forEach: {items: '5'}, job: J"])
+def test_what_is_ready_in_the_instant_of_a_failure_starts_in_it(fails: str) -> None:
+    ran = simulate(INSTANT % fails)
+    assert ran.nodes == {
+        "a": "Succeeded 0-1", "e": "Failed(ExpressionError) 1-1", "b": "Succeeded 1-2", "w": "Succeeded 1-3",
+        "c": "Skipped(RunFailed)",
+    }  # fmt: skip
+    assert simulate("    failurePolicy: Cancel" + INSTANT % fails).nodes["b"] == "Skipped(RunFailed)"
+
+
+def test_what_finds_no_place_in_the_instant_of_a_failure_is_held_back() -> None:
+    ran = simulate("{parallelism: 1, nodes: [{name: e, expr: {x: '1 / 0'}}, {name: b, job: J}, {name: c, job: J}]}")
+    assert ran.nodes == {"e": "Failed(ExpressionError) 0-0", "b": "Succeeded 0-1", "c": "Skipped(RunFailed)"}
+
+
 @pytest.mark.parametrize("policy", ["Drain", "Cancel"])
 @pytest.mark.parametrize("outcome", ["Failed", "Done"])
 def test_what_asked_for_the_failure_and_what_follows_is_never_held_back(policy: str, outcome: str) -> None:
