@@ -169,6 +169,7 @@ class _Buildah:
         with tempfile.TemporaryDirectory(prefix="weft-buildah-", dir="/run") as live:
             buildah: Words = ["buildah", "--root", store, "--runroot", live]
             try:
+                run([*buildah, "rm", "--all"])  # containers of a build that was killed hold images that shall go
                 # Under a tag of its own, the stage that rarely changes outlives the pruning.
                 if " AS dependencies" in image.dockerfile.read_text():
                     dependencies = ["--target", "dependencies", "--tag", f"{reference}-dependencies"]
