@@ -42,9 +42,11 @@ def test_both_work_and_what_one_leaves_the_other_takes_over(
     while min(map(len, places.values())) < 2:
         made = make_place("shard")
         places[_worker(share, made)].append(made)
-    for pod, those in places.items():
-        _finish([place.start("short", SHORT) for place in those])
-        assert _runs_ended(cluster, pod) == len(those)
+    _finish([place.start("short", SHORT) for those in places.values() for place in those])
+    wanted = {pod: len(those) for pod, those in places.items()}
+    sharded.wait_for(
+        lambda: {pod: _runs_ended(cluster, pod) for pod in wanted} == wanted, "not each has ended its own runs"
+    )
 
     runs = [place.start("chain", CHAIN) for those in places.values() for place in those]
     for run in runs:

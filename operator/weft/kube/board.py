@@ -21,6 +21,9 @@ from weft.kube.objects import Obj, annotation, micro_timestamp
 MEMBERS_ANNOTATION = "weft.dev/members"
 LIVE_SECONDS = 10.0
 """How long a member counts without a new beat: less than a lease's duration, so that its heirs wait for its Leases."""
+DURATION = 30.0
+"""How long the layout's claim is good: longer than a shard's, for all write it and now and then somebody is faster; and
+nobody waits for it but who comes with another setting."""
 FORGOTTEN_SECONDS = 60.0
 """After so long without a new beat a member is taken off the list."""
 GAP_SECONDS = 5.0
@@ -38,8 +41,9 @@ class Board:
         self._layout = layout
         self._clock = clock
         self._claim = Claim(
-            client, namespace=namespace, name=name, identity=layout, clock=clock, spawn=spawn, notes=self._notes
-        )
+            client, namespace=namespace, name=name, identity=layout, clock=clock, spawn=spawn, duration=DURATION,
+            notes=self._notes,
+        )  # fmt: skip
         self._beats: dict[str, tuple[str, float]] = {}  # of each other member: the last beat, and when it was new to us
         self._looked_at = float("-inf")
         self._leaving = False

@@ -100,6 +100,8 @@ class Claim:
         return lease
 
     async def _acquire_or_renew(self) -> bool:
+        if self._held and self._notes is None and await self._renew():
+            return True
         lease = await self._read()
         now = micro_timestamp(self._clock.now())
         ours = {
@@ -117,6 +119,14 @@ class Claim:
         try:
             self._observe(await self._write(version_of(lease), ours, notes))
         except Conflict:
+            return False
+        return True
+
+    async def _renew(self) -> bool:
+        """Renew our claim in one request, if nobody else has written the Lease: a slow server is half as slow."""
+        try:
+            self._observe(await self._write(self._version, {"renewTime": micro_timestamp(self._clock.now())}, {}))
+        except (Conflict, NotFound):
             return False
         return True
 

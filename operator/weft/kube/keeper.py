@@ -28,8 +28,10 @@ _log = logging.getLogger(__name__)
 
 RENEW_DEADLINE = 10.0
 """A claim that has not been renewed for so long is lost; nobody else may take it before 15 s."""
+BOARD_DEADLINE = 25.0
+"""The same for the layout's claim."""
 RETRY_PERIOD = 2.0
-ATTEMPT_SECONDS = 4.0
+ATTEMPT_SECONDS = 6.0
 """How long one look or one renewal may take: after one that hangs there is time for another."""
 STOP_SECONDS = 5.0
 """How long a crew may take to finish what it has in hand; with the renewal before it, less than a claim is good for."""
@@ -137,7 +139,7 @@ class Keeper:
 
     async def _beat(self) -> None:
         while True:
-            beaten = await self._board.beat(ATTEMPT_SECONDS)
+            beaten = await self._board.beat(RENEW_DEADLINE)
             # All replicas write this Lease, and now and then one is a moment faster.
             await self._clock.sleep(self._jittered() if beaten else self._jittered() / 4)
 
@@ -169,14 +171,15 @@ class Keeper:
 
     def _left(self, shard: int) -> float:
         """Seconds until the shard's claim, and our layout's, have to have been renewed."""
-        renewed_at = min(self._claims[shard].renewed_at, self._board.renewed_at)
-        return renewed_at + RENEW_DEADLINE - self._clock.monotonic()
+        until = min(self._claims[shard].renewed_at + RENEW_DEADLINE, self._board.renewed_at + BOARD_DEADLINE)
+        return until - self._clock.monotonic()
 
     def _pause(self, shard: int) -> float:
-        if shard in self._serving:
-            return max(0.0, min(self._left(shard), self._jittered()))
-        until_free = self._claims[shard].free_at - self._clock.monotonic()
-        return min(self._jittered(), until_free) if until_free > 0 and self._wants(shard) else self._jittered()
+        claim, now, period = self._claims[shard], self._clock.monotonic(), self._jittered()
+        if shard in self._serving:  # by when the last renewal began: a slow server is not asked later for it
+            return max(period / 4, min(self._left(shard), claim.renewed_at + period - now))
+        until_free = claim.free_at - now
+        return min(period, until_free) if until_free > 0 and self._wants(shard) else period
 
     def _jittered(self) -> float:
         return RETRY_PERIOD * (1 + self._rng.random() / 5)

@@ -26,19 +26,20 @@ LIFE = 20.0
 
 
 class Line:
-    """A replica's line to the API server: `down` refuses, `hang` never answers."""
+    """A replica's line to the API server: `down` refuses, `hang` never answers, else each answer takes `seconds`."""
 
     def __init__(self, wire: Wire, clock: VirtualClock) -> None:
         self._wire = wire
         self._clock = clock
         self.down = self.hang = False
+        self.seconds = 0.01
 
     async def request(self, method: str, path: str, **rest: Any) -> Response:
         if self.hang:
             await self._clock.sleep(100)
         if self.down:
             raise NotSent("cut off")
-        await self._clock.sleep(0.01)
+        await self._clock.sleep(self.seconds)
         return await self._wire.request(method, path, **rest)
 
     def stream(self, path: str, **rest: Any) -> Any:
@@ -304,6 +305,17 @@ async def test_a_short_disturbance_costs_nothing(world: World) -> None:
     assert len(one.workers) + len(two.workers) == began
 
 
+@pytest.mark.parametrize("seconds", [1.5, 3.0])
+async def test_a_slow_server_costs_no_shard(world: World, seconds: float) -> None:
+    one, two = world.member("one"), world.member("two")
+    await world.pass_time(20)
+    began = len(one.workers) + len(two.workers)
+    one.line.seconds = two.line.seconds = seconds
+    await world.pass_time(90)
+    assert len(one.workers) + len(two.workers) == began
+    assert (len(one.writes), len(two.writes)) == (4, 4)
+
+
 async def test_after_a_long_outage_of_the_server_all_is_shared_again(world: World) -> None:
     one, two = world.member("one"), world.member("two")
     await world.pass_time(20)
@@ -358,5 +370,5 @@ async def test_a_layout_that_died_is_followed_by_another(world: World) -> None:
     await world.pass_time(20)
     new = world.member("new", shards=3)
     old.kill()
-    await world.pass_time(25)
+    await world.pass_time(40)
     assert new.writes == [0, 1, 2]

@@ -27,6 +27,8 @@ class LeaseServer:
             if self.lease:
                 return status(409, "AlreadyExists")
             self.lease = dict(body)
+        elif not self.lease:
+            return status(404, "NotFound")
         elif body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             return status(409, "Conflict")
         else:
