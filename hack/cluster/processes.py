@@ -25,7 +25,15 @@ def start_time(pid: int) -> str | None:
     except OSError:
         return None if Path("/proc/self").exists() else _start_time_by_ps(pid)
     fields = stat.rpartition(")")[2].split()  # the name, in brackets, may itself hold spaces and brackets
-    return None if fields[0] in "ZX" else fields[19]
+    return None if fields[0] in "ZX" and not _threads(pid) else fields[19]
+
+
+def _threads(pid: int) -> bool:
+    """Whether threads live on whose first has ended: until they are gone, so are the process's ports not free."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 def _start_time_by_ps(pid: int) -> str | None:

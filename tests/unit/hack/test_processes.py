@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +80,21 @@ def test_a_component_that_ended_is_reported_with_its_last_words(processes: Proce
 def test_no_process_has_no_start_time() -> None:
     assert start_time(os.getpid()) is not None
     assert start_time(2**22 + 1) is None  # above the kernel's largest process id
+
+
+def test_a_process_whose_first_thread_has_ended_is_not_gone_yet() -> None:
+    """As after SIGKILL, while the other threads still hold its ports."""
+    program = (
+        "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
+        "print(flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            while "Z" not in Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2]:
+                assert process.poll() is None
+            assert start_time(process.pid) is not None
+        finally:
+            process.kill()
+    assert start_time(process.pid) is None
