@@ -20,7 +20,8 @@ fi
 
 echo "==> installing the Python environment into .venv"
 [ -x .venv/bin/python ] || "$python" -m venv .venv
-pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check)
+# Not compiled ahead: half of the time goes into modules that nobody here imports.
+pip=(.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile)
 # The lists are complete: nothing is left to resolve, and no release of today can get in the way.
 "${pip[@]}" --no-deps --require-hashes -r requirements.txt -r requirements-dev.txt
 "${pip[@]}" --no-deps --no-build-isolation --editable .
