@@ -1,8 +1,9 @@
 """The measures: one scenario a file, each a function from the bench to lines of results."""
 
-from bench.measures import big, cold, crowd, kubelet, paced, ratios, runs, shards, sustained
+from bench.measures import big, cold, crowd, kubelet, paced, planner, ratios, runs, shards, sustained
 
 MEASURES = {
+    "planner": planner.planner,
     "pace": ratios.pace,
     "calls": runs.calls,
     "hop": paced.hop,

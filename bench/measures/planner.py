@@ -1,14 +1,12 @@
-"""What one event costs the planner: `python -m bench.planner`, no cluster needed.
+"""What one event costs the planner: no cluster is needed.
 
 The engine alone is driven through whole runs, one Pod's end at a time, and the CPU time of `advance` is divided by the
-number of events. The figure has to stay flat from a hundred nodes to ten thousand; a line of JSON for each.
+number of events. The figure has to stay flat from a hundred nodes to ten thousand.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import random
 import time
 from collections import deque
@@ -23,7 +21,7 @@ from weft.engine.state import RunContext
 from weft.graph.compile import compile_workflow
 from weft.graph.compiled import CompiledWorkflow
 
-from bench.harness.machine import facts
+from bench.harness.bench import Bench
 
 GRAPHS = ("chain", "fanout", "random")
 SIZES = (100, 1000, 10_000)
@@ -69,21 +67,10 @@ def _started(actions: list[Action]) -> Iterator[Start]:
     return (action for action in actions if isinstance(action, Start))
 
 
-def main() -> None:
-    """Print a line for each graph and size."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="of the random graph")
-    seed = parser.parse_args().seed
+async def planner(bench: Bench) -> None:
+    """A line for each graph and size."""
     for graph in GRAPHS:
         for nodes in SIZES:
-            compiled = workflow(graph, nodes, seed=seed)
+            compiled = workflow(graph, nodes, seed=bench.report.seed)
             gc.collect()
-            line = {
-                "measure": "planner_us_per_event", "graph": graph, "nodes": nodes, "unit": "us of CPU",
-                "value": round(cost_per_event(compiled), 1), "seed": seed, "machine": facts(),
-            }  # fmt: skip
-            print(json.dumps(line), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            bench.report.add("planner_us_per_event", cost_per_event(compiled), unit="us", shape=graph, nodes=nodes)
