@@ -19,6 +19,7 @@ from e2e.harness.crowd import Crowd
 from e2e.harness.machine import Machine, writes
 from e2e.harness.operator import Operator, Reaper
 from e2e.harness.place import Cluster, Place
+from e2e.harness.stage import node, spec
 
 KUBELET_AWAY_SECONDS = 5.0
 """Long enough that Pods end while nobody looks."""
@@ -111,22 +112,22 @@ def test_kubelet(machine: Machine, crowd: Crowd, report: Report) -> None:
 
 def test_watch_cache_expiry(machine: Machine, crowd: Crowd, place: Place, operator: Operator, report: Report) -> None:
     """No watch can be continued (410 for each), and what was deleted and made meanwhile was told to nobody."""
-    pod = operator.pod(operator.wait_ready())
+    victim = place.start("victim", spec([node("work", "[ $WEFT_ATTEMPT -ge 2 ] || sleep 600")]))
+    pod = victim.running_pod("work")
     at = machine.kill("apiserver")
     machine.forget_history()
     machine.start("apiserver")
     back = time.time() - at
-    running = [pod for run in crowd.runs for pod in run.pods() if pod["status"].get("phase") == "Running"]
-    assert running, "no Pod runs that could be deleted"
-    place.kubectl("delete", "pod", running[0]["metadata"]["name"], "--grace-period=0", "--force", "--wait=false")
+    place.kubectl("delete", "pod", pod["metadata"]["name"], "--grace-period=0", "--wait=false")
     late = place.start("crowd", parameters={"n": 1})
-    late.finish()
-    crowd.finish(disrupted=1)
+    for run in (victim, late):
+        run.finish()
+    crowd.finish()
+    assert victim.node("work")["attempts"] == 2
     restarts = operator.restarts()
     expired = _expired(operator.metrics())
     # Who has been away too long to renew its lease begins anew, which is the other way to miss nothing.
     assert restarts or expired >= {"jobs", "pods"}, expired
-    assert operator.pod(pod["metadata"]["name"])
     report(back_seconds=round(back, 1), operator_restarts=restarts, expired=sorted(expired), **crowd.recovery(at))
 
 

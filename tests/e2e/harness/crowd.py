@@ -59,18 +59,15 @@ class Crowd:
         """Wait until some runs have a node behind them."""
         self._place.wait(lambda: self._count("first", "Succeeded") >= UNDER_WAY, "the runs do not get under way")
 
-    def finish(self, *, disrupted: int = 0) -> None:
-        """Wait until all have ended; see that all succeeded, nothing was done twice, and no status went backwards.
-
-        So many attempts were `disrupted` by the test itself, and are to be made again.
-        """
+    def finish(self) -> None:
+        """Wait until all have ended; see that all succeeded, nothing was done twice, and no status went backwards."""
         for run in self.runs:
             run.finish(seconds=max(1.0, self.began + SECONDS - time.time()))
         for number, run in enumerate(self.runs):
             assert run.outputs == {"n": 2 * number + 1}, run.describe()
             assert run.obj["metadata"]["generation"] == 1, "somebody has written a user's spec"
             no_attempt_twice(run)
-        wanted = 2 * RUNS + len(range(0, RUNS, 5)) + disrupted
+        wanted = 2 * RUNS + len(range(0, RUNS, 5))
         made = sum(len(run.jobs()) for run in self.runs)
         assert made == wanted, f"{made} Jobs instead of {wanted}"
         self._place.wait(self._settled, "a Job has no end, or a Pod keeps our finalizer")
