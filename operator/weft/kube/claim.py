@@ -51,6 +51,7 @@ class Claim:
         self._duration = duration
         self._notes = notes
         self._held = False
+        self._trouble: type[Exception] | None = None
         self._version = ""
         self._changed_at = 0.0
         self._promised = duration
@@ -158,7 +159,11 @@ class Claim:
 
     async def _in_time(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:
         try:
-            return await within(seconds, work, clock=self._clock, spawn=self._spawn, name=self.name)
+            done = await within(seconds, work, clock=self._clock, spawn=self._spawn, name=self.name)
         except (ApiError, TimeoutError) as error:
-            _log.warning("lease %s/%s: %s", self._namespace, self.name, error)
+            again = type(error) is self._trouble  # said once, and not every two seconds
+            _log.log(logging.DEBUG if again else logging.WARNING, "lease %s/%s: %s", self._namespace, self.name, error)
+            self._trouble = type(error)
             return None
+        self._trouble = None
+        return done

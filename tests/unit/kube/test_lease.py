@@ -227,6 +227,19 @@ async def test_a_lease_given_back_is_taken_at_the_next_look(world):
     assert two.leads
 
 
+async def test_the_same_trouble_is_said_once(world, caplog):
+    one = world.candidate("one")
+    one.down = True
+    await world.pass_time(60)
+    assert caplog.text.count("cut off") == 1
+    one.down = False
+    await world.pass_time(20)
+    assert one.leads
+    one.down = True
+    await world.pass_time(5)
+    assert caplog.text.count("cut off") == 2
+
+
 async def test_releasing_what_is_not_held_touches_nothing(world):
     one = world.candidate("one")
     await world.pass_time(1)
