@@ -23,7 +23,8 @@ REQUESTS = (
     ("crash after", 2.5), ("meddle", 5.0), ("arrives later", 2.0),
 )  # fmt: skip
 LINES = (("late", 10.0), ("twice", 2.0), ("cut", 1.0), ("silent", 0.5))
-_WRITES_AGAIN = ("POST", "PATCH", "DELETE")
+SLOW_LISTS = 0.5
+"""How often a list is old news when it comes: lists are rare, and what their absences prove is worth many tries."""
 
 Act = Callable[[], Coroutine[Any, Any, Response]]
 """What the server does with a request."""
@@ -64,9 +65,14 @@ class Storm:
 
     async def _through(self, wire: Wire, method: str, path: str, act: Act) -> Response:
         dice = self._requests
-        if self.over or not dice.chance(self._rate):
+        if self.over:
             return await act()
-        kind = dice.weighted(self._kinds)
+        if method == "GET" and path.endswith(("/jobs", "/pods")) and dice.chance(SLOW_LISTS):
+            kind = "slow answer"
+        elif dice.chance(self._rate):
+            kind = dice.weighted(self._kinds)
+        else:
+            return await act()
         at_lease = "/leases/" in path
         if at_lease and kind in ("quota", "meddle"):
             return await act()
