@@ -50,6 +50,7 @@ class Operator:
             # helm installs CRDs, and never upgrades them.
             self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CRDS))
         words = ["upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace"]
+        words += ["--force-conflicts"]  # what a test has edited is the chart's again
         self._helm(*words, "--values", "-", "--wait", "--timeout", f"{READY_SECONDS:.0f}s", document=json.dumps(given))
         self.values = values
         _wait(lambda: len(self.pods()) == given["replicas"], "old Pods of the operator stay")

@@ -68,7 +68,7 @@ def child_runs_of_a_loop(place: Place) -> None:
         node("each", forEach={"items": ["x", "y"]}, workflow={"name": "middle", "parameters": {"v": "${{ item }}"}})
     ]
     run = place.start("family", spec(nodes), priority="High").finish()
-    assert run.node("each")["outputs"] == {"v": ["x", "y"]}
+    assert [item["outputs"] for item in run.node("each")["items"]] == [{"v": "x"}, {"v": "y"}]
     children = place.child_runs(run)
     assert len(children) == 2
     assert {child.obj["spec"].get("priority") for child in children} == {"High"}
