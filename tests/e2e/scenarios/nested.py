@@ -110,7 +110,7 @@ def resource_fails_and_is_deleted_on_stop(place: Place) -> None:
     ]  # fmt: skip
     run = place.start("keeper", spec(nodes, defaults={"serviceAccountName": "keeper"}))
     place.wait_for(lambda: "open" in _config_maps(place), "the object of `open` is not there")
-    assert (run.node("fails")["phase"], run.node("fails")["reason"]) == ("Failed", "ResourceFailed"), run.describe()
+    run.reaches("fails", "Failed", "ResourceFailed")
     run.edit(stop="Cancel")
     run.finish("Cancelled")
     place.wait_for(lambda: "open" not in _config_maps(place), "the object of the stopped node stays")
