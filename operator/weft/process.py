@@ -55,7 +55,7 @@ STUCK_SECONDS = 60.0
 def main(settings: Settings, environment: dict[str, str]) -> int:
     """Run the operator until it is told to stop (exit code 0) or has lost its lease (1)."""
     set_up_logging(settings)
-    # libuv's loop takes a quarter of the CPU off every request and every line of a watch (docs/performance.md).
+    # A loop in C: what this process does most is to send requests and to read the lines of watches.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(settings, environment).run())
 
