@@ -3,23 +3,12 @@
 A failing seed is read with `make soak SEEDS=1 START=<seed> VERBOSE=1`. Longer runs: `make soak SEEDS=10000`.
 """
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from support.chaos.soak import report
 from support.chaos.world import simulate
 
 SEEDS = 500
 PER_TEST = 25
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Failures are injected by the thousand, and logged as they should be."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, PER_TEST))

@@ -1,8 +1,5 @@
 """The same invariants when two or three replicas work side by side on their shards, and come, go, die and freeze."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
 from support.chaos.soak import report
 from support.chaos.world import Knobs, simulate
@@ -10,13 +7,6 @@ from support.chaos.world import Knobs, simulate
 SEEDS = 60
 PER_TEST = 15
 SHARDED = Knobs(shards=4)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("first", range(1, SEEDS + 1, PER_TEST))

@@ -84,6 +84,10 @@ class Outside:
         else:
             self._task(live, action.id, self._resource(live, action))
 
+    async def stop_child(self, live: LiveRun, child: Obj) -> None:
+        """Have a child run end as hard as its parent is told to, and at least be cancelled."""
+        await self.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+
     async def stop(self, live: LiveRun, id_: AttemptId, kind: str) -> None:
         """Stop an attempt; its end goes into the inbox, at once or when the child run has ended."""
         if kind == "workflow":
@@ -91,7 +95,7 @@ class Outside:
             if child is None:
                 self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
             elif not _finished(child):
-                await self.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+                await self.stop_child(live, child)
             return
         if kind == "resource":
             await self._delete(live, id_)

@@ -349,7 +349,7 @@ class RunController:
                 live.strays[id_] = True
         strays = [child for child in self._hooks.children(live) if not finished(child) and gather.is_stray(live, child)]
         for child in strays:
-            await self._outside.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+            await self._outside.stop_child(live, child)
         return bool(live.strays or strays)
 
     async def _progress(self, live: LiveRun) -> None:
