@@ -68,6 +68,7 @@ from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
 
+
 class Operator:
     """All controllers of one realm."""
 
@@ -100,9 +101,7 @@ class Operator:
         self.admission = Admission(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
         self.queue_status = QueueStatus(self.client, self.catalog, count=self.admission.count, **common)
         self.enforcement = Enforcement(self.client, settings.admission_policies, clock=clock)
-        self.readiness = Readiness(
-            self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **common
-        )
+        self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **common)
         self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
         self.approval_status = ApprovalStatus(
             self.client, self.catalog, find_state=self._state_of, enforcement=self.enforcement, **common
@@ -162,9 +161,7 @@ class Operator:
             metrics=metrics,
             resync=settings.resync_seconds,
         )
-        orphans = Orphans(
-            self.client, self.store, active=self._is_active, find_run=self.catalog.run, clock=clock
-        )
+        orphans = Orphans(self.client, self.store, active=self._is_active, find_run=self.catalog.run, clock=clock)
         self._run_queue = self._queue("runs", self.runs.reconcile, settings.workers, rng)
         self.runs.queue = self._run_queue
         self._orphan_queue = self._queue("orphans", orphans.reconcile, 4, rng)
@@ -387,5 +384,3 @@ def _has_ended(pod: Obj) -> bool:
 
 def _run_uid(obj: Obj) -> str:
     return annotation(obj, RUN_UID_ANNOTATION) or ""
-
-

@@ -243,9 +243,7 @@ def _addresses(host: str) -> frozenset[Any]:
     try:
         return frozenset({ip_address(name)})
     except ValueError:
-        return frozenset(
-            ip_address(found[4][0]) for found in socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP)
-        )
+        return frozenset(ip_address(found[4][0]) for found in socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP))
 
 
 class _JsonFormatter(logging.Formatter):

@@ -141,5 +141,3 @@ def test_bytes_are_manifests_or_unreadable(data: bytes) -> None:
 def test_bytes_are_a_review_or_malformed(data: bytes) -> None:
     with pytest.raises(MalformedReview):
         read_review(data)
-
-

@@ -1,7 +1,7 @@
 """The engine driven by hand: a test says what is seen and when, and looks at the state.
 
-    run = drive({"nodes": [{"name": "a", "job": "J"}]})
-    run.succeed("a", at=3)
+run = drive({"nodes": [{"name": "a", "job": "J"}]})
+run.succeed("a", at=3)
 """
 
 from typing import Any

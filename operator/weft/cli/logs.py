@@ -51,9 +51,7 @@ def logs(session: Session, run: str, node: str | None, attempt: int | None, item
     if not sources:
         raise click.ClickException(_nothing(session, found, entries, node, attempt))
     if len(sources) == 1 and attempt is None and (last := latest_attempt(sources[0], entries)) > sources[0].attempt:
-        click.echo(
-            f"{sources[0].title}: the Pod of attempt {last} is gone; this is an earlier one", err=True
-        )
+        click.echo(f"{sources[0].title}: the Pod of attempt {last} is gone; this is an earlier one", err=True)
     writer = Writer(titled=len(sources) > 1)
     sys.exit(max([_copy(session, source, writer, follow=False) for source in sources]))
 

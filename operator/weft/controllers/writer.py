@@ -75,9 +75,7 @@ class StatusWriter:
             live.written_bytes = len(orjson.dumps(body))
             self._metrics.status_bytes.inc(live.written_bytes)
             try:
-                return await self._client.patch_status(
-                    WORKFLOW_RUNS, live.key.name, body, namespace=live.key.namespace
-                )
+                return await self._client.patch_status(WORKFLOW_RUNS, live.key.name, body, namespace=live.key.namespace)
             except NotFound:
                 raise Superseded(f"{live.key} is gone") from None
             except Conflict:

@@ -118,9 +118,7 @@ def restart(state: RunState, *, generation: int, mode: str, nodes: Collection[st
     return finish_step(step)
 
 
-def advance(
-    state: RunState, observations: Iterable[Observation], now: float, *, budget: int | None = None
-) -> Result:
+def advance(state: RunState, observations: Iterable[Observation], now: float, *, budget: int | None = None) -> Result:
     """Take what was seen, and the time, into account.
 
     At most `budget` units are started in one step, so that a wide graph does not keep its own first
@@ -428,5 +426,3 @@ def _next(step: Step) -> Unit | None:
             if unit.stage == QUEUED:
                 return unit
     return None
-
-

@@ -145,9 +145,7 @@ def recount(frame: Frame) -> None:
     This is the full computation that the incremental one in `advance` has to equal.
     """
     frame.ended = sum(node.phase in TERMINAL for node in frame.nodes)
-    frame.active = sum(
-        node.begun and node.phase not in TERMINAL and not node.node.service for node in frame.nodes
-    )
+    frame.active = sum(node.begun and node.phase not in TERMINAL and not node.node.service for node in frame.nodes)
     frame.failing, frame.failures, frame.closing, frame.how, frame.end = False, [], None, "", None
     for node in frame.nodes:
         node.open = node.met = node.broken = node.handlers = 0
@@ -174,5 +172,3 @@ def value_of(source: NodeState, outcome: str) -> str:
         outcome, phase=source.phase, reason=source.reason, chosen=source.chosen, ready=source.ready,
         allow_failure=source.node.allow_failure,
     )  # fmt: skip
-
-

@@ -1,6 +1,6 @@
 """The run as a whole: its controls, its clocks, and what comes after the graph.
 
-    Main -> (Compensating: failed, or stopped by Drain or Cancel) -> (Finally: not after Terminate) -> Finished
+Main -> (Compensating: failed, or stopped by Drain or Cancel) -> (Finally: not after Terminate) -> Finished
 """
 
 from __future__ import annotations

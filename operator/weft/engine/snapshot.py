@@ -248,5 +248,3 @@ def run_memory(state: RunState) -> Entry:
         entry = {"node": undo.path, **_new_item_entry(undo, _ref(state), few=True)}
         memory["compensation"] = {key: entry[key] for key in entry.keys() - {"attemptOutputs", "previous"}}
     return memory
-
-

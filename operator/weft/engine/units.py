@@ -130,9 +130,7 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
     finish(step, unit, SUCCEEDED, None, "")
 
 
-def fail(
-    step: Step, unit: Unit, reason: str, message: str, *, disruption: bool = False, fatal: bool = False
-) -> None:
+def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool = False, fatal: bool = False) -> None:
     """An attempt failed: try again after a back-off, or end the unit."""
     state, policy = step.state, unit.node.retry
     attempt_over(state, unit)

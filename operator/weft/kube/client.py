@@ -136,9 +136,7 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(timeout_seconds),
         }
-        events = self._sender.lines(
-            resource.path(namespace=namespace), params, idle_timeout=idle_timeout, skip=skip
-        )
+        events = self._sender.lines(resource.path(namespace=namespace), params, idle_timeout=idle_timeout, skip=skip)
         async with aclosing(events):
             async for event in events:
                 kind, obj = event.get("type", ""), event.get("object", {})

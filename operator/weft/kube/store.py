@@ -57,9 +57,7 @@ class ChildStore:
     def children(self, namespace: str, run_uid: str) -> Children:
         """Give the run's children as known now, at a cost of their number."""
         run = RunKey(namespace, run_uid)
-        jobs = tuple(
-            JobFamily(job, self.pods_of(job)) for job in self._jobs_of_run.get(run, {}).values()
-        )
+        jobs = tuple(JobFamily(job, self.pods_of(job)) for job in self._jobs_of_run.get(run, {}).values())
         known = {uid_of(family.job) for family in jobs}
         orphans = tuple(pod for pod in self._pods_of_run.get(run, {}).values() if _job_uid(pod) not in known)
         return Children(jobs, orphans)

@@ -1,5 +1,6 @@
 """The words for what a Pod tells: one fact in the terms of an attempt, and the readings of JSON it is made of."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -85,3 +86,15 @@ def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = Non
 def never_ran(terminated: Mapping[str, Any]) -> bool:
     """Say whether a container ended without its process having begun: its message is the runtime's, its start 1970."""
     return terminated.get("reason") in ("StartError", "ContainerCannotRun")
+
+
+_CUT_SHORT = re.compile(
+    r"(: |^)(context canceled|context deadline exceeded|ttrpc: closed|transport is closing)(: \w+)?$"
+)
+"""How containerd's message ends when whoever asked for the container, or its shim, went away in the middle (measured
+by killing the kubelet while 50 Pods started); a command that cannot be run reads otherwise."""
+
+
+def start_cut_short(terminated: Mapping[str, Any]) -> bool:
+    """Say whether a container did not begin because the node's kubelet or runtime died on the way: nothing has run."""
+    return never_ran(terminated) and bool(_CUT_SHORT.search((terminated.get("message") or "").strip()))

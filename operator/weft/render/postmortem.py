@@ -10,7 +10,7 @@ from typing import Any
 
 from weft.api.conditions import Reason, message_for
 from weft.kube.objects import Obj
-from weft.render.facts import PodFact, PodState, condition, container_state, ending, epoch, never_ran
+from weft.render.facts import PodFact, PodState, condition, container_state, ending, epoch, never_ran, start_cut_short
 from weft.render.overlay import MAIN
 
 _BY_STATUS = {
@@ -57,6 +57,10 @@ def failed_fact(pod: Obj) -> PodFact:
         return _disruption(Reason.PodDeleted, "", pod, main)
     if last.get("reason") == "ContainerStatusUnknown":
         return _disruption(Reason.NodeLost, "", pod, main)
+    if start_cut_short(last or failure):
+        host = pod["spec"].get("nodeName", "unknown")
+        message = f"cluster node {host} lost its kubelet or container runtime before the container had started"
+        return ending(PodState.Failed, main, Reason.NodeLost, message)
     if last:
         return ending(PodState.Failed, main, *_blame(last))
     if failure:

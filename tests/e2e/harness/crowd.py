@@ -67,7 +67,7 @@ class Crowd:
             assert run.outputs == {"n": 2 * number + 1}, run.describe()
             assert run.obj["metadata"]["generation"] == 1, "somebody has written a user's spec"
             no_attempt_twice(run)
-        wanted = 2 * RUNS + len(range(0, RUNS, 5))
+        wanted = 2 * RUNS + len(range(0, RUNS, 5)) + self._never_started()
         made = sum(len(run.jobs()) for run in self.runs)
         assert made == wanted, f"{made} Jobs instead of {wanted}"
         self._place.wait(self._settled, "a Job has no end, or a Pod keeps our finalizer")
@@ -97,6 +97,12 @@ class Crowd:
 
     def _count(self, name: str, phase: str) -> int:
         return sum(run.node(name).get("phase") == phase for run in self.runs)
+
+    def _never_started(self) -> int:
+        """How many containers the kubelet's death kept from starting, each of which is a further attempt."""
+        pods = [pod for run in self.runs for pod in run.pods()]
+        states = [each["state"] for pod in pods for each in pod["status"].get("containerStatuses") or ()]
+        return sum(state.get("terminated", {}).get("reason") == "StartError" for state in states)
 
     def _settled(self) -> bool:
         jobs = [job for run in self.runs for job in run.jobs()]

@@ -79,9 +79,7 @@ class Storm:
         self._tell(wire.actor, f"{kind}: {method} {path}")
         return await self._suffer(wire, kind, method, path, act)
 
-    async def _suffer(
-        self, wire: Wire, kind: str, method: str, path: str, act: Act
-    ) -> Response:
+    async def _suffer(self, wire: Wire, kind: str, method: str, path: str, act: Act) -> Response:
         dice = self._requests
         if kind in ("slow", "time-out before"):
             await wire.clock.sleep(dice.between(0.01, 3.0))

@@ -325,5 +325,3 @@ class Web:
 
     async def close(self) -> None:
         return None
-
-

@@ -98,9 +98,7 @@ async def test_each_works_on_the_namespaces_of_its_shards_and_on_no_other(cluste
     await cluster.until(lambda: len(one.shards) == len(two.shards) == 2)
     cluster.start_runs()
     await cluster.until(lambda: cluster.phases() == {"Succeeded"})
-    wanted = {
-        namespace: {"one" if shard_of(namespace, SHARDS) in one.shards else "two"} for namespace in NAMESPACES
-    }
+    wanted = {namespace: {"one" if shard_of(namespace, SHARDS) in one.shards else "two"} for namespace in NAMESPACES}
     assert set(map(str, wanted.values())) == {"{'one'}", "{'two'}"}
     for resource in (JOBS, PODS, CONTROLLER_REVISIONS):
         assert cluster.makers(resource) == wanted

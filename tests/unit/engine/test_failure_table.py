@@ -1,7 +1,7 @@
 """One table: failure policy x how a failure is met x compensation x finally, each a whole tiny run.
 
-    first 0-1 -> bad (fails) 1-2 -> handler
-              -> slow 1-4 -> next
+first 0-1 -> bad (fails) 1-2 -> handler
+          -> slow 1-4 -> next
 """
 
 from itertools import product

@@ -97,4 +97,3 @@ def test_a_namespace_keeps_its_shard_in_every_version() -> None:
 def test_namespaces_are_spread() -> None:
     count = Counter(shard_of(f"team-{number}", 8) for number in range(4000))
     assert min(count.values()) > 400
-

@@ -80,9 +80,7 @@ async def test_two_at_once_make_one_config_map() -> None:
     assert [request.method for request in transport.requests] == ["PATCH", "POST", "PATCH"]
 
 
-@pytest.mark.parametrize(
-    "answer", [status(404), status(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}])]
-)
+@pytest.mark.parametrize("answer", [status(404), status(403, "Forbidden", causes=[{"reason": "NamespaceTerminating"}])])
 async def test_where_the_namespace_goes_the_ledger_goes(answer: Any) -> None:
     transport = ScriptedTransport([status(404), answer])
 

@@ -47,6 +47,7 @@ def target(reason: str, at: str = BEFORE, status: str = "True") -> dict[str, Any
 
 
 RUNNING = container(running={"startedAt": BEFORE})
+CANCELED = "context canceled: unknown"
 HELPER_KILLED = ended(143, name="helper")
 
 
@@ -86,6 +87,22 @@ HELPER_KILLED = ended(143, name="helper")
         pytest.param(pod("Failed", reason="UnexpectedAdmissionError"), "Failed", "Evicted", None, id="not admitted"),
         pytest.param(pod("Failed"), "Failed", "NodeLost", None, id="failed without a word"),
         pytest.param(pod("Failed", ended(137, "ContainerStatusUnknown")), "Failed", "NodeLost", 137, id="status lost"),
+        pytest.param(
+            pod("Failed", ended(128, "StartError", message=f"failed to create shim task: {CANCELED}")),
+            "Failed", "NodeLost", 128, id="the kubelet died while main was started",
+        ),
+        pytest.param(
+            pod("Failed", ended(128, "StartError", message='exec: "context canceled": not found: unknown')),
+            "Failed", "Error", 128, id="no such command, of a treacherous name",
+        ),
+        pytest.param(
+            pod("Failed", ended(1, message=CANCELED)), "Failed", "Error", 1, id="main itself says so",
+        ),
+        pytest.param(
+            pod("Failed", container(waiting={}),
+                initContainerStatuses=[ended(128, "StartError", name="init", message=CANCELED)]),
+            "Failed", "NodeLost", None, id="the kubelet died while an init container was started",
+        ),
         pytest.param(
             pod("Failed", ended(137), **target("PreemptionByScheduler")), "Failed", "Preempted", 137, id="preempted"
         ),
