@@ -1,7 +1,9 @@
 """Failures: caught or not, who asked for them, and what a closing graph still does.
 
 A failure is caught by `allowFailure` or by the success of a node with a `:Failed` edge from it.
-An uncaught one closes its graph as the failure policy says. Four ways to close, mildest first:
+A node that lost its concurrency key to a newcomer has not done its work either: for its graph that is a failure like
+any other, though no `:Failed` edge is met by it. An uncaught failure closes its graph as the failure policy says.
+Four ways to close, mildest first:
 
     Hold    policy Drain: nothing new, except what asked for the failure
     Cancel  policy Cancel: and what runs is stopped, except what asked for the failure
@@ -13,7 +15,19 @@ from __future__ import annotations
 
 from weft.api.conditions import Reason
 from weft.engine.loops import block, end_node
-from weft.engine.state import ACTIVE, COMPENSATED, FAILED, PENDING, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, Unit
+from weft.engine.state import (
+    ACTIVE,
+    CANCELLED,
+    COMPENSATED,
+    FAILED,
+    PENDING,
+    SKIPPED,
+    SUCCEEDED,
+    TERMINAL,
+    Frame,
+    NodeState,
+    Unit,
+)
 from weft.engine.step import Step
 from weft.engine.units import IN_FLIGHT, SERVICE_DONE, fresh, stop_attempt, unqueue
 from weft.graph.compiled import DONE, READY
@@ -26,7 +40,7 @@ SEVERITY = {"Hold": 1, "Cancel": 2, "Quiet": 3, "End": 4}
 
 def node_ended(step: Step, frame: Frame, node: NodeState) -> None:
     """Judge the failure of this node, and those whose handler it was."""
-    if node.phase == FAILED:
+    if failed(node):
         exempt(frame, node)
         _judge(step, frame, node)
     for edge in node.node.incoming:
@@ -37,6 +51,11 @@ def node_ended(step: Step, frame: Frame, node: NodeState) -> None:
                 _judge(step, frame, source)
         elif edge.outcome == READY:
             release_service(step, frame, source)
+
+
+def failed(node: NodeState) -> bool:
+    """Whether the node ended without having done its work, by its own fault or because another took its key."""
+    return node.phase == FAILED or (node.phase == CANCELLED and node.reason == Reason.ConcurrencyCancelled)
 
 
 def _judge(step: Step, frame: Frame, node: NodeState) -> None:

@@ -249,6 +249,8 @@ def _end_items(step: Step, frame: Frame, node: NodeState) -> None:
         allowed = f" (maxFailed {loop.max_failed})" if loop.max_failed else ""
         message = f"{_count(node)}{allowed}; item {first.index}: {first.reason}: {first.message}"
         end_node(step, frame, node, FAILED, Reason.TooManyFailedItems, message)
+    elif any(unit.reason == Reason.ConcurrencyCancelled for unit in node.units.values()):
+        end_node(step, frame, node, CANCELLED, Reason.ConcurrencyCancelled, "")
     elif node.blocked is not None and not _all_ended(node):
         end_node(step, frame, node, CANCELLED, node.blocked, "")
     else:

@@ -15,9 +15,9 @@ from collections.abc import Collection
 
 from weft.api.conditions import Reason
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
-from weft.engine.failure import exempt, judge_again
+from weft.engine.failure import exempt, failed, judge_again
 from weft.engine.loops import highest_attempt
-from weft.engine.state import COMPENSATED, FAILED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.state import COMPENSATED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
 
 FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
@@ -161,7 +161,7 @@ def recount(frame: Frame) -> None:
                 if edge.outcome == "Failed":
                     frame.nodes[edge.source].handlers += 1
     for node in frame.nodes:
-        if node.phase == FAILED:
+        if failed(node):
             exempt(frame, node)
             judge_again(frame, node)
 

@@ -10,7 +10,7 @@ from weft.api.parameters import check_parameters
 from weft.engine.rendering import render
 from weft.engine.rerun import FROM_FAILED, reset_frame
 from weft.engine.scope import variables
-from weft.engine.state import COMPENSATE, MAIN, Frame, NodeState, RunState, Unit
+from weft.engine.state import COMPENSATE, FAILED, MAIN, Frame, NodeState, RunState, Unit
 from weft.engine.step import Step
 from weft.engine.units import fail, succeed
 from weft.expr.cel import ExpressionError
@@ -82,6 +82,12 @@ def failed_nodes(frame: Frame) -> list[NodeState]:
 def failure_message(frame: Frame) -> str:
     """The first failures of the graph in one line."""
     nodes = failed_nodes(frame)
-    shown = [f"{n.node.name} failed ({n.reason}: {n.message})" for n in nodes[:3]]
+    shown = [_failure(node) for node in nodes[:3]]
     more = len(nodes) - len(shown)
     return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
+
+
+def _failure(node: NodeState) -> str:
+    if node.phase == FAILED:
+        return f"{node.node.name} failed ({node.reason}: {node.message})"
+    return f"{node.node.name} was cancelled ({node.reason})"

@@ -16,6 +16,7 @@ def concurrency_cancel_running(place: Place) -> None:
     older = place.start("newest", parameters={"seconds": 120})
     older.running_pod("work")
     newer = place.start("newest", parameters={"seconds": 1})
+    older.finish("Failed")
     older.reaches("work", "Cancelled", "ConcurrencyCancelled")
     newer.finish()
     ended = older.pods("work")[0]["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
