@@ -55,7 +55,8 @@ class Overloaded:
 
 def limit_of(rig: Rig) -> int:
     """How many writes the operator allows itself at once."""
-    return int(rig.metrics.registry.get_sample_value("weft_api_write_limit") or 0)
+    (family,) = rig.metrics.api_write_limit.collect()
+    return int(family.samples[0].value)
 
 
 async def start_all(rig: Rig) -> None:

@@ -29,18 +29,15 @@ class Store:
 
     def write(self, run: Driven) -> dict[str, Any]:
         written = status.make(run.state, previous=self.status, generation=1, now=run.now)
+        named = self._missing({}) | self._missing(self.chunks())
         for name, data in written.chunks.items():
-            assert name not in self._named, f"{name} is named by the stored status and must not change"
+            assert name not in named, f"{name} is named by the stored status and must not change"
             self.config_maps[name] = orjson.dumps(data)
             assert len(self.config_maps[name]) < MIB
         text = orjson.dumps(written.status)
         assert len(text) <= budget.MAX_STATUS
         self.status = orjson.loads(text)
         return self.status
-
-    @property
-    def _named(self) -> set[str]:
-        return self._missing({}) | self._missing(self.chunks())
 
     def _missing(self, chunks: dict[str, Any]) -> set[str]:
         return budget.chunk_names(self.status, chunks) if self.status else set()

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from weft.expr.cel import ExpressionError, compile_expression
+from weft.expr.cel import ExpressionError, compile_expression, suggestion
 
 NAMES = frozenset({"params", "nodes", "run", "item", "index"})
 VARIABLES: dict[str, Any] = {
@@ -317,3 +317,16 @@ def test_any_text_gives_a_program_or_an_expression_error(text: str) -> None:
         compile_expression(text, NAMES).evaluate(VARIABLES)
     except ExpressionError as error:
         assert str(error)  # noqa: PT017 (a value is as good)
+
+
+@pytest.mark.parametrize(
+    ("name", "among", "hint"),
+    [
+        ("prise", 3, '; did you mean "price"?'),
+        ("zebra", 3, ""),
+        ("prise", 10_000, '; did you mean "price"?'),
+        ("zebra", 10_000, ""),
+    ],
+)
+def test_a_close_name_is_suggested_however_many_there_are(name: str, among: int, hint: str) -> None:
+    assert suggestion(name, {"price", *(f"n{number}" for number in range(among))}) == hint
