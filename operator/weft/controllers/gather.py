@@ -19,7 +19,7 @@ from weft.engine.state import STOPPING, AttemptId
 from weft.kube.objects import Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.store import ChildStore
 from weft.render.facts import PodFact, PodState
-from weft.render.names import IDENTITY_ANNOTATION, job_name, parse_identity
+from weft.render.names import IDENTITY_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
 from weft.render.observe import JobState, job_fact, pod_fact
 from weft.render.pod import TRACKING_FINALIZER, is_managed
 
@@ -117,7 +117,7 @@ def _pod_seen(
         return ()
     if fact.ended:
         live.forget(id_)
-        return (_ended(id_, fact, now),)
+        return (_ended(id_, fact, now, stopped=annotation(pod, STOP_ANNOTATION)),)
     if fact.state is PodState.Pending:
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     running = AttemptPending(id_, None, "", now)
@@ -133,10 +133,11 @@ def _note_stray(live: LiveRun, id_: AttemptId, *, ended: bool) -> None:
         reckon(live.state, id_)
 
 
-def _ended(id_: AttemptId, fact: PodFact, now: float) -> AttemptEnded:
+def _ended(id_: AttemptId, fact: PodFact, now: float, *, stopped: str | None) -> AttemptEnded:
     return AttemptEnded(
         id_, now, succeeded=fact.state is PodState.Succeeded, reason=fact.reason, message=fact.message,
         exit_code=fact.exit_code, text=fact.text, disruption=fact.disruption,
+        stopped=stopped,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from weft.kube.errors import (
     Forbidden,
     Invalid,
     NamespaceTerminating,
+    NotAllowed,
     NotFound,
     QuotaExceeded,
 )
@@ -44,6 +45,7 @@ from weft.render.names import (
     ATTEMPT_LABEL,
     NODE_LABEL,
     RUN_LABEL,
+    STOP_ANNOTATION,
     bears_identity,
     child_labels,
     job_name,
@@ -53,6 +55,9 @@ from weft.render.pod import is_managed, pod_for, pod_name
 
 TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
+
+BELIEVED_AFTER = 4
+"""A lack of rights that is told once more after so many tries, within 15 s, is believed."""
 
 LOCK_ANNOTATION = f"{GROUP}/lock"
 """The concurrency key an attempt runs under: a restart finds the holder even if no status told of it."""
@@ -97,10 +102,14 @@ class Jobs:
             self._hold(live, action, Reason.QuotaExceeded, error.message, live.refused(action.id))
             return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            self._refused(live, action.id, error)
+            if self._not_sure(live, action.id, error):
+                self._hold(live, action, Reason.Forbidden, error.message, live.refused(action.id))
+            else:
+                self._refused(live, action.id, error)
             return
         self._store.remember_created(job)
         live.held.pop(action.id, None)
+        live.refusals.pop(action.id, None)
         await self.make_pod(live, action.id, job)
 
     def _template(self, live: LiveRun, action: Start, restricted: bool) -> JobTemplate:
@@ -147,6 +156,10 @@ class Jobs:
             return
         live.inbox.append(AttemptPending(action.id, reason, message, self._clock.now()))
 
+    def _not_sure(self, live: LiveRun, id_: AttemptId, error: ApiError) -> bool:
+        """Whether to ask again: an API server that has just started knows no RBAC rule for some seconds."""
+        return isinstance(error, NotAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER
+
     def _refused(self, live: LiveRun, id_: AttemptId, error: ApiError) -> None:
         """The API server will never take it: the attempt has failed, and no retry can help."""
         reason = Reason.Forbidden if isinstance(error, Forbidden) else Reason.InvalidJob
@@ -177,12 +190,13 @@ class Jobs:
         except AlreadyExists:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             return
-        except QuotaExceeded as error:
-            live.podless[id_] = self._clock.now() + live.refused(id_)
-            if live.state.active[id_].pending != Reason.QuotaExceeded:
-                live.inbox.append(AttemptPending(id_, Reason.QuotaExceeded, error.message, self._clock.now()))
-            return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
+            if isinstance(error, QuotaExceeded) or self._not_sure(live, id_, error):
+                live.podless[id_] = self._clock.now() + live.refused(id_)
+                reason = Reason.QuotaExceeded if isinstance(error, QuotaExceeded) else Reason.Forbidden
+                if live.state.active[id_].pending != reason:
+                    live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now()))
+                return
             live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))
             self._refused(live, id_, error)
             return
@@ -212,7 +226,8 @@ class Jobs:
             name = key_of(pod).name
             try:
                 if pod["spec"].get("nodeName"):
-                    await self._client.patch(PODS, name, _END_NOW, namespace=namespace)
+                    said = {"metadata": {"annotations": {STOP_ANNOTATION: reason}}}
+                    await self._client.patch(PODS, name, said | _END_NOW, namespace=namespace)
                 else:
                     await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
             except (NotFound, Conflict):

@@ -66,6 +66,7 @@ from weft.engine.units import (
     prepare,
     stop_attempt,
     stopped,
+    stopped_before,
     succeed,
 )  # fmt: skip
 from weft.graph.compiled import CompiledWorkflow
@@ -167,6 +168,8 @@ def _observe(step: Step, seen: Observation) -> None:
         return
     state.dirty = True
     if isinstance(seen, AttemptEnded):
+        if unit.stage == ACTIVE and seen.stopped is not None:
+            seen = stopped_before(state, unit, seen)
         if unit.stage == STOPPING and seen.succeeded and unit.stop_reason in OVERDUE:
             unit.stage, unit.stop_reason = ACTIVE, None  # done before the stop reached it: not to be run again
         if unit.stage == STOPPING:

@@ -44,7 +44,8 @@ class AttemptEnded:
 
     `succeeded` is the body's own verdict. `text` is a container's termination message, parsed
     into outputs here; bodies that give values directly set `outputs`. `disruption`: the platform
-    ended it, not the work. `fatal`: no retry can help.
+    ended it, not the work. `fatal`: no retry can help. `stopped`: the reason for which Weft itself stopped it, as it
+    was written down where the attempt ran.
     """
 
     id: AttemptId
@@ -57,6 +58,7 @@ class AttemptEnded:
     outputs: Any = None
     disruption: bool = False
     fatal: bool = False
+    stopped: str | None = None
 
 
 @dataclass(slots=True, frozen=True)

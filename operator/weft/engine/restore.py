@@ -41,7 +41,7 @@ from weft.engine.units import IN_FLIGHT, enqueue, fail, prepare, previous_attemp
 from weft.expr.cel import ExpressionError
 from weft.graph.compiled import CompiledWorkflow, Graph
 
-RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded"})
+RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded", "Forbidden"})
 """Why a Job may not have been created yet although its attempt was numbered."""
 
 

@@ -9,11 +9,13 @@ Bodies (see `bodies`) start attempts and judge their ends; everything between is
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
 from weft.engine import retry
 from weft.engine.actions import Acquire, LookUp, Release, Remember, Stop
+from weft.engine.observation import AttemptEnded
 from weft.engine.outputs import OutputsError, plain
 from weft.engine.scope import variables
 from weft.engine.state import (
@@ -236,6 +238,22 @@ def stop_attempt(step: Step, unit: Unit, why: str) -> None:
 TIMEOUT, DEADLINE, PENDING_TIMEOUT, SERVICE_DONE = "Timeout", "Deadline", "Pending", "Service"
 OVERDUE = frozenset({TIMEOUT, DEADLINE, PENDING_TIMEOUT})
 """Reasons to stop an attempt that has taken too long."""
+_FINAL_STOPS = OVERDUE | {SERVICE_DONE, Reason.ConcurrencyCancelled}
+"""Reasons that do not depend on what becomes of the run."""
+
+
+def stopped_before(state: RunState, unit: Unit, seen: AttemptEnded) -> AttemptEnded:
+    """Take up a stop that was carried out by an operator which died before any status told of it; gives what is left.
+
+    What has nothing to do with how the run goes on (a time that is over, a key that was lost) holds as it was. A graph
+    that is not being closed any more needs the attempt again: that stop was a disruption.
+    """
+    why = seen.stopped
+    if why in _FINAL_STOPS or unit.frame.closing is not None or state.stop is not None:
+        unit.stage, unit.stop_reason = STOPPING, why
+        return seen
+    message = "stopped by an operator that did not live to say why"
+    return replace(seen, succeeded=False, reason=Reason.PodDeleted, message=message, disruption=True)
 
 
 def stopped(step: Step, unit: Unit) -> None:

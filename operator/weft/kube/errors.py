@@ -5,6 +5,7 @@ again (Gone), wait (QuotaExceeded), give up (NamespaceTerminating, Forbidden, In
 is the dangerous one: the write may have happened, so whoever catches it must look before doing it again.
 """
 
+import re
 from collections.abc import Mapping
 
 import orjson
@@ -50,6 +51,10 @@ class Forbidden(ApiError):
 
 class QuotaExceeded(Forbidden):
     """403 by a ResourceQuota: wait and try again."""
+
+
+class NotAllowed(Forbidden):
+    """403 by the authorizer: the operator lacks the right, or the API server has not read the rules yet."""
 
 
 class NamespaceTerminating(Forbidden):
@@ -106,6 +111,7 @@ _BY_CODE: dict[int, type[ApiError]] = {
     429: TooManyRequests,
 }
 
+_UNAUTHORIZED = re.compile(r'User "[^"]*" cannot \w+ resource')
 _QUOTA_PHRASES = ("exceeded quota:", "status unknown for quota:")
 """A quota's refusal has no reason of its own, only its words; the second means that usage is not counted yet."""
 
@@ -123,6 +129,8 @@ def from_status(code: int, body: Obj, *, retry_after: float | None = None) -> Ap
             kind = NamespaceTerminating
         elif any(phrase in message for phrase in _QUOTA_PHRASES):
             kind = QuotaExceeded
+        elif _UNAUTHORIZED.search(message):
+            kind = NotAllowed
     return kind(message, code=code, reason=reason, body=body, retry_after=retry_after)
 
 

@@ -24,6 +24,8 @@ NODE_LABEL = f"{GROUP}/node"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 IDENTITY_ANNOTATION = f"{GROUP}/identity"
+STOP_ANNOTATION = f"{GROUP}/stop-reason"
+"""On a Pod that Weft has stopped: why. An operator that begins after the one that did it knows nothing else of it."""
 
 MAX_LABEL = 63
 MAX_JOB_NAME = 57

@@ -2,8 +2,8 @@
 
 The main Workflow is a random one of the property tests. Beside it runs a `witness`, which nobody touches and whose Pods
 do what is written here: whatever happens around it, it must end as `WITNESS_ENDS` says. Now and then a hopeless run is
-there too, whose harm must stay its own. What could wait for ever by right (a service that holds the only place) is
-taken out, so that every run has to end.
+there too, whose harm must stay its own, or rivals: several runs that want one concurrency key. What could wait for ever
+by right (a service that holds the only place) is taken out, so that every run has to end.
 """
 
 from dataclasses import dataclass, field
@@ -42,6 +42,10 @@ WITNESS_ENDS = {
     "on-x": ("Succeeded", 2), "off": ("Skipped", 0), "bad": ("Failed", 1), "handler": ("Succeeded", 1),
     "sum": ("Succeeded", 1), "end": ("Succeeded", 1),
 }  # fmt: skip
+
+_KEY: Json = {"concurrency": {"key": "rivals", "policy": "Queue"}}
+RIVALS = 4
+RIVAL: Json = {"nodes": [{"name": "a", **_JOB, **_KEY}, {"name": "b", "dependsOn": ["a"], **_JOB, **_KEY}]}
 
 HOPELESS: tuple[Json, ...] = (
     {"nodes": [{"name": "a", "expr": {"x": "{}.nothing"}}, {"name": "b", "dependsOn": ["a"], **_JOB}]},
@@ -98,6 +102,10 @@ def plan_of(dice: Dice) -> Plan:
     if dice.chance(0.3):
         plan.documents.append(_document("Workflow", "hopeless", dice.pick(HOPELESS)))
         plan.runs.append((dice.between(0, 6), _run("hopeless", "hopeless", dice)))
+    rivals = dice.of("rivals")
+    if rivals.chance(0.2):
+        plan.documents.append(_document("Workflow", "rival", RIVAL))
+        plan.runs += [(rivals.between(0, 9), _run(f"rival-{n}", "rival", rivals)) for n in range(RIVALS)]
     return plan
 
 

@@ -151,6 +151,97 @@ async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_bac
     await rig.close()
 
 
+RBAC = 'jobs.batch is forbidden: User "weft" cannot create resource "jobs" in API group "batch" in the namespace "n"'
+
+
+async def test_an_api_server_that_has_not_read_its_rules_yet_fails_no_node(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    for plural in ("jobs", "pods"):
+        rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural=plural, times=3)
+    await rig.finish("w")
+    assert rig.nodes() == {"a": "Succeeded"}
+
+
+@pytest.mark.parametrize("plural", ["jobs", "pods"])
+async def test_a_right_that_is_missing_for_long_fails_the_node(rig: Rig, plural: str) -> None:
+    rig.workflow("w", "nodes: [{name: a, retry: {limit: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural=plural, times=100)
+    rig.start("w")
+    await rig.wait(lambda: _first_node(rig).get("reason") == "Forbidden", seconds=3)
+    await rig.wait(lambda: rig.ended(), seconds=20)
+    assert rig.nodes() == {"a": "Failed(Forbidden)"}
+    assert "cannot create resource" in _first_node(rig)["message"]
+
+
+async def test_what_admission_forbids_fails_at_once(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.api.fail(status(403, "Forbidden", 'pods "p" is forbidden: violates PodSecurity'), method="POST", plural="pods")
+    rig.start("w")
+    await rig.wait(lambda: rig.ended(), seconds=3)
+    assert rig.nodes() == {"a": "Failed(Forbidden)"}
+
+
+STOPS = [
+    pytest.param("timeoutSeconds: 3, retry: {limit: 0}", "", "Failed(DeadlineExceeded)", "took longer", id="a timeout"),
+    pytest.param("retry: {limit: 3}", "b", "Cancelled(RunFailed)", "", id="the failure of another"),
+]
+
+
+@pytest.mark.parametrize(("fields", "failing", "ends", "message"), STOPS)
+async def test_a_stop_is_remembered_by_the_pod_when_no_status_told_of_it(
+    fields: str, failing: str, ends: str, message: str
+) -> None:
+    """The operator dies right after it has stopped the Pod, and is away until the Pod has ended."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=4, code=1) if node == failing else Fate(seconds=3000)
+    rig.workflow(
+        "w", f"failurePolicy: Cancel\nnodes: [{{name: a, {fields}, job: {{image: i}}}}, {{name: b, job: {{image: i}}}}]"
+    )
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: _stopped_pods(rig) != [])
+    await rig.down()
+    await rig.clock.advance(10)
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.nodes()["a"] == ends
+    node = rig.run()["status"]["nodes"][0]
+    assert node["attempts"] == 1
+    assert message in node.get("message", "")
+    await rig.close()
+
+
+async def test_a_pod_stopped_for_a_failure_that_was_not_to_be_is_run_again() -> None:
+    """What failed is gone without a trace, and runs again: so must what had been stopped for it."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=4, code=1) if (node, attempt) == ("b", 1) else Fate(seconds=8)
+    rig.workflow("w", "{failurePolicy: Cancel, nodes: [{name: a, job: {image: i}}, {name: b, job: {image: i}}]}")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: _stopped_pods(rig) != [])
+    await rig.down()
+    for pod in rig.api.all(PODS):
+        if pod["metadata"]["labels"]["weft.dev/node"] == "b":
+            rig.api.remove(JOBS, NAMESPACE, pod["metadata"]["ownerReferences"][0]["name"])
+    await rig.clock.advance(10)
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}
+    await rig.close()
+
+
+def _first_node(rig: Rig) -> Obj:
+    nodes: list[Obj] = (rig.run().get("status") or {}).get("nodes") or [{}]
+    return nodes[0]
+
+
+def _stopped_pods(rig: Rig) -> list[Obj]:
+    return [pod for pod in rig.api.all(PODS) if pod["spec"].get("activeDeadlineSeconds") == 1]
+
+
 async def test_an_end_that_was_read_before_the_watch_told_of_it_is_not_missed(rig: Rig) -> None:
     rig.behave = lambda node, attempt: Fate(seconds=0.001, bind=0.001)
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
