@@ -50,7 +50,7 @@ def test_both_work_and_what_one_leaves_the_other_takes_over(
 
     runs = [place.start("chain", CHAIN) for those in places.values() for place in those]
     for run in runs:
-        run.running_pod("n1")
+        run.until(lambda run: run.node("n1").get("job"), "its second node does not start")
     victim = next(iter(share))
     began = time.monotonic()
     sharded.kill(victim)

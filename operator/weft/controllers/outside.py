@@ -24,7 +24,7 @@ from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
 from weft.render.names import child_annotations, child_labels, job_name, run_owner
@@ -139,6 +139,29 @@ class Outside:
             return None
         self._remember(child)
         return child
+
+    async def with_its_parents(self, run: Obj) -> Obj:
+        """Suspend a run that is read anew when a run above it is suspended; gives the run as it is then.
+
+        The user may have suspended the parent while no operator was there to pass it on, and the child would go on.
+        """
+        parent = self._parent(run)
+        while parent is not None and not run["spec"].get("suspend"):
+            if parent["spec"].get("suspend") and not parent["spec"].get("stop"):
+                namespace, name = key_of(run)
+                return await self._client.patch(WORKFLOW_RUNS, name, {"spec": {"suspend": True}}, namespace=namespace)
+            parent = self._parent(parent)
+        return run
+
+    def _parent(self, run: Obj) -> Obj | None:
+        """The run that a child run belongs to, while it is active."""
+        owner = owner_of(run, "WorkflowRun")
+        parent = self._runs.get(key_of(run).namespace, owner["name"]) if owner else None
+        return (
+            parent
+            if parent is not None and owner and uid_of(parent) == owner["uid"] and not _finished(parent)
+            else None
+        )
 
     async def control(self, child: Obj, spec: dict[str, Any]) -> None:
         """Pass a control on to a child run, unless it says so already (or more)."""

@@ -124,6 +124,7 @@ class RunController:
         live = self._live.get(uid_of(run))
         try:
             if live is None:
+                run = await self._outside.with_its_parents(run)
                 live = await self._load(run)
             elif not await self._still_there(live, run):
                 return

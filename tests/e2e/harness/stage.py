@@ -22,8 +22,10 @@ from e2e.harness.place import Place
 
 Play = Callable[[Place], None]
 
-AT_ONCE = 10
+AT_ONCE = 12
 """Performances at one time: enough to fill the waiting, few enough that Pods of a small machine start in seconds."""
+AT_ONCE_KILLED = 20
+"""And where they wait for an operator to come back, too."""
 
 
 MOST_KILLS = 10
@@ -81,9 +83,9 @@ def node(name: str, script: str = "true", *, after: Iterable[str] = (), **rest: 
 
 
 @contextmanager
-def performed(place: Place, names: Iterable[str]) -> Iterator[dict[str, Future[None]]]:
+def performed(place: Place, names: Iterable[str], at_once: int = AT_ONCE) -> Iterator[dict[str, Future[None]]]:
     """Play scenarios, and give how each of them ends."""
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="stage") as pool:
+    with ThreadPoolExecutor(at_once, thread_name_prefix="stage") as pool:
         futures = {name: pool.submit(SCENARIOS[name].play, place) for name in names}
         yield futures
         for future in futures.values():
@@ -105,7 +107,7 @@ def performed_and_killed(
     spared, pause = list(names), CALMLY
     for _ in range(MOST_ROUNDS):
         if spared:
-            with performed(make_place(), spared) as futures:
+            with performed(make_place(), spared, AT_ONCE_KILLED) as futures:
                 spared = _kill_now_and_then(operator, futures, lambda pause=pause: moments.uniform(*pause))
             ended |= futures
         pause = QUICKLY

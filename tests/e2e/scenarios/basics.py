@@ -111,7 +111,7 @@ def out_of_memory(place: Place) -> None:
     retry = {"limit": 3, "onOutOfMemory": {"factor": 3, "max": "256Mi"}, "backoff": {"initialSeconds": 0}}
     run = place.start("hungry", spec([{"name": "hungry", "job": body, "retry": retry}])).finish()
     limits = [pod["spec"]["containers"][0]["resources"]["limits"]["memory"] for pod in run.pods("hungry")]
-    assert limits in (["48Mi", "144Mi"], ["48Mi", str(144 * 2**20)])
+    assert limits in (["48Mi", "144Mi"], ["48Mi", str(144 * 2**20)]), run.describe()
 
 
 @scenario(builtin=True)

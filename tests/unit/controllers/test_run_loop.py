@@ -312,3 +312,23 @@ async def test_a_child_run_of_which_no_status_told_is_stopped_with_its_parent() 
 
 def _nodes_of(event: Event) -> list[Obj]:
     return (event.obj.get("status") or {}).get("nodes", []) if event.resource is WORKFLOW_RUNS else []
+
+
+async def test_a_run_suspended_while_nobody_was_there_starts_nothing_in_its_children(rig: Rig) -> None:
+    rig.workflow("deep", "nodes: [{name: x, job: {image: i}}, {name: y, dependsOn: [x], job: {image: i}}]")
+    rig.workflow("child", "nodes: [{name: d, workflow: {name: deep}}]")
+    rig.workflow("w", "nodes: [{name: c, workflow: {name: child}}]")
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.down()
+    rig.edit(suspend=True)
+    await rig.clock.advance(10)
+    await rig.up()
+    await rig.clock.advance(30)
+    assert len(rig.api.all(PODS)) == 1
+    assert {run["status"]["phase"] for run in rig.api.all(WORKFLOW_RUNS)} == {"Suspended"}
+    rig.edit(suspend=False)
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.phase() == "Succeeded"
