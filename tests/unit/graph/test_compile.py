@@ -256,12 +256,14 @@ def test_an_out_of_memory_retry_counts_in_bytes():
     assert (n.body.job.memory, n.retry.memory_factor, n.retry.memory_max) == (2**30, 2, 2**33)
 
 
+@pytest.mark.no_cover  # thousands of nodes: watching each line would double its time
 def test_ten_thousand_nodes_that_each_name_an_ancestor_compile():
     nodes = [node("n0"), *(node(f"n{i}", f"n{i - 1}", when=f"nodes.n{i // 2}.exitCode == 0") for i in range(1, 10_000))]
     workflow = compiled(*nodes)
     assert workflow.main.nodes[9_999].rank == 9_999
 
 
+@pytest.mark.no_cover  # thousands of nodes: watching each line would double its time
 def test_after_a_hundred_problems_the_rest_is_only_mentioned():
     for nodes in (
         [node(f"n{i}", f"m{i}") for i in range(3_000)],
