@@ -101,9 +101,9 @@ class Operator:
         """How often the kubelet has started the operator's containers again, in the Pods there are."""
         return sum(_restarts(pod) for pod in self.pods())
 
-    def lease(self) -> Obj:
-        """The spec of the Lease: who leads, and since when."""
-        spec: Obj = self.cluster.api.get(LEASE)["spec"]
+    def lease(self, suffix: str = "") -> Obj:
+        """The spec of the Lease: who leads, and since when; with `-shard-3`, of that shard's."""
+        spec: Obj = self.cluster.api.get(f"{LEASE}{suffix}")["spec"]
         return spec
 
     def renew_pods(self) -> None:
