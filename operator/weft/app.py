@@ -62,8 +62,6 @@ from weft.notify.ledger import ConfigMapLedger
 from weft.notify.outbox import Outbox
 from weft.notify.secrets import secret_reader
 from weft.render.names import MANAGED_BY_LABEL
-from weft.render.observe import pod_fact
-from weft.render.pod import pod_name
 from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -198,7 +196,11 @@ class Operator:
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
 
     def _restore_locks(self) -> None:
-        """Who holds which concurrency key: by the statuses, and by Jobs that no status tells of yet."""
+        """Who holds which concurrency key: by the statuses, and by Jobs that no status may tell of yet.
+
+        A Job whose Pod has ended counts, too: its node is still to be told that it had the key, and would else wait for
+        a later node of its own run. What turns out to be over is given back when the run is restored.
+        """
         for run in self.catalog.runs:
             if not finished(run):
                 for key, gate in held_keys(run.get("status") or {}):
@@ -207,8 +209,7 @@ class Operator:
         for job in self.store.jobs:
             namespace, uid = key_of(job).namespace, _run_uid(job)
             held, attempt = annotation(job, LOCK_ANNOTATION), attempt_of(job, uid)
-            pod = self.store.pods.get(namespace, pod_name(job))
-            if held and attempt is not None and self._is_active(uid) and not (pod is not None and pod_fact(pod).ended):
+            if held and attempt is not None and self._is_active(uid):
                 self.locks.restore(namespace, held, Holder(RunKey(namespace, uid), attempt._replace(attempt=0)))
 
     def _give_back_keys(self, live: LiveRun) -> None:

@@ -194,8 +194,7 @@ class Jobs:
             if isinstance(error, QuotaExceeded) or self._not_sure(live, id_, error):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
                 reason = Reason.QuotaExceeded if isinstance(error, QuotaExceeded) else Reason.Forbidden
-                if live.state.active[id_].pending != reason:
-                    live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now()))
+                live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
                 return
             live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))
             self._refused(live, id_, error)

@@ -60,6 +60,7 @@ from weft.engine.units import (
     DEADLINE,
     OVERDUE,
     PENDING_TIMEOUT,
+    PODLESS,
     TIMEOUT,
     enqueue,
     finish,
@@ -188,14 +189,15 @@ def _observe(step: Step, seen: Observation) -> None:
 
 
 def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
-    if unit.stage != ACTIVE or unit.pending == seen.reason:
+    told = f"{PODLESS}{seen.reason}" if seen.podless else seen.reason
+    if unit.stage != ACTIVE or unit.pending == told:
         return
     if seen.reason is None:
         unit.pending = unit.pending_since = None
     else:
         if unit.pending_since is None:
             unit.pending_since = seen.at
-        unit.pending = seen.reason
+        unit.pending = told
         step.arm("pending", unit)
     shown, message = (None, "") if seen.reason in (None, Reason.WaitingForPod) else (seen.reason, seen.message)
     if shown == unit.reason:

@@ -22,12 +22,16 @@ class Controls:
 
 @dataclass(slots=True, frozen=True)
 class AttemptPending:
-    """The attempt cannot run yet (Unschedulable, ImagePullFailed, QuotaExceeded...). reason None: it runs now."""
+    """The attempt cannot run yet (Unschedulable, ImagePullFailed, QuotaExceeded...). reason None: it runs now.
+
+    `podless`: its Job was made and only the Pod is refused, so that nobody may make the Job again.
+    """
 
     id: AttemptId
     reason: str | None
     message: str
     at: float
+    podless: bool = False
 
 
 @dataclass(slots=True, frozen=True)

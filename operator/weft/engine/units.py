@@ -44,6 +44,9 @@ from weft.expr.template import to_text
 IN_FLIGHT = frozenset({"job", "http", "resource", "workflow"})
 """Bodies whose attempts run outside the engine and have to be stopped there."""
 
+PODLESS = "Pod"
+"""Put before the reason for which an attempt is pending when its Job was made and only the Pod was refused."""
+
 NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
 
 
@@ -269,7 +272,7 @@ def stopped(step: Step, unit: Unit) -> None:
     elif why == PENDING_TIMEOUT:
         limit = f"{unit.node.pending_timeout:g}"
         text = message_for(Reason.PendingTimeout, seconds=limit, message=unit.message)
-        fail(step, unit, unit.pending or Reason.PendingTimeout, text)
+        fail(step, unit, (unit.pending or Reason.PendingTimeout).removeprefix(PODLESS), text)
     elif why == SERVICE_DONE:
         succeed(step, unit, unit.outputs)
     else:

@@ -66,6 +66,8 @@ class Plan:
     """When each run is created."""
     services: set[tuple[str, str]] = field(default_factory=set)
     """(Workflow, node path without positions)."""
+    hasty: bool = False
+    """Most Pods end before the answer to their creation can be there."""
 
     def add_witnesses(self, dice: Dice) -> None:
         """Put a witness into other namespaces, too, where nobody does anything."""
@@ -102,6 +104,7 @@ def plan_of(dice: Dice) -> Plan:
     if dice.chance(0.3):
         plan.documents.append(_document("Workflow", "hopeless", dice.pick(HOPELESS)))
         plan.runs.append((dice.between(0, 6), _run("hopeless", "hopeless", dice)))
+    plan.hasty = dice.of("hasty").chance(0.15)
     rivals = dice.of("rivals")
     if rivals.chance(0.2):
         plan.documents.append(_document("Workflow", "rival", RIVAL))
@@ -109,7 +112,7 @@ def plan_of(dice: Dice) -> Plan:
     return plan
 
 
-def fate_of(pod: Obj, dice: Dice, services: set[tuple[str, str]]) -> Fate:
+def fate_of(pod: Obj, dice: Dice, plan: Plan) -> Fate:
     """What becomes of a Pod: always the same for the same attempt of the same run."""
     labels = pod["metadata"]["labels"]
     identity = parse_identity(pod["metadata"]["annotations"][IDENTITY_ANNOTATION])
@@ -124,8 +127,10 @@ def fate_of(pod: Obj, dice: Dice, services: set[tuple[str, str]]) -> Fate:
         return Fate(text="x" * 6000 if path == "giant" else "")
     place = labels["weft.dev/workflow"], "/".join(segment.partition("[")[0] for segment in path.split("/"))
     original = pod["spec"]["containers"][0]["image"] == "i"  # nobody has edited the Workflow before the run
-    if place in services and original and role == "main" and dice.chance(0.85):
+    if place in plan.services and original and role == "main" and dice.chance(0.85):
         return Fate(seconds=10.0**9)
+    if plan.hasty and dice.chance(0.7):
+        return Fate(0.0, bind=0.001)
     seconds = dice.pick((0.1, 0.5, 1.0, 1.0, 2.0, 3.0, 5.0, 9.0))
     text = dice.pick(("", "", '{"n": 2}', "n=1"))
     return dice.weighted(

@@ -26,6 +26,15 @@ LINES = (("late", 10.0), ("twice", 2.0), ("cut", 1.0), ("silent", 0.5))
 SLOW_LISTS = 0.5
 """How often a list is old news when it comes: lists are rare, and what their absences prove is worth many tries."""
 
+Theme = tuple[str, str, str, float]
+"""What happens to requests of this method to such a path, and how often."""
+THEMES: tuple[Theme | None, ...] = (
+    *(None,) * 8,
+    ("500 before", "PATCH", "/status", 0.6), ("quota", "POST", "s", 0.5), ("cut", "POST", "/pods", 0.5),
+    ("arrives later", "PATCH", "/status", 0.15), ("crash after", "POST", "s", 0.08),
+)  # fmt: skip
+"""Some seeds have one trouble far more often than any other: what takes it many times in a row is met there."""
+
 Act = Callable[[], Coroutine[Any, Any, Response]]
 """What the server does with a request."""
 Meddle = Callable[[str, str], None]
@@ -44,6 +53,7 @@ class Storm:
         self._rate = rate
         self._latency = latency
         self._ways = dice.of("ways")
+        self._theme = dice.of("theme").pick(THEMES) if crashes else None
         self._kinds = [kind for kind in REQUESTS if crashes or not kind[0].startswith("crash")]
         self._meddle = meddle
         self._tell = tell
@@ -69,6 +79,8 @@ class Storm:
             return await act()
         if method == "GET" and path.endswith(("/jobs", "/pods")) and dice.chance(SLOW_LISTS):
             kind = "slow answer"
+        elif self._theme and self._of_the_theme(method, path) and dice.chance(self._theme[3]):
+            kind = self._theme[0]
         elif dice.chance(self._rate):
             kind = dice.weighted(self._kinds)
         else:
@@ -78,6 +90,10 @@ class Storm:
             return await act()
         self._tell(wire.actor, f"{kind}: {method} {path}")
         return await self._suffer(wire, kind, method, path, act)
+
+    def _of_the_theme(self, method: str, path: str) -> bool:
+        assert self._theme is not None
+        return method == self._theme[1] and path.endswith(self._theme[2])
 
     async def _suffer(self, wire: Wire, kind: str, method: str, path: str, act: Act) -> Response:
         dice = self._requests

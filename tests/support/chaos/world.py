@@ -144,9 +144,7 @@ class World:
         self._leaders = 0
         self._squatting = self._dice.of("squatters")
         self.api.before.append(self._squat)
-        self.kubelet = Kubelet(
-            self.api, self.clock, lambda pod: fate_of(pod, self._dice, self.plan.services), collect=True
-        )
+        self.kubelet = Kubelet(self.api, self.clock, lambda pod: fate_of(pod, self._dice, self.plan), collect=True)
 
     async def play(self) -> list[str]:
         """Live it through; gives what never ended."""

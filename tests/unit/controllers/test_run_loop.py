@@ -332,3 +332,37 @@ async def test_a_run_suspended_while_nobody_was_there_starts_nothing_in_its_chil
     rig.edit(suspend=False)
     await rig.wait(lambda: rig.ended(), seconds=60)
     assert rig.phase() == "Succeeded"
+
+
+async def test_a_run_does_not_wait_for_a_key_that_its_own_later_node_holds() -> None:
+    """Both nodes had their turn and no status told of it: the first is still to be told that it had the key."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if (node, attempt) == ("b", 1) else 1)
+    keyed = "job: {image: i}, concurrency: {key: k}"
+    rig.workflow("w", f"nodes: [{{name: a, {keyed}}}, {{name: b, dependsOn: [a], timeoutSeconds: 30, {keyed}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    await rig.down()
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=90)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Failed(DeadlineExceeded)"}
+    await rig.close()
+
+
+async def test_a_job_whose_pod_was_refused_is_not_made_again_after_somebody_deleted_it(rig: Rig) -> None:
+    """Only where the Job itself was refused may it be made after a restart: one Job for an attempt."""
+    rig.workflow("w", "nodes: [{name: a, retry: {limit: 1, disruptions: 1}, job: {image: i}}]")
+    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
+    rig.api.fail(quota, method="POST", plural="pods", times=3)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: _first_node(rig).get("reason") == "QuotaExceeded")
+    await rig.down()
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=90)
+    assert rig.phase() == "Succeeded"
+    assert _first_node(rig)["attempts"] == 2
+    assert set(rig.jobs_made().values()) == {1}
