@@ -125,12 +125,12 @@ def _pod_seen(
 
 
 def _note_stray(live: LiveRun, id_: AttemptId, *, ended: bool) -> None:
-    """A Pod that runs although the engine has had its say: it was begun before a crash, and nobody wants it now."""
+    """A Pod although the engine has had its say: it was begun before a crash. One that runs is not wanted any more."""
+    reckon(live.state, id_)
     if ended:
         live.strays.pop(id_, None)
     elif id_ not in live.strays:
         live.strays[id_] = False
-        reckon(live.state, id_)
 
 
 def _ended(id_: AttemptId, fact: PodFact, now: float, *, stopped: str | None) -> AttemptEnded:
@@ -156,6 +156,8 @@ def _job_seen(
 ) -> Iterable[Observation]:
     unit = live.state.active.get(id_)
     if unit is None:
+        if settled(live.state, id_):
+            reckon(live.state, id_)  # it may have been made before a crash, and its Pod be gone
         return ()
     has_pod = bool(store.pods_of(job))
     if gone:

@@ -9,6 +9,7 @@ run: while a run is active, its own loop does all this, after the result has bee
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
@@ -17,7 +18,7 @@ from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, Invalid, NotFound
-from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore
 from weft.render.facts import POD_GONE, PodFact, epoch
@@ -78,6 +79,12 @@ class Orphans:
             job = None
         if not fact.ended and job is not None and not pod["metadata"].get("deletionTimestamp"):
             return  # it runs, and its Job stands: deleting the run deletes both
+        if not fact.ended and owner is not None and job is None:
+            # Its creation arrived when the Job was over and deleted, or the Job has just gone: nobody wants it. Where
+            # the Job was deleted and its Pods were to stay, the version has changed.
+            with suppress(Conflict):
+                namespace, name = key
+                await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod), version=version_of(pod))
         if TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ()) and (job is None or is_managed(job)):
             await strip(self._client, pod)
         if job is not None and fact.ended and is_managed(job) and job_fact(job).state is JobState.Active:

@@ -126,7 +126,7 @@ def put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
 
 
 def _untouched(unit: Unit) -> bool:
-    return unit.start is None and unit.phase not in TERMINAL and unit.base == unit.undone == 0
+    return unit.start is None and unit.phase not in TERMINAL and unit.base == unit.undone == unit.attempt == 0
 
 
 def _item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:

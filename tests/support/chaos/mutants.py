@@ -108,7 +108,7 @@ MUTANTS = (
         "if not live.state.finished and not any(isinstance(seen, AttemptPending) for seen in live.inbox):",
         "if not live.state.finished:",
     ),
-    Mutant("strays run on", "controllers/gather.py", "        live.strays[id_] = False\n", ""),
+    Mutant("strays run on", "controllers/gather.py", "        live.strays[id_] = False\n", "        pass\n"),
     Mutant(
         "what was read is no news", "controllers/jobs.py",
         '        live.touched[child["kind"], key_of(child).name] = None\n', "",

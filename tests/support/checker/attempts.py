@@ -22,6 +22,9 @@ from support.fakeapi import Event
 from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 
+REFUSED = ("QuotaExceeded", "Forbidden", "NameTaken", "PreviousPodRunning")
+"""What a node is pending for when its Job was not made."""
+
 
 def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
     """Walk through the history once."""
@@ -116,6 +119,7 @@ def _tells_of(attempt: Attempt, run: Obj) -> bool:
     if node is None or attempt.role != "main":
         return node is not None
     made = node.get("attempts", 0) - node.get("spent", 0)
+    made -= node.get("pending") in REFUSED  # it is told that this one could not be made
     iteration = node.get("iteration", 0) - (attempt.iteration or 0)
     return iteration > 0 or (iteration == 0 and int(made) >= attempt.number)
 
@@ -125,6 +129,8 @@ def _awaited(attempt: Attempt, run: Obj) -> bool:
     node = _entry(attempt, run)
     if not node or attempt.role != "main" or node["phase"] in ENDED:
         return False
+    if attempt.number <= node.get("base", 0):
+        return False  # of an earlier round of what is around it, whose end is told by the round
     iteration = node.get("iteration", 0) - (attempt.iteration or 0)
     made = node.get("attempts", 0) - node.get("spent", 0)
     in_flight = made == attempt.number and node.get("stage") in ("Active", "Stopping")

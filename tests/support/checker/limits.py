@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from support.checker.reading import Attempt, Specs, attempt_of, node_of, owned, pod_over, status_of
 from support.fakeapi import Event
 from weft.kube.objects import Obj, key_of, uid_of
-from weft.kube.resources import PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
+from weft.kube.resources import JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
 
 LAG_SECONDS = 40.0
 """For so long the operator may not have heard that a queue has become smaller."""
@@ -16,6 +16,7 @@ def check_limits(history: list[Event], specs: Specs) -> Iterator[str]:
     """Walk through the history once."""
     runs: dict[str, Obj] = {}
     live: dict[str, Attempt] = {}
+    jobs: set[str] = set()
     # By namespace, since when the queue `default` has how many.
     places: dict[str, list[tuple[float, float]]] = defaultdict(lambda: [(0.0, float("inf"))])
     for event in history:
@@ -31,13 +32,21 @@ def check_limits(history: list[Event], specs: Specs) -> Iterator[str]:
                 del runs[uid_of(event.obj)]
             elif _active(event.obj) and not _active(event.old or {}):
                 yield from _queue(event, runs, places[key_of(event.obj).namespace])
+        elif event.resource is JOBS:
+            (jobs.discard if event.type == "DELETED" else jobs.add)(uid_of(event.obj))
         elif event.resource is PODS and (attempt := attempt_of(event.obj)) is not None:
             if event.type == "DELETED" or pod_over(event.obj):
                 live.pop(uid_of(event.obj), None)
-            else:
+            elif uid_of(event.obj) in live:
+                pass
+            elif _of_a_job_there(event.obj, jobs) or status_of(event.obj).get("phase") == "Running":
                 live[uid_of(event.obj)] = attempt
-                if event.type == "ADDED":
-                    yield from _pods(event, attempt, runs, live, specs)
+                yield from _pods(event, attempt, runs, live, specs)
+
+
+def _of_a_job_there(pod: Obj, jobs: set[str]) -> bool:
+    """A Pod whose creation arrived when its Job was deleted holds nothing, as long as it does not run."""
+    return any(owner["uid"] in jobs for owner in pod["metadata"].get("ownerReferences") or ())
 
 
 def _active(run: Obj) -> bool:

@@ -366,3 +366,42 @@ async def test_a_job_whose_pod_was_refused_is_not_made_again_after_somebody_dele
     assert rig.phase() == "Succeeded"
     assert _first_node(rig)["attempts"] == 2
     assert set(rig.jobs_made().values()) == {1}
+
+
+async def test_a_pod_whose_creation_came_when_its_job_was_gone_does_not_run(rig: Rig) -> None:
+    """A create that got no answer and was tried again may still arrive when all is over."""
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    (pod,) = rig.api.all(PODS)
+    await rig.wait(lambda: rig.ended() and rig.api.all(JOBS) == [])
+    kept = {key: value for key, value in pod["metadata"].items() if key not in ("uid", "resourceVersion")}
+    spec = {key: value for key, value in pod["spec"].items() if key != "nodeName"}
+    rig.api.add({"apiVersion": "v1", "kind": "Pod", "metadata": kept, "spec": spec})
+    await rig.clock.advance(10)
+    assert rig.api.all(PODS) == []
+    phases = [event.obj.get("status", {}).get("phase") for event in rig.api.history if event.resource is PODS]
+    assert phases.count("Running") == 1
+
+
+async def test_items_made_before_a_crash_count_although_they_are_over() -> None:
+    """Their Jobs have their names: a rerun may not make them again."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.workflow("w", "{jobs: {keep: All}, nodes: [{name: a, forEach: {range: 2}, job: {image: i}}]}")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    await rig.down()
+    rig.edit(stop="Cancel")
+    await rig.clock.advance(10)
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.phase() == "Cancelled"
+    await rig.down()
+    rig.edit(stop=None, rerun={"generation": 1, "from": "All"})
+    await rig.up()
+    await rig.wait(lambda: rig.phase() == "Succeeded", seconds=60)
+    assert set(rig.jobs_made().values()) == {1}
+    assert len(rig.jobs_made()) == 4
+    await rig.close()
