@@ -386,9 +386,10 @@ async def test_a_pod_whose_creation_came_when_its_job_was_gone_does_not_run(rig:
 
 
 async def test_items_made_before_a_crash_count_although_they_are_over() -> None:
-    """Their Jobs have their names: a rerun may not make them again."""
+    """The stop comes before they have asked for their key again; a rerun may not make their Jobs again."""
     rig = Rig(status_interval_seconds=60.0)
-    rig.workflow("w", "{jobs: {keep: All}, nodes: [{name: a, forEach: {range: 2}, job: {image: i}}]}")
+    loop = "forEach: {range: 2}, concurrency: {key: k, limit: 2}"
+    rig.workflow("w", f"{{jobs: {{keep: All}}, nodes: [{{name: a, {loop}, job: {{image: i}}}}]}}")
     await rig.up()
     rig.start("w")
     await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
