@@ -81,6 +81,8 @@ class Jobs:
 
     async def start(self, live: LiveRun, action: Start) -> None:
         """Create the attempt's Job and Pod, or hold it back while something is in the way."""
+        if self._has_pod(live, action.id):
+            return  # it was made before a crash: its end will tell, even if somebody has deleted its Job meanwhile
         if not self._free(live, action):
             self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
             return
@@ -121,6 +123,11 @@ class Jobs:
             template = JobTemplate(spec, timeout=action.node.timeout, restricted=restricted)
             live.templates[key] = template
         return template
+
+    def _has_pod(self, live: LiveRun, id_: AttemptId) -> bool:
+        """Whether a Pod of the attempt stands that no status has told of."""
+        names = [name for (_, name), ahead in live.ahead.items() if ahead == id_]
+        return any(self._store.pods.get(live.key.namespace, name) is not None for name in names)
 
     def _free(self, live: LiveRun, action: Start) -> bool:
         """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once."""

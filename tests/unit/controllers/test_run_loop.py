@@ -406,3 +406,23 @@ async def test_items_made_before_a_crash_count_although_they_are_over() -> None:
     assert set(rig.jobs_made().values()) == {1}
     assert len(rig.jobs_made()) == 4
     await rig.close()
+
+
+async def test_an_attempt_whose_job_was_deleted_while_nobody_was_there_keeps_its_pod() -> None:
+    """No status told of it, its Job is gone, its Pod has a result: that counts, and no second Pod is made."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    rig.behave = lambda node, attempt: Fate(text="n=1")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.down()
+    await rig.clock.advance(5)
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    await rig.up()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.phase() == "Succeeded"
+    assert rig.run()["status"]["nodes"][0]["outputs"] == {"n": "1"}
+    assert set(rig.jobs_made().values()) == {1}
+    await rig.close()
