@@ -209,7 +209,9 @@ def is_active(run: Obj) -> bool:
     """Say whether the run has started and not ended, by its status."""
     status = run.get("status") or {}
     phase = RunPhase(status.get("phase") or RunPhase.Queued)
-    return bool(status.get("startTime")) and phase is not RunPhase.Queued and not phase.ended
+    # A rerun that is suspended while it waits in the queue is Suspended, and has the times of what ended before.
+    began = bool(status.get("startTime")) and not status.get("completionTime")
+    return began and phase is not RunPhase.Queued and not phase.ended
 
 
 def is_over(run: Obj) -> bool:

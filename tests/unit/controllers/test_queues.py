@@ -188,6 +188,7 @@ def test_after_a_restart_places_and_order_are_as_before() -> None:
             run("done", phase="Succeeded", startTime="x"),
             run("high", priority="High"),
             run("never", suspend=True),
+            run("again", phase="Suspended", startTime="x", completionTime="y", suspend=True),  # a rerun that waits
         ]
     )
     assert (queues.count, queues.woken) == ((2, 2), [])
