@@ -100,12 +100,9 @@ class Jobs:
             if adopted is None:
                 return
             job = adopted
-        except QuotaExceeded as error:
-            self._hold(live, action, Reason.QuotaExceeded, error.message, live.refused(action.id))
-            return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if self._not_sure(live, action.id, error):
-                self._hold(live, action, Reason.Forbidden, error.message, live.refused(action.id))
+            if reason := self._passing(live, action.id, error):
+                self._hold(live, action, reason, error.message, live.refused(action.id))
             else:
                 self._refused(live, action.id, error)
             return
@@ -163,9 +160,12 @@ class Jobs:
             return
         live.inbox.append(AttemptPending(action.id, reason, message, self._clock.now()))
 
-    def _not_sure(self, live: LiveRun, id_: AttemptId, error: ApiError) -> bool:
-        """Whether to ask again: an API server that has just started knows no RBAC rule for some seconds."""
-        return isinstance(error, NotAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER
+    def _passing(self, live: LiveRun, id_: AttemptId, error: ApiError) -> Reason | None:
+        """The reason to ask again: a quota, or an API server that has just started and knows no RBAC rule yet."""
+        if isinstance(error, QuotaExceeded):
+            return Reason.QuotaExceeded
+        unsure = isinstance(error, NotAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER
+        return Reason.Forbidden if unsure else None
 
     def _refused(self, live: LiveRun, id_: AttemptId, error: ApiError) -> None:
         """The API server will never take it: the attempt has failed, and no retry can help."""
@@ -198,9 +198,8 @@ class Jobs:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if isinstance(error, QuotaExceeded) or self._not_sure(live, id_, error):
+            if reason := self._passing(live, id_, error):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
-                reason = Reason.QuotaExceeded if isinstance(error, QuotaExceeded) else Reason.Forbidden
                 live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
                 return
             live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))

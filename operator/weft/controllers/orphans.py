@@ -77,14 +77,16 @@ class Orphans:
         job = self._store.jobs.get(key.namespace, owner["name"]) if owner else None
         if job is not None and owner is not None and uid_of(job) != owner["uid"]:
             job = None
-        if not fact.ended and job is not None and not pod["metadata"].get("deletionTimestamp"):
-            return  # it runs, and its Job stands: deleting the run deletes both
-        if not fact.ended and owner is not None and job is None:
-            # Its creation arrived when the Job was over and deleted, or the Job has just gone: nobody wants it. Where
-            # the Job was deleted and its Pods were to stay, the version has changed.
-            with suppress(Conflict):
-                namespace, name = key
-                await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod), version=version_of(pod))
+        if not fact.ended and not pod["metadata"].get("deletionTimestamp"):
+            if job is not None:
+                return  # it runs, and its Job stands: deleting the run deletes both
+            if owner is not None:
+                # Its creation arrived when the Job was over and deleted, or the Job has just gone: nobody wants it.
+                # Where the Job was deleted and its Pods were to stay, the version has changed.
+                with suppress(Conflict):
+                    await self._client.delete(
+                        PODS, key.name, namespace=key.namespace, uid=uid_of(pod), version=version_of(pod)
+                    )
         if TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ()) and (job is None or is_managed(job)):
             await strip(self._client, pod)
         if job is not None and fact.ended and is_managed(job) and job_fact(job).state is JobState.Active:

@@ -157,11 +157,9 @@ class Outside:
         """The run that a child run belongs to, while it is active."""
         owner = owner_of(run, "WorkflowRun")
         parent = self._runs.get(key_of(run).namespace, owner["name"]) if owner else None
-        return (
-            parent
-            if parent is not None and owner and uid_of(parent) == owner["uid"] and not _finished(parent)
-            else None
-        )
+        if parent is None or owner is None or uid_of(parent) != owner["uid"] or _finished(parent):
+            return None
+        return parent
 
     async def control(self, child: Obj, spec: dict[str, Any]) -> None:
         """Pass a control on to a child run, unless it says so already (or more)."""

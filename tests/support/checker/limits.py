@@ -37,9 +37,9 @@ def check_limits(history: list[Event], specs: Specs) -> Iterator[str]:
         elif event.resource is PODS and (attempt := attempt_of(event.obj)) is not None:
             if event.type == "DELETED" or pod_over(event.obj):
                 live.pop(uid_of(event.obj), None)
-            elif uid_of(event.obj) in live:
-                pass
-            elif _of_a_job_there(event.obj, jobs) or status_of(event.obj).get("phase") == "Running":
+            elif uid_of(event.obj) not in live and (
+                _of_a_job_there(event.obj, jobs) or status_of(event.obj).get("phase") == "Running"
+            ):
                 live[uid_of(event.obj)] = attempt
                 yield from _pods(event, attempt, runs, live, specs)
 
