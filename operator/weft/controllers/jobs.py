@@ -16,6 +16,7 @@ from weft.api.conditions import Reason
 from weft.controllers.gather import attempt_of, job_of
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.orphans import strip
+from weft.controllers.patience import hold, passing
 from weft.controllers.pod_security import PodSecurity
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -30,9 +31,7 @@ from weft.kube.errors import (
     Forbidden,
     Invalid,
     NamespaceTerminating,
-    NotAllowed,
     NotFound,
-    QuotaExceeded,
 )
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
@@ -55,9 +54,6 @@ from weft.render.pod import is_managed, pod_for, pod_name
 
 TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
-
-BELIEVED_AFTER = 4
-"""A lack of rights that is told once more after so many tries, within 15 s, is believed."""
 
 LOCK_ANNOTATION = f"{GROUP}/lock"
 """The concurrency key an attempt runs under: a restart finds the holder even if no status told of it."""
@@ -101,7 +97,7 @@ class Jobs:
                 return
             job = adopted
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if reason := self._passing(live, action.id, error):
+            if reason := passing(live, action.id, error):
                 self._hold(live, action, reason, error.message, live.refused(action.id))
             else:
                 self._refused(live, action.id, error)
@@ -154,18 +150,7 @@ class Jobs:
         return None
 
     def _hold(self, live: LiveRun, action: Start, reason: str, message: str, seconds: float) -> None:
-        live.held[action.id] = (action, self._clock.now() + seconds)
-        unit = live.state.active.get(action.id)
-        if unit is None or unit.pending == reason:
-            return
-        live.inbox.append(AttemptPending(action.id, reason, message, self._clock.now()))
-
-    def _passing(self, live: LiveRun, id_: AttemptId, error: ApiError) -> Reason | None:
-        """The reason to ask again: a quota, or an API server that has just started and knows no RBAC rule yet."""
-        if isinstance(error, QuotaExceeded):
-            return Reason.QuotaExceeded
-        unsure = isinstance(error, NotAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER
-        return Reason.Forbidden if unsure else None
+        hold(live, action, reason, message, now=self._clock.now(), seconds=seconds)
 
     def _refused(self, live: LiveRun, id_: AttemptId, error: ApiError) -> None:
         """The API server will never take it: the attempt has failed, and no retry can help."""
@@ -198,7 +183,7 @@ class Jobs:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if reason := self._passing(live, id_, error):
+            if reason := passing(live, id_, error):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
                 live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
                 return

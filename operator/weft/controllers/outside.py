@@ -17,8 +17,9 @@ import orjson
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
+from weft.controllers.patience import hold, passing, taken
 from weft.engine.actions import Start
-from weft.engine.observation import AttemptEnded
+from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
@@ -215,7 +216,13 @@ class Outside:
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
         except (Forbidden, Invalid, NotFound) as error:
+            if reason := passing(live, action.id, error):
+                seconds = live.refused(action.id)
+                hold(live, action, reason, error.message, now=self._clock.now(), seconds=seconds)
+                return
             self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
+            return
+        taken(live, action.id, now=self._clock.now())
 
     async def _request(self, live: LiveRun, action: Start) -> None:
         body, payload = action.node.body, action.payload
@@ -261,12 +268,18 @@ class Outside:
                 obj = await client.patch(
                     resource, metadata["name"], manifest, namespace=live.key.namespace, patch_type=PatchType.APPLY
                 )
+                taken(live, action.id, now=self._clock.now())
                 while True:
                     live.objects[action.id] = obj
                     self._wake(live.key)
                     await self._clock.sleep(POLL_SECONDS)
                     obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
             except (Forbidden, Invalid, NotFound) as error:
+                if pending := passing(live, action.id, error):
+                    live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
+                    self._wake(live.key)
+                    await self._clock.sleep(live.refused(action.id))
+                    continue
                 gone = isinstance(error, NotFound) and action.id in live.objects
                 message = "the object was deleted by somebody" if gone else error.message
                 reason = Reason.ResourceFailed if gone or not isinstance(error, Forbidden) else Reason.Forbidden

@@ -278,7 +278,7 @@ class RunController:
             seen += gather.missing_jobs(live, self._store)
         for id_, unit in list(live.state.active.items()):
             if id_.attempt and unit.node.body.kind == "workflow":
-                known = id_ in live.objects
+                known = id_ in live.objects and id_ not in live.held
                 live.objects.setdefault(id_, None)
                 ended = self._outside.child_seen(live, id_, known=known)
                 if ended is not None:

@@ -1,8 +1,9 @@
 """What the API server answers when it does not do what was asked, as exceptions that say what to do next.
 
 Each class is one decision of a caller: create it (NotFound), compare it (AlreadyExists), read again (Conflict), list
-again (Gone), wait (QuotaExceeded), give up (NamespaceTerminating, Forbidden, Invalid), or try later. `OutcomeUnknown`
-is the dangerous one: the write may have happened, so whoever catches it must look before doing it again.
+again (Gone), wait (QuotaExceeded), try a few times (NotYetAllowed), give up (NamespaceTerminating, Forbidden, Invalid),
+or try later. `OutcomeUnknown` is the dangerous one: the write may have happened, so whoever catches it must look
+before doing it again.
 """
 
 import re
@@ -53,8 +54,11 @@ class QuotaExceeded(Forbidden):
     """403 by a ResourceQuota: wait and try again."""
 
 
-class NotAllowed(Forbidden):
-    """403 by the authorizer: the operator lacks the right, or the API server has not read the rules yet."""
+class NotYetAllowed(Forbidden):
+    """403 for something that is missing, or only late: a right, the Pod's service account, an admission plugin's news.
+
+    An API server that has just started knows no RBAC rule yet; a new namespace has no service account for a moment.
+    """
 
 
 class NamespaceTerminating(Forbidden):
@@ -111,7 +115,7 @@ _BY_CODE: dict[int, type[ApiError]] = {
     429: TooManyRequests,
 }
 
-_UNAUTHORIZED = re.compile(r'User "[^"]*" cannot \w+ resource')
+_MISSING = re.compile(r'User "[^"]*" cannot \w+ resource|error looking up service account|not yet ready to handle')
 _QUOTA_PHRASES = ("exceeded quota:", "status unknown for quota:")
 """A quota's refusal has no reason of its own, only its words; the second means that usage is not counted yet."""
 
@@ -129,8 +133,8 @@ def from_status(code: int, body: Obj, *, retry_after: float | None = None) -> Ap
             kind = NamespaceTerminating
         elif any(phrase in message for phrase in _QUOTA_PHRASES):
             kind = QuotaExceeded
-        elif _UNAUTHORIZED.search(message):
-            kind = NotAllowed
+        elif _MISSING.search(message):
+            kind = NotYetAllowed
     return kind(message, code=code, reason=reason, body=body, retry_after=retry_after)
 
 

@@ -59,6 +59,17 @@ def unschedulable(place: Place) -> None:
     assert "pendingTimeoutSeconds (5 s)" in run.node("picky")["message"]
 
 
+@scenario(killed=False)
+def late_service_account(place: Place) -> None:
+    """A service account that is applied after the run: the node says what it waits for, and runs once it is there."""
+    run = place.start("late", spec([node("work")], defaults={"serviceAccountName": "late"}))
+    run.until(lambda run: run.node("work").get("reason") == "Forbidden", "nobody says that the account is missing")
+    assert 'serviceaccount "late" not found' in run.node("work")["message"]
+    place.kubectl("create", "serviceaccount", "late")
+    run.finish()
+    assert run.node("work")["attempts"] == 1
+
+
 @scenario()
 def finally_timeout(place: Place) -> None:
     """finallyTimeoutSeconds bounds what comes after the graph, and fails the run."""

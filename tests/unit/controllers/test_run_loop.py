@@ -151,39 +151,6 @@ async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_bac
     await rig.close()
 
 
-RBAC = 'jobs.batch is forbidden: User "weft" cannot create resource "jobs" in API group "batch" in the namespace "n"'
-
-
-async def test_an_api_server_that_has_not_read_its_rules_yet_fails_no_node(rig: Rig) -> None:
-    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
-    await rig.up()
-    for plural in ("jobs", "pods"):
-        rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural=plural, times=3)
-    await rig.finish("w")
-    assert rig.nodes() == {"a": "Succeeded"}
-
-
-@pytest.mark.parametrize("plural", ["jobs", "pods"])
-async def test_a_right_that_is_missing_for_long_fails_the_node(rig: Rig, plural: str) -> None:
-    rig.workflow("w", "nodes: [{name: a, retry: {limit: 2}, job: {image: i}}]")
-    await rig.up()
-    rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural=plural, times=100)
-    rig.start("w")
-    await rig.wait(lambda: _first_node(rig).get("reason") == "Forbidden", seconds=3)
-    await rig.wait(lambda: rig.ended(), seconds=20)
-    assert rig.nodes() == {"a": "Failed(Forbidden)"}
-    assert "cannot create resource" in _first_node(rig)["message"]
-
-
-async def test_what_admission_forbids_fails_at_once(rig: Rig) -> None:
-    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
-    await rig.up()
-    rig.api.fail(status(403, "Forbidden", 'pods "p" is forbidden: violates PodSecurity'), method="POST", plural="pods")
-    rig.start("w")
-    await rig.wait(lambda: rig.ended(), seconds=3)
-    assert rig.nodes() == {"a": "Failed(Forbidden)"}
-
-
 STOPS = [
     pytest.param("timeoutSeconds: 3, retry: {limit: 0}", "", "Failed(DeadlineExceeded)", "took longer", id="a timeout"),
     pytest.param("retry: {limit: 3}", "b", "Cancelled(RunFailed)", "", id="the failure of another"),

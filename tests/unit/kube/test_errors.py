@@ -18,6 +18,9 @@ from weft.kube import errors
         ),
         (403, {"reason": "Forbidden", "message": "forbidden: status unknown for quota: q"}, errors.QuotaExceeded),
         (403, {"reason": "Forbidden", "message": "forbidden: failed quota: q: must specify cpu"}, errors.Forbidden),
+        (403, {"message": 'jobs is forbidden: User "w" cannot create resource "jobs"'}, errors.NotYetAllowed),
+        (403, {"message": "pods is forbidden: error looking up service account a/b: not found"}, errors.NotYetAllowed),
+        (403, {"message": "pods is forbidden: not yet ready to handle request"}, errors.NotYetAllowed),
         (
             403,
             {"reason": "Forbidden", "details": {"causes": [{"reason": "NamespaceTerminating"}]}},

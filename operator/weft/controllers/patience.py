@@ -1,0 +1,43 @@
+"""When to ask the API server again for an attempt that it has refused, and what is shown meanwhile.
+
+A quota is waited for as long as the node may be pending. Something missing (a right, a service account) may only be
+late: an API server that has just started knows no RBAC rule yet, and Argo CD applies a namespace and what runs in it
+at once. It is asked for a few times more before it fails the node.
+"""
+
+from __future__ import annotations
+
+from weft.api.conditions import Reason
+from weft.controllers.live import LiveRun
+from weft.engine.actions import Start
+from weft.engine.observation import AttemptPending
+from weft.engine.state import AttemptId
+from weft.kube.errors import ApiError, NotYetAllowed, QuotaExceeded
+
+BELIEVED_AFTER = 5
+"""What is said to be missing once more after so many tries, within 31 s, is believed to be."""
+
+
+def passing(live: LiveRun, id_: AttemptId, error: ApiError) -> Reason | None:
+    """Why the attempt is to be asked for again; None when the refusal is final."""
+    if isinstance(error, QuotaExceeded):
+        return Reason.QuotaExceeded
+    if isinstance(error, NotYetAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER:
+        return Reason.Forbidden
+    return None
+
+
+def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float, seconds: float) -> None:
+    """Begin an attempt `seconds` after `now`, and show why it is not begun yet."""
+    live.held[action.id] = (action, now + seconds)
+    unit = live.state.active.get(action.id)
+    if unit is not None and unit.pending != reason:
+        live.inbox.append(AttemptPending(action.id, reason, message, now))
+
+
+def taken(live: LiveRun, id_: AttemptId, *, now: float) -> None:
+    """The API server has taken what it refused before, and no Pod's state will say so."""
+    live.refusals.pop(id_, None)
+    unit = live.state.active.get(id_)
+    if unit is not None and unit.pending is not None:
+        live.inbox.append(AttemptPending(id_, None, "", now))
