@@ -40,7 +40,8 @@ from weft.controllers.queues import Admission
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete
 from weft.controllers.revisions import Revisions, revisions_named
-from weft.controllers.runs import Hooks, RunController, finished
+from weft.controllers.run_facts import finished
+from weft.controllers.runs import Hooks, RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.lookup import settled

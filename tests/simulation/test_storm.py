@@ -14,6 +14,7 @@ SEEDS = 80
 WORLD = (
     "starts", "is gone", "is killed", "is frozen", "a clock jumps", "a process hears nothing of a kind",
     "two processes believe that they lead", "watches: expire", "watches: break", "watches: bookmark",
+    "dies, then it arrives", "403", "acts while no operator is there",
 )  # fmt: skip
 PODS = ("Running", "Succeeded", "Failed", "Failed Evicted", "Failed NodeLost", "Failed DeadlineExceeded",
         "Pending ErrImagePull", "Pending Unschedulable")  # fmt: skip

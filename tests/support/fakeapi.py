@@ -106,7 +106,7 @@ class FakeApi:
         self.listeners: list[Listener] = []
         self.actor = "somebody"
         """Who acts behind the wire."""
-        self._held: int | None = None
+        self._held: tuple[int, Resource | None] | None = None
         self._cut: tuple[int, Exception | None] = (0, None)
         self._news: asyncio.Future[None] | None = None
 
@@ -156,9 +156,9 @@ class FakeApi:
         self._cut = (self._cut[0] + 1, error)
         self._tell()
 
-    def hold_watches(self) -> None:
-        """Let watches lag: what happens from now on is told only after `release_watches`."""
-        self._held = len(self.history)
+    def hold_watches(self, resource: Resource | None = None) -> None:
+        """Let watches (of one resource) lag: what happens from now on is told only after `release_watches`."""
+        self._held = len(self.history), resource
 
     def release_watches(self) -> None:
         """Tell what was held back."""
@@ -277,7 +277,7 @@ class FakeApi:
         position = bisect_right(self.history, since, key=lambda event: event.version)
         try:
             while True:
-                while position < (len(self.history) if self._held is None else self._held):
+                while position < self._told(asked.resource):
                     event = self.history[position]
                     position += 1
                     for kind, obj in _as_seen(event, asked):
@@ -293,6 +293,11 @@ class FakeApi:
                 await asyncio.shield(self._news)
         finally:
             alarm.cancel()
+
+    def _told(self, resource: Resource) -> int:
+        """How much of the history a watch of the resource tells."""
+        held, of = self._held or (len(self.history), None)
+        return held if of in (None, resource) else len(self.history)
 
     def _act(self, asked: Asked) -> Response:
         key = Key(asked.namespace, asked.name)

@@ -7,6 +7,7 @@ written, the Pod's finalizer goes and the Job gets its final status.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 
 from weft.api.conditions import Reason, message_for
@@ -77,6 +78,17 @@ def touch_all(live: LiveRun, store: ChildStore) -> None:
             live.touched[("Pod", key_of(pod).name)] = None
     for pod in children.orphans:
         live.touched[("Pod", key_of(pod).name)] = None
+
+
+def drop_started(live: LiveRun, store: ChildStore) -> None:
+    """Begin nothing whose Pod stands: it was made before a crash, and its end will tell.
+
+    Else a quota, say, could refuse the Job that is there already, and a stop would believe that there is none.
+    """
+    children = store.children(live.key.namespace, live.ref.uid)
+    pods = [pod for family in children.jobs for pod in family.pods] + list(children.orphans)
+    standing = {attempt_of(pod, live.ref.uid) for pod in pods}
+    live.pending = deque(action for action in live.pending if not (isinstance(action, Start) and action.id in standing))
 
 
 def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:

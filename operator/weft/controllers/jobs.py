@@ -18,6 +18,7 @@ from weft.controllers.live import LiveRun, Release
 from weft.controllers.orphans import strip
 from weft.controllers.patience import hold, passing
 from weft.controllers.pod_security import PodSecurity
+from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
@@ -44,7 +45,6 @@ from weft.render.names import (
     ATTEMPT_LABEL,
     NODE_LABEL,
     RUN_LABEL,
-    STOP_ANNOTATION,
     bears_identity,
     child_labels,
     job_name,
@@ -57,8 +57,6 @@ TAKEN_SECONDS = 2.0
 
 LOCK_ANNOTATION = f"{GROUP}/lock"
 """The concurrency key an attempt runs under: a restart finds the holder even if no status told of it."""
-
-_END_NOW = {"spec": {"activeDeadlineSeconds": 1}}
 
 
 class Jobs:
@@ -97,14 +95,14 @@ class Jobs:
                 return
             job = adopted
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if reason := passing(live, action.id, error):
+            if reason := passing(live, action.id, error, now=self._clock.now()):
                 self._hold(live, action, reason, error.message, live.refused(action.id))
             else:
                 self._refused(live, action.id, error)
             return
         self._store.remember_created(job)
         live.held.pop(action.id, None)
-        live.refusals.pop(action.id, None)
+        live.accepted(action.id)
         await self.make_pod(live, action.id, job)
 
     def _template(self, live: LiveRun, action: Start, restricted: bool) -> JobTemplate:
@@ -183,14 +181,14 @@ class Jobs:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if reason := passing(live, id_, error):
+            if reason := passing(live, id_, error, now=self._clock.now()):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
                 live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
                 return
             live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))
             self._refused(live, id_, error)
             return
-        live.refusals.pop(id_, None)
+        live.accepted(id_)
         self._store.remember_created(pod)
 
     async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
@@ -206,22 +204,23 @@ class Jobs:
             if not pods:  # nothing of it exists, and nothing may come of it any more
                 self._never_made(live, id_, reason)
             return  # otherwise its Pod is on its way out
-        namespace = live.key.namespace
-        if not is_managed(job) and not any(pod["spec"].get("nodeName") for pod in pods):
-            await self._client.patch(JOBS, key_of(job).name, _END_NOW, namespace=namespace)
+        if made_again(job, pods):
+            await stop_job(self._client, job)
             return
         if not pods:
             live.touched[("Job", key_of(job).name)] = None  # `gather` ends an attempt that never got a Pod
         for pod in pods:
-            name = key_of(pod).name
             try:
-                if pod["spec"].get("nodeName"):
-                    said = {"metadata": {"annotations": {STOP_ANNOTATION: reason}}}
-                    await self._client.patch(PODS, name, said | _END_NOW, namespace=namespace)
-                else:
-                    await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
+                await stop_pod(self._client, pod, reason)
             except (NotFound, Conflict):
-                live.touched[("Pod", name)] = pod
+                live.touched[("Pod", key_of(pod).name)] = pod
+
+    async def find_pods(self, live: LiveRun, jobs: list[Obj]) -> None:
+        """Ask for the Pods of Jobs that somebody has deleted: one may have ended, and nobody told us so (yet)."""
+        for job in jobs:
+            id_ = attempt_of(job, live.ref.uid)
+            if id_ in live.state.active and not self._store.pods_of(job):
+                await self._look(live, id_)
 
     async def _look(self, live: LiveRun, id_: AttemptId) -> tuple[Obj | None, tuple[Obj, ...]]:
         """The attempt's Job and Pods as the API server has them: one that was just made may not be known yet."""

@@ -53,7 +53,8 @@ class LiveRun:
     strays: dict[AttemptId, bool] = field(default_factory=dict)  # run, and nobody wants them; True: told to stop
     held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
-    refusals: dict[AttemptId, int] = field(default_factory=dict)
+    refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
+    missing: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row for something that may be late
     releases: list[Release] = field(default_factory=list)
     chunks: dict[str, dict[str, Any]] = field(default_factory=dict)  # outputs to be stored before the next status
     tasks: dict[AttemptId, asyncio.Task[None]] = field(default_factory=dict)  # http requests, watched resources
@@ -70,9 +71,14 @@ class LiveRun:
         count = self.refusals[id_] = self.refusals.get(id_, 0) + 1
         return float(min(30.0, 2.0 ** (count - 1)))
 
+    def accepted(self, id_: AttemptId) -> None:
+        """Begin to count anew: the API server has taken what it was asked for."""
+        self.refusals.pop(id_, None)
+        self.missing.pop(id_, None)
+
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
-        for kept in (self.held, self.podless, self.refusals, self.objects, self.manifests):
+        for kept in (self.held, self.podless, self.refusals, self.missing, self.objects, self.manifests):
             kept.pop(id_, None)
         task = self.tasks.pop(id_, None)
         if task is not None:

@@ -1,6 +1,7 @@
 """Jobs and Pods whose run is not in hand: finished, deleted, or ended while the operator was down.
 
-Their finalizer would keep them for ever. A Pod is let go when it has ended or is being deleted, and a
+Their finalizer would keep them for ever. A Pod is let go when it has ended or is being deleted; one that runs on
+although its run has ended (an operator that had lost its leadership made it) is stopped. A
 Job that Weft controls gets its final status from its Pod; where no Pod is left to ask (the operator died between
 the two, and somebody deleted it), from what the run's status has recorded. Nothing here decides anything about a
 run: while a run is active, its own loop does all this, after the result has been written down.
@@ -13,13 +14,15 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
+from weft.controllers.run_facts import finished, rerun_wanted
+from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.budget import read_nodes
 from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, Invalid, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
-from weft.kube.resources import JOBS, PODS
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.store import RUN_UID_ANNOTATION, ChildStore
 from weft.render.facts import POD_GONE, PodFact, epoch
 from weft.render.job_status import failed_status, succeeded_status
@@ -79,7 +82,8 @@ class Orphans:
             job = None
         if not fact.ended and not pod["metadata"].get("deletionTimestamp"):
             if job is not None:
-                return  # it runs, and its Job stands: deleting the run deletes both
+                await self._stop(job, pod)
+                return
             if owner is not None:
                 # Its creation arrived when the Job was over and deleted, or the Job has just gone: nobody wants it.
                 # Where the Job was deleted and its Pods were to stay, the version has changed.
@@ -91,6 +95,21 @@ class Orphans:
             await strip(self._client, pod)
         if job is not None and fact.ended and is_managed(job) and job_fact(job).state is JobState.Active:
             await self._finish(job, fact)
+
+    async def _stop(self, job: Obj, pod: Obj) -> None:
+        """Stop a Pod of a run that has ended; what the cache says of the run may be old."""
+        run = self._find_run(annotation(job, RUN_UID_ANNOTATION) or "")
+        if run is None:
+            return  # deleting the run deletes both
+        namespace, name = key_of(run)
+        with suppress(NotFound, Conflict):
+            found = await self._client.get(WORKFLOW_RUNS, name, namespace=namespace)
+            if uid_of(found) != uid_of(run) or not finished(found) or rerun_wanted(found):
+                return
+            if made_again(job, (pod,)):
+                await stop_job(self._client, job)
+            else:
+                await stop_pod(self._client, pod, Reason.Stopped)
 
     async def _finish_without_pod(self, job: Obj) -> None:
         uid, text = annotation(job, RUN_UID_ANNOTATION) or "", annotation(job, IDENTITY_ANNOTATION)

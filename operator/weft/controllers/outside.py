@@ -18,6 +18,7 @@ from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
 from weft.controllers.patience import hold, passing, taken
+from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
@@ -95,7 +96,7 @@ class Outside:
             child = await self._child(live, id_)
             if child is None:
                 self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
-            elif not _finished(child):
+            elif not finished(child):
                 await self.stop_child(live, child)
             return
         if kind == "resource":
@@ -158,7 +159,7 @@ class Outside:
         """The run that a child run belongs to, while it is active."""
         owner = owner_of(run, "WorkflowRun")
         parent = self._runs.get(key_of(run).namespace, owner["name"]) if owner else None
-        if parent is None or owner is None or uid_of(parent) != owner["uid"] or _finished(parent):
+        if parent is None or owner is None or uid_of(parent) != owner["uid"] or finished(parent):
             return None
         return parent
 
@@ -181,7 +182,7 @@ class Outside:
                 return None
             message = "the child run was deleted by somebody"
             return AttemptEnded(id_, now, succeeded=False, reason=Reason.JobDeleted, message=message, disruption=True)
-        if not _finished(child):
+        if not finished(child):
             return None
         status = child["status"]
         name = child["metadata"]["name"]
@@ -216,7 +217,7 @@ class Outside:
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
         except (Forbidden, Invalid, NotFound) as error:
-            if reason := passing(live, action.id, error):
+            if reason := passing(live, action.id, error, now=self._clock.now()):
                 seconds = live.refused(action.id)
                 hold(live, action, reason, error.message, now=self._clock.now(), seconds=seconds)
                 return
@@ -275,7 +276,7 @@ class Outside:
                     await self._clock.sleep(POLL_SECONDS)
                     obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
             except (Forbidden, Invalid, NotFound) as error:
-                if pending := passing(live, action.id, error):
+                if pending := passing(live, action.id, error, now=self._clock.now()):
                     live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
                     self._wake(live.key)
                     await self._clock.sleep(live.refused(action.id))
@@ -311,11 +312,6 @@ def _body(raw: bytes) -> Any:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:
         return raw.decode("utf-8", "replace")
-
-
-def _finished(run: Obj) -> bool:
-    conditions = (run.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Finished" and c.get("status") == "True" for c in conditions)
 
 
 def _beyond(has: Any, wanted: Any) -> bool:

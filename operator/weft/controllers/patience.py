@@ -2,7 +2,8 @@
 
 A quota is waited for as long as the node may be pending. Something missing (a right, a service account) may only be
 late: an API server that has just started knows no RBAC rule yet, and Argo CD applies a namespace and what runs in it
-at once. It is asked for a few times more before it fails the node.
+at once. It is asked for a few times more before it fails the node; how long it has been missing is read from the
+status, so that an operator that dies in between does not begin to count anew.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ from weft.engine.observation import AttemptPending
 from weft.engine.state import AttemptId
 from weft.kube.errors import ApiError, NotYetAllowed, QuotaExceeded
 
-BELIEVED_AFTER = 5
-"""What is said to be missing once more after so many tries, within 31 s, is believed to be."""
+BELIEVED_AFTER_SECONDS = 30.0
+BELIEVED_AFTER_TIMES = 2
+"""What is said to be missing once more after so many times in a row, and so long, is believed to be."""
 
 
-def passing(live: LiveRun, id_: AttemptId, error: ApiError) -> Reason | None:
-    """Why the attempt is to be asked for again; None when the refusal is final."""
+def passing(live: LiveRun, id_: AttemptId, error: ApiError, *, now: float) -> Reason | None:
+    """Take a refusal down; gives why the attempt is to be asked for again, None when the refusal is final."""
     if isinstance(error, QuotaExceeded):
+        live.missing.pop(id_, None)
         return Reason.QuotaExceeded
-    if isinstance(error, NotYetAllowed) and live.refusals.get(id_, 0) < BELIEVED_AFTER:
-        return Reason.Forbidden
-    return None
+    if not isinstance(error, NotYetAllowed):
+        return None
+    times = live.missing[id_] = live.missing.get(id_, 0) + 1
+    unit = live.state.active.get(id_)
+    since = unit.pending_since if unit is not None and unit.pending_since is not None else now
+    believed = times > BELIEVED_AFTER_TIMES and now - since >= BELIEVED_AFTER_SECONDS
+    return None if believed else Reason.Forbidden
 
 
 def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float, seconds: float) -> None:
@@ -37,7 +44,7 @@ def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float,
 
 def taken(live: LiveRun, id_: AttemptId, *, now: float) -> None:
     """The API server has taken what it refused before, and no Pod's state will say so."""
-    live.refusals.pop(id_, None)
+    live.accepted(id_)
     unit = live.state.active.get(id_)
     if unit is not None and unit.pending is not None:
         live.inbox.append(AttemptPending(id_, None, "", now))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from weft.api.conditions import Reason, RunPhase, message_for
 from weft.controllers.catalog import parent_uid, queue_of
+from weft.controllers.run_facts import rerun_wanted
 from weft.kube.objects import Key, Obj, key_of, uid_of
 
 DEFAULT_QUEUE = "default"
@@ -217,8 +218,7 @@ def is_active(run: Obj) -> bool:
 def is_over(run: Obj) -> bool:
     """Say whether the run has ended and no rerun was asked for since."""
     status = run.get("status") or {}
-    asked, done = (run["spec"].get("rerun") or {}).get("generation", 0), status.get("rerunGeneration") or 0
-    return RunPhase(status.get("phase") or RunPhase.Queued).ended and asked <= done
+    return RunPhase(status.get("phase") or RunPhase.Queued).ended and not rerun_wanted(run)
 
 
 def _held_back(run: Obj) -> str:

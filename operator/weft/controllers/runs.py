@@ -28,6 +28,7 @@ from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
+from weft.controllers.run_facts import finished, rerun_wanted
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
 from weft.engine import advance, judge
 from weft.engine.observation import AttemptPending, Observation
@@ -132,8 +133,8 @@ class RunController:
                 await self._pass(live, run)
         except Superseded as error:
             _log.info("run %s is read anew: %s", key, error)
+            await self._ask_for(run)  # first: one that has ended gives its keys back when it is forgotten
             self._forget(key, uid_of(run))
-            await self._ask_for(run)
             self._again(key)
 
     async def _still_there(self, live: LiveRun, run: Obj) -> bool:
@@ -141,12 +142,14 @@ class RunController:
 
         Else its work would begin again, for a run that somebody has deleted.
         """
-        gone = any(kind == "Job" and job is not None for (kind, _), job in live.touched.items())
+        gone = [job for (kind, _), job in live.touched.items() if kind == "Job" and job is not None]
         if not gone or live.state.finished:
             return True
         found = await self._ask_for(run)
         there = found is not None and uid_of(found) == live.ref.uid and not found["metadata"].get("deletionTimestamp")
-        if not there:
+        if there:
+            await self._jobs.find_pods(live, gone)
+        else:
             self._forget(live.key, live.ref.uid)
         return there
 
@@ -275,6 +278,7 @@ class RunController:
         seen += gather.children_seen(live, self._store, now=now)
         if not live.scanned:
             live.scanned = True
+            gather.drop_started(live, self._store)
             seen += gather.missing_jobs(live, self._store)
         for id_, unit in list(live.state.active.items()):
             if id_.attempt and unit.node.body.kind == "workflow":
@@ -390,6 +394,9 @@ class RunController:
         seconds = (live.state.ended_at or 0.0) - live.state.start
         self._metrics.run_ended(outcome=live.state.outcome or "Failed", seconds=seconds)
         self._forget(live.key, live.ref.uid)
+        run = self._find_run(*live.key)
+        if run is not None and rerun_wanted(run):  # since before it ended: nothing will tell of it again
+            self._again(live.key)
 
     def _schedule(self, live: LiveRun, wake_at: float | None, *, again: bool) -> None:
         queue = self.queue
@@ -413,15 +420,3 @@ class RunController:
     def _again(self, key: Key) -> None:
         if self.queue is not None:
             self.queue.add(key)
-
-
-def finished(run: Obj) -> bool:
-    """Whether the run has its terminal condition."""
-    conditions = (run.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Finished" and c.get("status") == "True" for c in conditions)
-
-
-def rerun_wanted(run: Obj) -> bool:
-    """Whether the spec asks for a rerun that the status does not know of yet."""
-    wanted = (run["spec"].get("rerun") or {}).get("generation") or 0
-    return wanted > ((run.get("status") or {}).get("rerunGeneration") or 0)

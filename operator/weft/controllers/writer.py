@@ -22,6 +22,12 @@ from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 from weft.metrics import Metrics
 from weft.render.names import MANAGED_BY_LABEL, RUN_LABEL, label_value, run_owner
 
+_TOLD = (
+    "state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision", "startTime",
+    "completionTime", "rerunGeneration",
+)  # fmt: skip
+"""What tells one status from another; the rest follows from it, or from the time."""
+
 
 class Superseded(Exception):
     """The run's status was written by somebody else: what is held of it is out of date."""
@@ -58,7 +64,7 @@ class StatusWriter:
         patch = merge_patch(live.status, status)
         live.state.dirty = False
         try:
-            stored = await self._patch(live, patch)
+            stored = await self._patch(live, patch, status)
         except BaseException:
             live.state.dirty = True
             raise
@@ -69,7 +75,7 @@ class StatusWriter:
         live.urgent = False
         return stored
 
-    async def _patch(self, live: LiveRun, patch: dict[str, Any]) -> Obj:
+    async def _patch(self, live: LiveRun, patch: dict[str, Any], wanted: dict[str, Any]) -> Obj:
         while True:
             body = {"metadata": {"resourceVersion": live.version}, "status": patch}
             live.written_bytes = len(orjson.dumps(body))
@@ -82,17 +88,14 @@ class StatusWriter:
                 stored = await self._client.get(WORKFLOW_RUNS, live.key.name, namespace=live.key.namespace)
                 if stored["metadata"]["uid"] != live.ref.uid:
                     raise Superseded(f"{live.key} is another run now") from None
-                if not self._is_ours(live, stored, patch):
+                if not self._is_ours(live, stored, wanted):
                     raise Superseded(f"the status of {live.key} was written by somebody else") from None
                 live.version = version_of(stored)
 
-    def _is_ours(self, live: LiveRun, stored: Obj, patch: dict[str, Any]) -> bool:
+    def _is_ours(self, live: LiveRun, stored: Obj, wanted: dict[str, Any]) -> bool:
         """Whether the stored status is the one we wrote last, or the one we are writing (its answer was lost)."""
         status = stored.get("status") or {}
-        ours = ("state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision")
-        return all(status.get(key) == live.status.get(key) for key in ours) or all(
-            status.get(key) == patch[key] for key in ("nodes", "phase", "startTime") if key in patch
-        )
+        return any(all(status.get(key) == ours.get(key) for key in _TOLD) for ours in (live.status, wanted))
 
     async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> int:
         """Store a chunk; gives its bytes."""

@@ -9,10 +9,10 @@ from e2e.harness.stage import node, scenario, spec
 @scenario(builtin=True)
 def attempt_timeout(place: Place) -> None:
     """An attempt that takes too long fails, its logs stay readable, and the next attempt has its own time."""
-    script = "echo here I am; [ $WEFT_ATTEMPT -ge 2 ] || sleep 60"
+    script = "echo here I am; [ $WEFT_ATTEMPT -ge 2 ] || sleep 600"
     retry = {"limit": 1, "backoff": {"initialSeconds": 0}}
     run = place.start(
-        "attempt-timeout", spec([node("slow", script, timeoutSeconds=10, retry=retry)], jobs={"keep": "All"})
+        "attempt-timeout", spec([node("slow", script, timeoutSeconds=20, retry=retry)], jobs={"keep": "All"})
     )
     run.finish()
     assert run.node("slow")["attempts"] == 2
@@ -62,7 +62,7 @@ def unschedulable(place: Place) -> None:
 @scenario(killed=False)
 def late_service_account(place: Place) -> None:
     """A service account that is applied after the run: the node says what it waits for, and runs once it is there."""
-    run = place.start("late", spec([node("work")], defaults={"serviceAccountName": "late"}))
+    run = place.start("late-account", spec([node("work")], defaults={"serviceAccountName": "late"}))
     run.until(lambda run: run.node("work").get("reason") == "Forbidden", "nobody says that the account is missing")
     assert 'serviceaccount "late" not found' in run.node("work")["message"]
     place.kubectl("create", "serviceaccount", "late")

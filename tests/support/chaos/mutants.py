@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         "somebody else's status taken for ours", "controllers/writer.py",
-        "if not self._is_ours(live, stored, patch):", "if False:",
+        "if not self._is_ours(live, stored, wanted):", "if False:",
     ),
     Mutant(
         "absence from an old list is deletion", "kube/cache.py",
@@ -116,6 +116,11 @@ MUTANTS = (
         "a run is deleted though a rerun was asked for", "controllers/cleanup.py",
         'version = version_of(obj) if resource is WORKFLOW_RUNS else ""', 'version = version_of(obj) and ""',
     ),
+    Mutant(
+        "a Pod of a run that has ended runs on", "controllers/orphans.py",
+        "                await self._stop(job, pod)\n                return", "                return",
+    ),
+    Mutant("what is only late fails the node", "controllers/patience.py", "return None if believed else", "return None if True else"),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 

@@ -24,6 +24,8 @@ DEEDS = (
     ("delete a Job", 4.0), ("delete a Pod", 4.0), ("delete a run", 1.0), ("edit a Workflow", 3.0),
     ("delete a Workflow", 0.5), ("change the queue", 2.0),
 )  # fmt: skip
+UNSEEN = (("stop", 4.0), ("suspend", 2.0), ("rerun", 2.0), ("delete a Job", 3.0), ("delete a Pod", 3.0))
+"""What they do while no operator is there to see it."""
 _WORSE = {None: ("Drain", "Cancel", "Terminate"), "Drain": ("Cancel", "Terminate"), "Cancel": ("Terminate",)}
 
 
@@ -36,9 +38,9 @@ class People:
         self._votes = 0
         self.deleted: list[Obj] = []
 
-    def do_something(self) -> None:
+    def do_something(self, deeds: tuple[tuple[str, float], ...] = DEEDS) -> None:
         """One deed, if there is an occasion for it."""
-        deed = self._dice.weighted(DEEDS)
+        deed = self._dice.weighted(deeds)
         with self._api.acting_as("user"):
             getattr(self, "_" + deed.lower().replace(" ", "_"))()
 

@@ -1,20 +1,23 @@
 """What happens to the operator's requests and watches on their way: everything a network and a busy server can do.
 
-Each takes its time, there and back. A request may be late, never be sent, be refused (429, 500, 403 by quota), be
-carried out and answered by an error or by nothing, or be the last thing its process ever did, before or after the
-server has carried it out. Just before a write somebody else may change the object, or take the name. A watch may lag,
-stall, break, repeat itself or be refused.
+Each takes its time, there and back. A request may be late, never be sent, be refused (429, 500, 403 by a quota or by
+rules that were not read yet), be carried out and answered by an error or by nothing, or be the last thing its process
+ever did, before or after the server has carried it out; or it arrives only when the next process is about to write
+there. Just before a write somebody else may change the object, or take the name. A watch may lag, stall, break,
+repeat itself or be refused.
 `Storm.over` ends all of it.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from support.chaos.dice import Dice
 from support.replica import Wire
 from support.transport import status
+from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.transport import Dropped, NotSent, Response, Stalled, StreamRefused
 
 REQUESTS = (
@@ -22,18 +25,40 @@ REQUESTS = (
     ("cut", 3.0), ("time-out before", 1.0), ("time-out after", 1.5), ("quota", 1.0), ("crash before", 1.5),
     ("crash after", 2.5), ("meddle", 5.0), ("arrives later", 2.0),
 )  # fmt: skip
+UNDONE = ("crash before", "dies, then it arrives", "not sent", "429", "403", "500 before", "time-out before")
 LINES = (("late", 10.0), ("twice", 2.0), ("cut", 1.0), ("silent", 0.5))
 SLOW_LISTS = 0.5
 """How often a list is old news when it comes: lists are rare, and what their absences prove is worth many tries."""
 
-Theme = tuple[str, str, str, float]
-"""What happens to requests of this method to such a path, and how often."""
+
+class Theme(NamedTuple):
+    """What happens to requests of this method to such a path, and how often; whose watch is late as often."""
+
+    kind: str
+    method: str
+    path: str
+    chance: float
+    lagging: str = ""
+
+    def is_about(self, method: str, path: str) -> bool:
+        return method == self.method and re.search(self.path, path) is not None
+
+
 THEMES: tuple[Theme | None, ...] = (
     *(None,) * 8,
-    ("500 before", "PATCH", "/status", 0.6), ("quota", "POST", "s", 0.5), ("cut", "POST", "/pods", 0.5),
-    ("arrives later", "PATCH", "/status", 0.15), ("crash after", "POST", "s", 0.08),
+    Theme("500 before", "PATCH", "/status$", 0.6), Theme("quota", "POST", "s$", 0.5),
+    Theme("cut", "POST", "/pods$", 0.5), Theme("arrives later", "PATCH", "/status$", 0.15),
+    Theme("crash after", "POST", "s$", 0.08),
 )  # fmt: skip
 """Some seeds have one trouble far more often than any other: what takes it many times in a row is met there."""
+HARDSHIPS: tuple[Theme | None, ...] = (
+    *(None,) * 2,
+    Theme("dies, then it arrives", "PATCH", "/workflowruns/[^/]+/status$", 0.3),
+    Theme("cut", "POST", "/pods$", 0.7, lagging="pods"),
+    Theme("meddle", "DELETE", "/workflowruns/", 0.9),
+    Theme("403", "POST", "/(jobs|pods|workflowruns)$", 0.1),
+)  # fmt: skip
+"""And some have one of these besides, each of which has to meet something else to do harm."""
 
 Act = Callable[[], Coroutine[Any, Any, Response]]
 """What the server does with a request."""
@@ -45,7 +70,7 @@ class Storm:
     """The weather of one seed, for all processes."""
 
     def __init__(
-        self, dice: Dice, *, rate: float, latency: float, crashes: bool, meddle: Meddle,
+        self, dice: Dice, *, rate: float, latency: float, crashes: bool, hardships: bool, meddle: Meddle,
         tell: Callable[[str, str], None],
     ) -> None:  # fmt: skip
         self._requests = dice.of("requests")
@@ -53,12 +78,15 @@ class Storm:
         self._rate = rate
         self._latency = latency
         self._ways = dice.of("ways")
-        self._theme = dice.of("theme").pick(THEMES) if crashes else None
+        theme = dice.of("theme").pick(THEMES) if crashes else None
+        hardship = dice.of("hardship").pick(HARDSHIPS) if hardships and crashes else None
+        self._themes = [each for each in (hardship, theme) if each is not None]
         self._kinds = [kind for kind in REQUESTS if crashes or not kind[0].startswith("crash")]
         self._meddle = meddle
         self._tell = tell
         self._lag: dict[tuple[str, str], float] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._last_words: dict[str, Act] = {}
         self.over = False
 
     def hold_back(self, actor: str, plural: str, until: float) -> None:
@@ -75,12 +103,14 @@ class Storm:
 
     async def _through(self, wire: Wire, method: str, path: str, act: Act) -> Response:
         dice = self._requests
+        if method == "PATCH" and (late := self._last_words.pop(path, None)):
+            await late()
         if self.over:
             return await act()
         if method == "GET" and path.endswith(("/jobs", "/pods")) and dice.chance(SLOW_LISTS):
             kind = "slow answer"
-        elif self._theme and self._of_the_theme(method, path) and dice.chance(self._theme[3]):
-            kind = self._theme[0]
+        elif theme := next((each for each in self._themes if self._strikes(each, method, path)), None):
+            kind = theme.kind
         elif dice.chance(self._rate):
             kind = dice.weighted(self._kinds)
         else:
@@ -91,9 +121,8 @@ class Storm:
         self._tell(wire.actor, f"{kind}: {method} {path}")
         return await self._suffer(wire, kind, method, path, act)
 
-    def _of_the_theme(self, method: str, path: str) -> bool:
-        assert self._theme is not None
-        return method == self._theme[1] and path.endswith(self._theme[2])
+    def _strikes(self, theme: Theme, method: str, path: str) -> bool:
+        return theme.is_about(method, path) and self._requests.chance(theme.chance)
 
     async def _suffer(self, wire: Wire, kind: str, method: str, path: str, act: Act) -> Response:
         dice = self._requests
@@ -105,11 +134,12 @@ class Storm:
             # Of a Job only its name is compared: a create that comes when the Job is long done and deleted makes an
             # empty one. No server can be asked to refuse it; Weft makes no Pod of it.
             await self._give_up_on(wire, act)
-        elif kind == "crash before":
+        elif kind in ("crash before", "dies, then it arrives"):
             wire.ice.dead = True
             wire.ice.freeze()
-        undone = kind in ("crash before", "not sent", "429", "500 before", "time-out before")
-        if undone or (kind == "quota" and method == "POST" and path.endswith(("/jobs", "/pods"))):
+            if kind == "dies, then it arrives" and _has_begun(wire, path):
+                self._last_words[path] = act
+        if kind in UNDONE or (kind == "quota" and method == "POST" and path.endswith(("/jobs", "/pods"))):
             return await self._not_done(wire, kind)
         answer = await act()
         if kind == "slow answer":
@@ -139,6 +169,10 @@ class Storm:
         await wire.clock.sleep(self._requests.between(1.0, 15.0))
         raise Stalled("no answer in time")
 
+    def _lags(self, plural: str) -> bool:
+        chances = [theme.chance for theme in self._themes if theme.lagging == plural and not self.over]
+        return bool(chances) and self._lines.chance(chances[0])
+
     async def end(self) -> None:
         """Nothing is under way any more."""
         for task in self._under_way:
@@ -146,10 +180,12 @@ class Storm:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _not_done(self, wire: Wire, kind: str) -> Response:
-        if kind == "crash before":
+        if kind in ("crash before", "dies, then it arrives"):
             await wire.ice.passed()
         if kind == "429":
             return status(429, "TooManyRequests", "slow down", after=1 + self._requests.below(2))
+        if kind == "403":
+            return status(403, "Forbidden", 'User "weft" cannot create resource "jobs"')
         if kind == "500 before":
             return status(500, "InternalError", "no leader")
         if kind == "quota":
@@ -167,7 +203,7 @@ class Storm:
                 if late > 0 and not self.over:
                     await wire.clock.sleep(late)
                 kind = dice.weighted(LINES) if not self.over and dice.chance(self._rate) else ""
-                if kind == "late":
+                if kind == "late" or self._lags(plural):
                     await wire.clock.sleep(dice.between(0.01, 2.0))
                 elif kind == "twice":
                     yield line
@@ -178,3 +214,12 @@ class Storm:
                     raise Stalled("silence")
                 yield line
                 await asyncio.sleep(0)
+
+
+def _has_begun(wire: Wire, path: str) -> bool:
+    """Whether the run is active. A start that arrives late takes a place that may be another's by then.
+
+    No server can be asked to refuse it.
+    """
+    run = wire.api.read(WORKFLOW_RUNS, *path.split("/namespaces/")[1].removesuffix("/status").split("/")[::2])
+    return run is not None and "startTime" in (run.get("status") or {})

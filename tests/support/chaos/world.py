@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 from support.chaos.dice import Dice
-from support.chaos.people import People, has_ended
+from support.chaos.people import UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
 from support.chaos.story import Note, tell_story
 from support.chaos.tally import tally
@@ -54,6 +54,8 @@ class Knobs:
     clocks: bool = True
     watches: bool = True
     squatters: bool = True
+    hardships: bool = True
+    """In some seeds one trouble far more often, and people who act when no operator is there."""
     shards: int = 0
     """So many, over two or three replicas; besides, there are witnesses in namespaces of other shards."""
 
@@ -117,7 +119,8 @@ class World:
         nature = self._dice.of("nature")
         self.storm = Storm(
             self._dice.of("storm"), rate=nature.pick((0.02, 0.06, 0.15, 0.3)), crashes=knobs.crashes,
-            latency=nature.pick((0.0, 0.0, 0.01, 0.2)), meddle=self.people.meddle, tell=self._note,
+            latency=nature.pick((0.0, 0.0, 0.01, 0.2)), hardships=knobs.hardships, meddle=self.people.meddle,
+            tell=self._note,
         )  # fmt: skip
         self._storm_seconds = nature.between(8.0, 30.0)
         self._replicas_wanted = 2 if nature.chance(0.35) else 1
@@ -143,6 +146,8 @@ class World:
         self._born = 0
         self._leaders = 0
         self._squatting = self._dice.of("squatters")
+        self._absence = self._dice.of("absence")
+        self._unseen = knobs.hardships and knobs.people and self._absence.chance(0.3)
         self.api.before.append(self._squat)
         self.kubelet = Kubelet(self.api, self.clock, lambda pod: fate_of(pod, self._dice, self.plan), collect=True)
 
@@ -199,7 +204,11 @@ class World:
                 self._replicas.remove(replica)
                 self._note(replica.name, "is gone")
                 await replica.bury()
-                self._at(now + (self._nature.between(0.1, 12.0) if not self.storm.over else 0.1), self._start)
+                away = self._nature.between(0.1, 12.0) if not self.storm.over else 0.1
+                self._at(now + away, self._start)
+                if self._unseen and not self._replicas and not self.storm.over:
+                    for _ in range(3):
+                        self._at(now + self._absence.between(0.0, away), self._act_unseen)
 
     def _start(self) -> None:
         name = f"op-{self._born}"
@@ -244,6 +253,11 @@ class World:
             self._jump(replica.clock, nature.pick((-30.0, -2.0, 2.0, 30.0)))
         if knobs.watches and nature.chance(0.05):
             self._break_watches(replica)
+
+    def _act_unseen(self) -> None:
+        if not self._replicas:
+            self._note("user", "acts while no operator is there")
+            self.people.do_something(UNSEEN)
 
     def _jump(self, clock: ProcessClock, seconds: float) -> None:
         self._note("nature", f"a clock jumps by {seconds} s")

@@ -10,6 +10,7 @@ from weft.kube.objects import Obj
 RBAC = 'x is forbidden: User "weft" cannot create resource "x" in API group "y" in the namespace "n"'
 ACCOUNT = 'pods "p" is forbidden: error looking up service account n/default: serviceaccount "default" not found'
 NOT_READY = 'pods "p" is forbidden: not yet ready to handle request'
+QUOTA = "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4"
 ADMISSION = 'pods "p" is forbidden: violates PodSecurity "restricted:latest": privileged'
 
 JOB = "nodes: [{name: a, retry: {limit: 2}, job: {image: i}}]"
@@ -93,4 +94,25 @@ async def test_a_child_run_that_was_refused_when_the_operator_died_is_begun_by_t
     await rig.down()
     await rig.up()
     await rig.wait(rig.ended, seconds=20)
+    assert rig.nodes() == {"a": "Succeeded"}
+
+
+@pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
+async def test_an_operator_that_dies_does_not_begin_to_wait_anew(
+    rig: Rig, nodes: str, plural: str, method: str
+) -> None:
+    await begin(rig, nodes, plural, method, RBAC, times=100)
+    for _ in range(4):
+        await rig.clock.advance(10)
+        await rig.down()
+        await rig.up()
+    await rig.wait(rig.ended, seconds=10)
+    assert rig.nodes() == {"a": "Failed(Forbidden)"}
+
+
+async def test_what_is_missing_only_after_a_quota_was_waited_for_is_asked_for_as_often(rig: Rig) -> None:
+    await begin(rig, JOB, "jobs", "POST", QUOTA, times=8)
+    await rig.wait(lambda: len(rig.api.asked("POST", "jobs")) == 8)
+    rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural="jobs", times=2)
+    await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Succeeded"}

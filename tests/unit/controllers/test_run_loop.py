@@ -223,6 +223,39 @@ async def test_an_end_that_was_read_before_the_watch_told_of_it_is_not_missed(ri
     assert rig.phase() == "Succeeded"
 
 
+async def test_a_rerun_that_was_asked_for_while_another_was_being_begun_comes_after_it(rig: Rig) -> None:
+    """Without Pods, whose ends would wake the run up."""
+    rig.workflow("w", "nodes: [{name: a, wait: {seconds: 1}}]")
+    await rig.finish("w")
+
+    async def ask_again(asked: Asked) -> None:
+        writes_it = (asked.method, asked.resource) == ("PATCH", WORKFLOW_RUNS)
+        if writes_it and rig.run()["spec"]["rerun"]["generation"] == 1:
+            rig.edit(rerun={"generation": 2, "from": "All"})
+
+    rig.api.before.append(ask_again)
+    rig.edit(rerun={"generation": 1, "from": "All"})
+    await rig.wait(lambda: rig.ended() and rig.run()["status"].get("rerunGeneration") == 2, seconds=6)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert _first_node(rig)["attempts"] == 3
+
+
+async def test_a_pod_that_nobody_has_told_of_counts_although_somebody_deletes_its_job(rig: Rig) -> None:
+    """Its creation got no answer, and the watch of Pods lags."""
+    rig.behave = lambda node, attempt: Fate(seconds=0.001, bind=0.001)
+    rig.workflow("w", "nodes: [{name: a, retry: {limit: 1, disruptions: 1}, job: {image: i}}]")
+    await rig.up()
+    rig.api.hold_watches(PODS)
+    rig.api.fail(Dropped("cut"), method="POST", plural="pods", after=True, times=100)
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Succeeded"], step=0.01)
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert set(rig.jobs_made().values()) == {1}
+
+
 async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted() -> None:
     """The gate of its key is asked anew after a restart, and the stop comes before the answer."""
     rig = Rig(status_interval_seconds=60.0)

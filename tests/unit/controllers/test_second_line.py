@@ -1,0 +1,93 @@
+"""What holds when something that cannot be has happened all the same: a status of another hand, a Pod too many."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from support.fakeapi import Asked
+from support.rig import NAMESPACE, Fate, Rig
+from support.transport import status
+from weft.kube.objects import Obj
+from weft.kube.resources import PODS, WORKFLOW_RUNS
+
+CHAIN = "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]"
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    rig = Rig()
+    yield rig
+    await rig.close()
+
+
+def _living(rig: Rig) -> list[str]:
+    ended = ("Succeeded", "Failed")
+    return [pod["metadata"]["name"] for pod in rig.api.all(PODS) if pod.get("status", {}).get("phase") not in ended]
+
+
+async def test_a_status_that_somebody_else_has_written_is_gone_on_from_not_written_over(rig: Rig) -> None:
+    """The write of an operator that is dead by now may still arrive: here, that the run was cancelled."""
+    rig.behave = lambda node, attempt: Fate(seconds=5 if node == "a" else 3000)
+    rig.workflow("w", CHAIN)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: bool(rig.api.all(PODS)) and rig.nodes()["a"] == "Running")
+    ended = {"status": "True", "reason": "Cancelled", "message": "", "lastTransitionTime": "2023-11-14T22:13:21Z"}
+    theirs = {
+        "phase": "Cancelled",
+        "conditions": [{"type": "Finished"} | ended],
+        "completionTime": "2023-11-14T22:13:21.000Z",
+        "state": {"stage": "Finished", "outcome": "Cancelled", "clockStartTime": "2023-11-14T22:13:20.000Z"},
+        "nodes": [{"name": name, "phase": "Cancelled", "completionTime": "2023-11-14T22:13:21.000Z"} for name in "ab"],
+    }
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", lambda run: run["status"].update(theirs))
+    await rig.clock.advance(60)
+    assert rig.phase() == "Cancelled"
+    assert rig.nodes() == {"a": "Cancelled", "b": "Cancelled"}
+    assert _living(rig) == []
+
+
+async def test_an_attempt_waits_for_the_pod_of_the_one_before(rig: Rig) -> None:
+    """A status that says that an attempt is over, and its Pod that runs on."""
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    rig.workflow("w", "nodes: [{name: a, retry: {limit: 1, backoff: {initialSeconds: 1}}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: bool(rig.api.all(PODS)) and rig.nodes()["a"] == "Running")
+    await rig.down()
+
+    def say_it_has_failed(run: Obj) -> None:
+        (node,) = run["status"]["nodes"]
+        node |= {"phase": "Waiting", "reason": "BackOff", "stage": "Backoff", "failures": 1}
+        node["nextTime"] = "2023-11-14T22:13:20.000Z"
+
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", say_it_has_failed)
+    beside: list[list[str]] = []
+
+    async def look(asked: Asked) -> None:
+        if asked.method == "POST" and asked.resource is PODS:
+            beside.append(_living(rig))
+
+    rig.api.before.append(look)
+    await rig.up()
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert beside == [[]]
+
+
+async def test_a_pod_that_no_status_tells_of_is_not_forgotten_because_a_quota_refuses_its_job() -> None:
+    """After a restart the Job is asked for again; the quota answers before the API server sees that it is there."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.api.all(PODS) != [])
+    await rig.down()
+    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
+    rig.api.fail(quota, method="POST", plural="jobs", times=100)
+    await rig.up()
+    await rig.clock.advance(1)
+    rig.edit(stop="Cancel")
+    await rig.wait(rig.ended, seconds=30)
+    assert _living(rig) == []
+    await rig.close()
