@@ -306,8 +306,8 @@ class RunController:
 
     def _rerun(self, live: LiveRun, run: Obj, now: float) -> None:
         rerun = run["spec"].get("rerun") or {}
-        if rerun_wanted(run):
-            generation = rerun["generation"]
+        generation = rerun.get("generation") or 0
+        if generation > live.state.generation:  # by the state: the rerun may have ended before any status told of it
             try:
                 result = advance.restart(
                     live.state, generation=generation, mode=rerun.get("from", "Failed"),

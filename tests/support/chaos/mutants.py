@@ -121,6 +121,26 @@ MUTANTS = (
         "                await self._stop(job, pod)\n                return", "                return",
     ),
     Mutant("what is only late fails the node", "controllers/patience.py", "return None if believed else", "return None if True else"),
+    Mutant(
+        "a status is taken for ours by its phase", "controllers/writer.py",
+        "for key in _TOLD) for ours", 'for key in ("phase",)) for ours',
+    ),
+    Mutant(
+        "a Job is asked for although its Pod stands", "controllers/runs.py",
+        "            gather.drop_started(live, self._store)\n", "",
+    ),
+    Mutant(
+        "Pods of a deleted Job are not asked for", "controllers/runs.py",
+        "            await self._jobs.find_pods(live, gone)\n", "            pass\n",
+    ),
+    Mutant(
+        "a rerun asked for while another begins is forgotten", "controllers/runs.py",
+        "if run is not None and rerun_wanted(run):  # since", "if False:  # since",
+    ),
+    Mutant(
+        "a rerun begins anew until a status tells of it", "controllers/runs.py",
+        "if generation > live.state.generation:  # by", "if rerun_wanted(run):  # by",
+    ),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 

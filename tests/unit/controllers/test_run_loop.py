@@ -240,6 +240,15 @@ async def test_a_rerun_that_was_asked_for_while_another_was_being_begun_comes_af
     assert _first_node(rig)["attempts"] == 3
 
 
+async def test_a_rerun_that_ends_at_once_ends_although_it_was_given_a_key(rig: Rig) -> None:
+    """The key comes when the run has failed: that is no reason to begin anew."""
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}, {name: b, expr: {x: '{}.nothing'}}]")
+    await rig.finish("w")
+    rig.edit(rerun={"generation": 1, "from": "All"})
+    await rig.wait(lambda: rig.ended() and rig.run()["status"].get("rerunGeneration") == 1, seconds=30)
+    assert rig.phase() == "Failed"
+
+
 async def test_a_pod_that_nobody_has_told_of_counts_although_somebody_deletes_its_job(rig: Rig) -> None:
     """Its creation got no answer, and the watch of Pods lags."""
     rig.behave = lambda node, attempt: Fate(seconds=0.001, bind=0.001)
