@@ -26,6 +26,7 @@ DEEDS = (
 )  # fmt: skip
 UNSEEN = (("stop", 4.0), ("suspend", 2.0), ("rerun", 2.0), ("delete a Job", 3.0), ("delete a Pod", 3.0))
 """What they do while no operator is there to see it."""
+DELETIONS = (("delete a Job", 4.0), ("delete a Pod", 4.0), ("delete a run", 2.0), ("rerun", 4.0))
 _WORSE = {None: ("Drain", "Cancel", "Terminate"), "Drain": ("Cancel", "Terminate"), "Cancel": ("Terminate",)}
 
 

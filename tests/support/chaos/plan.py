@@ -1,9 +1,10 @@
 """What a seed puts into the cluster: Workflows, runs, queues, and what becomes of every Pod.
 
-The main Workflow is a random one of the property tests. Beside it runs a `witness`, which nobody touches and whose Pods
-do what is written here: whatever happens around it, it must end as `WITNESS_ENDS` says. Now and then a hopeless run is
-there too, whose harm must stay its own, or rivals: several runs that want one concurrency key. What could wait for ever
-by right (a service that holds the only place) is taken out, so that every run has to end.
+The main Workflow is a random one of the property tests. Beside it runs a `witness`, which nobody touches and whose
+Pods do what is written here: whatever happens around it, it must end as `WITNESS_ENDS` says. Now and then a hopeless
+run is there too, whose harm must stay its own, one that is stuck, or rivals: several runs that want one concurrency
+key. What could wait for ever by right (a service that holds the only place) is taken out, so that every run has to
+end.
 """
 
 from dataclasses import dataclass, field
@@ -47,6 +48,9 @@ _KEY: Json = {"concurrency": {"key": "rivals", "policy": "Queue"}}
 RIVALS = 4
 RIVAL: Json = {"nodes": [{"name": "a", **_JOB, **_KEY}, {"name": "b", "dependsOn": ["a"], **_JOB, **_KEY}]}
 
+STUCK: Json = {"nodes": [{"name": "a", "pendingTimeoutSeconds": 2, "retry": {"limit": 1}, **_JOB}]}
+"""No cluster node ever takes its Pod."""
+
 HOPELESS: tuple[Json, ...] = (
     {"nodes": [{"name": "a", "expr": {"x": "{}.nothing"}}, {"name": "b", "dependsOn": ["a"], **_JOB}]},
     {"nodes": [{"name": "a", "dependsOn": ["b"], **_JOB}, {"name": "b", "dependsOn": ["a"], **_JOB}]},
@@ -78,7 +82,7 @@ class Plan:
             self.runs.append((dice.between(0, 12), run))
 
 
-def plan_of(dice: Dice) -> Plan:
+def plan_of(dice: Dice, *, hardships: bool) -> Plan:
     plan = Plan()
     case = random_case(Chooser(dice.of("case").below), actions=False)
     dice = dice.of("plan")
@@ -109,6 +113,10 @@ def plan_of(dice: Dice) -> Plan:
     if rivals.chance(0.2):
         plan.documents.append(_document("Workflow", "rival", RIVAL))
         plan.runs += [(rivals.between(0, 9), _run(f"rival-{n}", "rival", rivals)) for n in range(RIVALS)]
+    stuck = dice.of("stuck")
+    if hardships and stuck.chance(0.2):
+        plan.documents.append(_document("Workflow", "stuck", STUCK))
+        plan.runs.append((stuck.between(0, 9), _run("stuck", "stuck", stuck)))
     return plan
 
 
@@ -123,6 +131,8 @@ def fate_of(pod: Obj, dice: Dice, plan: Plan) -> Fate:
     if run == "witness":
         code = 1 if path == "bad" or (path, attempt) == ("flaky", 1) else 0
         return Fate(seconds=dice.pick((0.2, 1.0, 3.0)), code=code, text='{"n": 3}')
+    if run == "stuck":
+        return Fate(waits="Unschedulable", pending=1000.0)
     if run == "hopeless":
         return Fate(text="x" * 6000 if path == "giant" else "")
     place = labels["weft.dev/workflow"], "/".join(segment.partition("[")[0] for segment in path.split("/"))

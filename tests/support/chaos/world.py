@@ -18,7 +18,7 @@ from typing import Any
 
 import orjson
 from support.chaos.dice import Dice
-from support.chaos.people import UNSEEN, People, has_ended
+from support.chaos.people import DEEDS, DELETIONS, UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
 from support.chaos.story import Note, tell_story
 from support.chaos.tally import tally
@@ -38,6 +38,8 @@ STEP = 0.5
 CALM_SECONDS = 400.0
 """How long after the storm a run may still take. Everything in the workloads is far shorter."""
 QUIET_SECONDS = 25.0
+TILTS = ("", "", "", "squatters", "freezes", "watches", "deletions")
+"""What happens in a seed more often than in others; nothing in many."""
 DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 METRICS = Metrics()
 """Nobody reads it; making one for each process would be half of the time."""
@@ -114,7 +116,7 @@ class World:
         self.api = FakeApi(clock=self.clock, seed=seed)
         self.api.documents["/api/v1"] = DISCOVERY
         self.notes: list[Note] = []
-        self.plan: Plan = plan_of(self._dice)
+        self.plan: Plan = plan_of(self._dice, hardships=knobs.hardships)
         self.people = People(self.api, self._dice.of("people"))
         nature = self._dice.of("nature")
         self.storm = Storm(
@@ -146,6 +148,7 @@ class World:
         self._born = 0
         self._leaders = 0
         self._squatting = self._dice.of("squatters")
+        self._tilt = self._dice.of("tilt").pick(TILTS) if knobs.hardships else ""
         self._absence = self._dice.of("absence")
         self._unseen = knobs.hardships and knobs.people and self._absence.chance(0.3)
         self.api.before.append(self._squat)
@@ -228,7 +231,7 @@ class World:
     def _trouble(self) -> None:
         nature, now, knobs = self._nature, self.clock.monotonic(), self._knobs
         if nature.chance(self._people_rate):
-            self.people.do_something()
+            self.people.do_something(DELETIONS if self._tilt == "deletions" else DEEDS)
             for run in self.people.deleted:
                 self._at(now + nature.between(0.1, 20.0), lambda run=run: self._create(run))
             self.people.deleted.clear()
@@ -240,7 +243,11 @@ class World:
         if knobs.crashes and nature.chance(0.008 if a_pair else 0.03):
             self._note(replica.name, "is killed")
             replica.crash()
-        elif knobs.freezes and nature.chance(0.015 * self._replicas_wanted) and not (a_pair and len(living) < 2):
+        elif (
+            knobs.freezes
+            and nature.chance(self._more(0.015 * self._replicas_wanted, "freezes"))
+            and not (a_pair and len(living) < 2)
+        ):
             seconds = nature.pick((0.5, 5.0, 20.0, 30.0))
             replica = next((one for one in living if one.leading), replica)
             self._note(replica.name, f"is frozen for {seconds} s")
@@ -251,8 +258,11 @@ class World:
             replica.leave()
         if knobs.clocks and nature.chance(0.01):
             self._jump(replica.clock, nature.pick((-30.0, -2.0, 2.0, 30.0)))
-        if knobs.watches and nature.chance(0.05):
+        if knobs.watches and nature.chance(self._more(0.05, "watches")):
             self._break_watches(replica)
+
+    def _more(self, chance: float, tilt: str) -> float:
+        return chance * 6 if self._tilt == tilt else chance
 
     def _act_unseen(self) -> None:
         if not self._replicas:
@@ -283,7 +293,7 @@ class World:
         makes_a_job = asked.method == "POST" and asked.resource.plural == "jobs" and asked.actor.startswith("op-")
         run = (asked.body or {}).get("metadata", {}).get("labels", {}).get("weft.dev/run")
         squats = makes_a_job and run != "witness" and self._knobs.squatters and not self.storm.over
-        if squats and self._squatting.chance(0.02):
+        if squats and self._squatting.chance(self._more(0.1 if self._knobs.hardships else 0.02, "squatters")):
             self.people.squat(asked.body["metadata"]["name"])
 
     def _calm(self) -> None:
