@@ -131,7 +131,9 @@ class Kubelet:
             condition = {"type": "PodScheduled", "status": "False", "reason": why, "message": "0/1 nodes fit"}
             self._change(pod, lambda it: it["status"].update(conditions=[condition]))
             return
-        if self._current(pod) is not None and uid_of(pod) not in self._ended:
+        current = self._current(pod)
+        # A Pod that is being deleted is not bound any more: the API server refuses it.
+        if current is not None and not current["metadata"].get("deletionTimestamp") and uid_of(pod) not in self._ended:
             state = {"waiting": {"reason": why, "message": "no"}}
             self._set(pod, phase="Pending", state=state, ready=False, bind=True)
 

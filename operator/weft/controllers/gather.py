@@ -60,7 +60,7 @@ def catch_up(live: LiveRun) -> None:
     for key, id_ in list(live.ahead.items()):
         if id_ in live.state.active or settled(live.state, id_):
             del live.ahead[key]
-            live.touched[key] = None
+            live.look_at(*key)
 
 
 def is_stray(live: LiveRun, child: Obj) -> bool:
@@ -73,11 +73,11 @@ def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
     children = store.children(live.key.namespace, live.ref.uid)
     for family in children.jobs:
-        live.touched[("Job", key_of(family.job).name)] = None
+        live.look_at("Job", key_of(family.job).name)
         for pod in family.pods:
-            live.touched[("Pod", key_of(pod).name)] = None
+            live.look_at("Pod", key_of(pod).name)
     for pod in children.orphans:
-        live.touched[("Pod", key_of(pod).name)] = None
+        live.look_at("Pod", key_of(pod).name)
 
 
 def drop_started(live: LiveRun, store: ChildStore) -> None:

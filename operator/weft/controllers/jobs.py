@@ -208,12 +208,12 @@ class Jobs:
             await stop_job(self._client, job)
             return
         if not pods:
-            live.touched[("Job", key_of(job).name)] = None  # `gather` ends an attempt that never got a Pod
+            live.look_at("Job", key_of(job).name)  # `gather` ends an attempt that never got a Pod
         for pod in pods:
             try:
                 await stop_pod(self._client, pod, reason)
             except (NotFound, Conflict):
-                live.touched[("Pod", key_of(pod).name)] = pod
+                live.look_at("Pod", key_of(pod).name, pod)
 
     async def find_pods(self, live: LiveRun, jobs: list[Obj]) -> None:
         """Ask for the Pods of Jobs that somebody has deleted: one may have ended, and nobody told us so (yet)."""
@@ -237,7 +237,7 @@ class Jobs:
     def _found(self, live: LiveRun, child: Obj) -> None:
         """Take in what was read: its news, even an end, will not be told any more by a watch that is behind."""
         self._store.remember_created(child)
-        live.touched[child["kind"], key_of(child).name] = None
+        live.look_at(child["kind"], key_of(child).name)
 
     def _never_made(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
         for start in [action for action in live.pending if isinstance(action, Start) and action.id == id_]:

@@ -71,6 +71,11 @@ class LiveRun:
         count = self.refusals[id_] = self.refusals.get(id_, 0) + 1
         return float(min(30.0, 2.0 ** (count - 1)))
 
+    def look_at(self, kind: str, name: str, gone: Obj | None = None) -> None:
+        """Have a child looked at in the next pass. What is known to have gone stays so, whatever else is read of it."""
+        if gone is not None or (kind, name) not in self.touched:
+            self.touched[kind, name] = gone
+
     def accepted(self, id_: AttemptId) -> None:
         """Begin to count anew: the API server has taken what it was asked for."""
         self.refusals.pop(id_, None)

@@ -90,7 +90,7 @@ class Performer:
             case Note():
                 self._say(live, action.type, action.reason, action.message)
             case AskApproval():
-                live.touched[("Approval", "")] = None  # decisions may have come before they were asked for
+                live.look_at("Approval", "")  # decisions may have come before they were asked for
 
     async def _call(self, live: LiveRun, action: Start | Stop | LookUp | Remember) -> None:
         workflow = live.ref.workflow or live.revision

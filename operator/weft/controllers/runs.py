@@ -108,7 +108,7 @@ class RunController:
         live = self._live.get(uid)
         if live is None:
             return False
-        live.touched[kind, name] = gone
+        live.look_at(kind, name, gone)
         if ended and live.ended_at is None:
             live.ended_at = self._clock.monotonic()
         self._again(live.key)

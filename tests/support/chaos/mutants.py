@@ -110,7 +110,7 @@ MUTANTS = (
     Mutant("strays run on", "controllers/gather.py", "        live.strays[id_] = False\n", "        pass\n"),
     Mutant(
         "what was read is no news", "controllers/jobs.py",
-        '        live.touched[child["kind"], key_of(child).name] = None\n', "",
+        '        live.look_at(child["kind"], key_of(child).name)\n', "",
     ),
     Mutant(
         "a run is deleted though a rerun was asked for", "controllers/cleanup.py",
@@ -140,6 +140,10 @@ MUTANTS = (
     Mutant(
         "a rerun begins anew until a status tells of it", "controllers/runs.py",
         "if generation > live.state.generation:  # by", "if rerun_wanted(run):  # by",
+    ),
+    Mutant(
+        "an end is forgotten for what was read meanwhile", "controllers/live.py",
+        "if gone is not None or (kind, name) not in self.touched:", "if True:",
     ),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip

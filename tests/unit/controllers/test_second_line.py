@@ -7,7 +7,8 @@ from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig
 from support.transport import status
 from weft.kube.objects import Obj
-from weft.kube.resources import PODS, WORKFLOW_RUNS
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
+from weft.render.names import ATTEMPT_LABEL
 
 CHAIN = "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]"
 
@@ -91,3 +92,27 @@ async def test_a_pod_that_no_status_tells_of_is_not_forgotten_because_a_quota_re
     await rig.wait(rig.ended, seconds=30)
     assert _living(rig) == []
     await rig.close()
+
+
+async def test_an_end_that_was_heard_while_the_pod_was_still_being_read_is_not_forgotten(rig: Rig) -> None:
+    """A stop asks for the Pods of a Job that is gone; before the answer comes, the watch tells that the Pod is gone."""
+    rig.behave = lambda node, attempt: Fate(waits="ErrImagePull", pending=10_000)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.ended() or rig.run().get("status", {}).get("nodes", [{}])[0].get("pending") is not None)
+    await rig.down()
+    (job,), (pod,) = rig.api.all(JOBS), rig.api.all(PODS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    rig.edit(stop="Cancel")
+
+    async def vanish(asked: Asked) -> None:
+        if asked.resource is PODS and ATTEMPT_LABEL in asked.params.get("labelSelector", ""):
+            await rig.clock.sleep(1)
+            rig.api.edit(PODS, NAMESPACE, pod["metadata"]["name"], lambda it: it["metadata"].pop("finalizers", None))
+            await rig.clock.sleep(1)
+
+    rig.api.after.append(vanish)
+    await rig.up()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.phase() == "Cancelled"
