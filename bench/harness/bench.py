@@ -135,7 +135,13 @@ def _hack(*words: str, **environment: str) -> None:
 
 
 def install(kubectl: str) -> None:
-    """Have the CRDs of this tree on the cluster, established."""
+    """Have the CRDs of this tree on the cluster, established.
+
+    Exits where Weft is installed: that operator would do half of the work of the one that is measured.
+    """
+    words = [kubectl, "get", "deployments", "-A", "-l", "app.kubernetes.io/name=weft", "-o", "name"]
+    if found := subprocess.run(words, check=True, capture_output=True, text=True).stdout.split():
+        raise SystemExit(f"bench: an operator is installed in this cluster ({found[0]}); make cluster-down first")
     words = [kubectl, "apply", "--server-side", "--force-conflicts", "-f", str(REPOSITORY / "crds")]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     words = [kubectl, "wait", "--for=condition=Established", "--timeout=60s", "-f", str(REPOSITORY / "crds")]
