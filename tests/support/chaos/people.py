@@ -26,7 +26,13 @@ DEEDS = (
 )  # fmt: skip
 UNSEEN = (("stop", 4.0), ("suspend", 2.0), ("rerun", 2.0), ("delete a Job", 3.0), ("delete a Pod", 3.0))
 """What they do while no operator is there to see it."""
-DELETIONS = (("delete a Job", 4.0), ("delete a Pod", 4.0), ("delete a run", 2.0), ("rerun", 4.0))
+DELETIONS = (
+    ("delete a Job", 4.0),
+    ("delete a Pod", 4.0),
+    ("delete a run", 2.0),
+    ("rerun", 4.0),
+    ("rerun nowhere", 2.0),
+)
 _WORSE = {None: ("Drain", "Cancel", "Terminate"), "Drain": ("Cancel", "Terminate"), "Cancel": ("Terminate",)}
 
 
@@ -127,6 +133,10 @@ class People:
         if mode == "Nodes":
             rerun["nodes"] = [self._dice.pick(nodes or ["n0"])]
         self._ask_again(run, rerun)
+
+    def _rerun_nowhere(self) -> None:
+        if run := self._any_run(ended=True):
+            self._ask_again(run, {"from": "Nodes", "nodes": ["nowhere"]})
 
     def _annotate(self) -> None:
         resource = self._dice.pick((WORKFLOW_RUNS, JOBS, PODS))

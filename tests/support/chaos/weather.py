@@ -57,11 +57,14 @@ HARDSHIPS: tuple[Theme | None, ...] = (
     Theme("cut", "POST", "/pods$", 0.7, lagging="pods"),
     Theme("meddle", "DELETE", "/workflowruns/", 0.9),
     Theme("403", "POST", "/(jobs|pods|workflowruns)$", 0.1),
+    Theme("slow answer", "POST", "/(jobs|pods)$", 0.5),
 )  # fmt: skip
 """And some have one of these besides, each of which has to meet something else to do harm."""
 
 Act = Callable[[], Coroutine[Any, Any, Response]]
 """What the server does with a request."""
+Sent = Callable[[str, str, str], None]
+"""Told of every request as it leaves its process: who, method, path."""
 Meddle = Callable[[str, str], None]
 """Somebody acts in the instant before a write arrives: its method and path."""
 
@@ -71,7 +74,7 @@ class Storm:
 
     def __init__(
         self, dice: Dice, *, rate: float, latency: float, crashes: bool, hardships: bool, meddle: Meddle,
-        tell: Callable[[str, str], None],
+        tell: Callable[[str, str], None], sent: Sent,
     ) -> None:  # fmt: skip
         self._requests = dice.of("requests")
         self._lines = dice.of("lines")
@@ -83,6 +86,7 @@ class Storm:
         self._themes = [each for each in (hardship, theme) if each is not None]
         self._kinds = [kind for kind in REQUESTS if crashes or not kind[0].startswith("crash")]
         self._meddle = meddle
+        self._sent = sent
         self._tell = tell
         self._lag: dict[tuple[str, str], float] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
@@ -94,6 +98,7 @@ class Storm:
         self._lag[actor, plural] = until
 
     async def request(self, wire: Wire, method: str, path: str, act: Act) -> Response:
+        self._sent(wire.actor, method, path)
         if not self._latency:
             return await self._through(wire, method, path, act)
         await wire.clock.sleep(self._ways.between(0.0, self._latency))

@@ -29,7 +29,7 @@ from support.fakeapi import Asked, Event, FakeApi
 from support.kubelet import Kubelet
 from support.replica import ProcessClock, Replica
 from weft.kube.objects import Obj
-from weft.kube.resources import WORKFLOW_RUNS
+from weft.kube.resources import LEASES, WORKFLOW_RUNS
 from weft.metrics import Metrics
 from weft.notify.guarded_http import FailureReason, RequestFailed, Response
 from weft.settings import Settings
@@ -122,8 +122,9 @@ class World:
         self.storm = Storm(
             self._dice.of("storm"), rate=nature.pick((0.02, 0.06, 0.15, 0.3)), crashes=knobs.crashes,
             latency=nature.pick((0.0, 0.0, 0.01, 0.2)), hardships=knobs.hardships, meddle=self.people.meddle,
-            tell=self._note,
+            tell=self._note, sent=self._look_at_sender,
         )  # fmt: skip
+        self._trespasses: list[str] = []
         self._storm_seconds = nature.between(8.0, 30.0)
         self._replicas_wanted = 2 if nature.chance(0.35) else 1
         self._people_rate = nature.pick((0.05, 0.2, 0.4)) if knobs.people else 0.0
@@ -176,13 +177,22 @@ class World:
             self.people.calm_down()
         stuck = [f"3: run {name} never ends: {told}" for name, told in self._unended()]
         await self.clock.advance(QUIET_SECONDS)
-        return stuck
+        return stuck + self._trespasses
 
     async def close(self) -> None:
         for replica in self._replicas:
             await replica.bury()
         await self.storm.end()
         await self.kubelet.close()
+
+    def _look_at_sender(self, actor: str, method: str, path: str) -> None:
+        """A write has to leave its process while that one leads. What befalls it on its way is the weather's."""
+        if method == "GET" or "/leases/" in path or path.endswith("/leases") or self._knobs.shards:
+            return
+        holder = next((lease["spec"].get("holderIdentity") for lease in self.api.all(LEASES)), None)
+        if holder and holder != actor:
+            now = self.clock.monotonic()
+            self._trespasses.append(f"4: at {now:.3f} {actor} sends {method} {path} although {holder} leads")
 
     # --- time ---
 
