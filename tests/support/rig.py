@@ -103,6 +103,11 @@ class Rig:
             for node in self.run(name)["status"]["nodes"]
         }
 
+    def first_node(self, name: str = "r") -> Obj:
+        """The first node's entry; empty as long as no status tells of any."""
+        nodes: list[Obj] = (self.run(name).get("status") or {}).get("nodes") or [{}]
+        return nodes[0]
+
     def jobs_made(self) -> Counter[str]:
         """How often a Job of each identity came to be, by the server's own log."""
         return Counter(

@@ -77,3 +77,8 @@ def status(code: int, reason: str = "", message: str = "no", *, after: int | Non
     """Answer with a Status object, and Retry-After if given."""
     body = {"kind": "Status", "code": code, "reason": reason, "message": message, "details": details}
     return Response(code, orjson.dumps(body), {"retry-after": str(after)} if after is not None else {})
+
+
+def over_quota() -> Response:
+    """Refuse a Pod as a ResourceQuota does."""
+    return status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")

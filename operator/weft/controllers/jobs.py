@@ -16,7 +16,7 @@ from weft.api.conditions import Reason
 from weft.controllers.gather import attempt_of, job_of
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.orphans import strip
-from weft.controllers.patience import hold, passing
+from weft.controllers.patience import hold, passing, wait_out
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
@@ -95,9 +95,7 @@ class Jobs:
                 return
             job = adopted
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            if reason := passing(live, action.id, error, now=self._clock.now()):
-                self._hold(live, action, reason, error.message, live.refused(action.id))
-            else:
+            if not wait_out(live, action, error, now=self._clock.now()):
                 self._refused(live, action.id, error)
             return
         self._store.remember_created(job)

@@ -21,6 +21,7 @@ from weft.api.workflow import WorkflowSpec
 from weft.controllers.live import LiveRun
 from weft.controllers.queues import Verdict
 from weft.controllers.revisions import Revisions
+from weft.controllers.run_facts import rerun_asked
 from weft.controllers.writer import load_chunks
 from weft.engine import restore
 from weft.engine.advance import Result
@@ -119,7 +120,7 @@ class Loader:
         context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
         state = RunState(workflow, context, start=round(now, 3))
         # A rerun of what never began is its first run, and not one more after it.
-        state.generation = (spec.get("rerun") or {}).get("generation") or 0
+        state.generation = rerun_asked(run)
         queued = status.get("queuedTime") or stamp(now)
         return Loaded(self._live(run, ref, state, revision, status, queued), None)
 

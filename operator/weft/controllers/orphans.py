@@ -1,10 +1,10 @@
 """Jobs and Pods whose run is not in hand: finished, deleted, or ended while the operator was down.
 
 Their finalizer would keep them for ever. A Pod is let go when it has ended or is being deleted; one that runs on
-although its run has ended (an operator that had lost its leadership made it) is stopped. A
-Job that Weft controls gets its final status from its Pod; where no Pod is left to ask (the operator died between
-the two, and somebody deleted it), from what the run's status has recorded. Nothing here decides anything about a
-run: while a run is active, its own loop does all this, after the result has been written down.
+although its run has ended (an operator that had lost its leadership made it) is stopped. A Job that Weft controls gets
+its final status from its Pod; where no Pod is left to ask (the operator died between the two, and somebody deleted it),
+from what the run's status has recorded. Nothing here decides anything about a run: while a run is active, its own loop
+does all this, after the result has been written down.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import orjson
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
-from weft.controllers.patience import hold, passing, taken
+from weft.controllers.patience import passing, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -217,11 +217,8 @@ class Outside:
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
         except (Forbidden, Invalid, NotFound) as error:
-            if reason := passing(live, action.id, error, now=self._clock.now()):
-                seconds = live.refused(action.id)
-                hold(live, action, reason, error.message, now=self._clock.now(), seconds=seconds)
-                return
-            self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
+            if not wait_out(live, action, error, now=self._clock.now()):
+                self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
             return
         taken(live, action.id, now=self._clock.now())
 

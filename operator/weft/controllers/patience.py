@@ -34,6 +34,14 @@ def passing(live: LiveRun, id_: AttemptId, error: ApiError, *, now: float) -> Re
     return None if believed else Reason.Forbidden
 
 
+def wait_out(live: LiveRun, action: Start, error: ApiError, *, now: float) -> bool:
+    """Hold the attempt back when the refusal may pass; gives whether it does."""
+    reason = passing(live, action.id, error, now=now)
+    if reason is not None:
+        hold(live, action, reason, error.message, now=now, seconds=live.refused(action.id))
+    return reason is not None
+
+
 def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float, seconds: float) -> None:
     """Begin an attempt `seconds` after `now`, and show why it is not begun yet."""
     live.held[action.id] = (action, now + seconds)

@@ -28,7 +28,7 @@ from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
-from weft.controllers.run_facts import finished, rerun_wanted
+from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
 from weft.engine import advance, judge
 from weft.engine.observation import AttemptPending, Observation
@@ -140,7 +140,8 @@ class RunController:
     async def _still_there(self, live: LiveRun, run: Obj) -> bool:
         """Ask for the run when a Job of it has gone: it may have gone with its run, and nobody told us so (yet).
 
-        Else its work would begin again, for a run that somebody has deleted.
+        Else its work would begin again, for a run that somebody has deleted. Where the run stands, the Job's Pods are
+        asked for: one of them may have ended.
         """
         gone = [job for (kind, _), job in live.touched.items() if kind == "Job" and job is not None]
         if not gone or live.state.finished:
@@ -305,9 +306,9 @@ class RunController:
         return seen
 
     def _rerun(self, live: LiveRun, run: Obj, now: float) -> None:
-        rerun = run["spec"].get("rerun") or {}
-        generation = rerun.get("generation") or 0
+        generation = rerun_asked(run)
         if generation > live.state.generation:  # by the state: the rerun may have ended before any status told of it
+            rerun = run["spec"]["rerun"]
             try:
                 result = advance.restart(
                     live.state, generation=generation, mode=rerun.get("from", "Failed"),

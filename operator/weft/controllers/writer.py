@@ -61,10 +61,9 @@ class StatusWriter:
         status = written.status
         status["workflowRevision"] = live.revision
         status["queuedTime"] = live.queued_time
-        patch = merge_patch(live.status, status)
         live.state.dirty = False
         try:
-            stored = await self._patch(live, patch, status)
+            stored = await self._patch(live, status)
         except BaseException:
             live.state.dirty = True
             raise
@@ -75,7 +74,8 @@ class StatusWriter:
         live.urgent = False
         return stored
 
-    async def _patch(self, live: LiveRun, patch: dict[str, Any], wanted: dict[str, Any]) -> Obj:
+    async def _patch(self, live: LiveRun, wanted: dict[str, Any]) -> Obj:
+        patch = merge_patch(live.status, wanted)
         while True:
             body = {"metadata": {"resourceVersion": live.version}, "status": patch}
             live.written_bytes = len(orjson.dumps(body))

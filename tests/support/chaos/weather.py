@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from support.chaos.dice import Dice
 from support.replica import Wire
-from support.transport import status
+from support.transport import over_quota, status
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.transport import Dropped, NotSent, Response, Stalled, StreamRefused
 
@@ -25,7 +25,8 @@ REQUESTS = (
     ("cut", 3.0), ("time-out before", 1.0), ("time-out after", 1.5), ("quota", 1.0), ("crash before", 1.5),
     ("crash after", 2.5), ("meddle", 5.0), ("arrives later", 2.0),
 )  # fmt: skip
-UNDONE = ("crash before", "dies, then it arrives", "not sent", "429", "403", "500 before", "time-out before")
+DEADLY = ("crash before", "dies, then it arrives")
+UNDONE = (*DEADLY, "not sent", "429", "403", "500 before", "time-out before")
 LINES = (("late", 10.0), ("twice", 2.0), ("cut", 1.0), ("silent", 0.5))
 SLOW_LISTS = 0.5
 """How often a list is old news when it comes: lists are rare, and what their absences prove is worth many tries."""
@@ -139,7 +140,7 @@ class Storm:
             # Of a Job only its name is compared: a create that comes when the Job is long done and deleted makes an
             # empty one. No server can be asked to refuse it; Weft makes no Pod of it.
             await self._give_up_on(wire, act)
-        elif kind in ("crash before", "dies, then it arrives"):
+        elif kind in DEADLY:
             wire.ice.dead = True
             wire.ice.freeze()
             if kind == "dies, then it arrives" and _has_begun(wire, path):
@@ -185,7 +186,7 @@ class Storm:
         await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _not_done(self, wire: Wire, kind: str) -> Response:
-        if kind in ("crash before", "dies, then it arrives"):
+        if kind in DEADLY:
             await wire.ice.passed()
         if kind == "429":
             return status(429, "TooManyRequests", "slow down", after=1 + self._requests.below(2))
@@ -194,7 +195,7 @@ class Storm:
         if kind == "500 before":
             return status(500, "InternalError", "no leader")
         if kind == "quota":
-            return status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
+            return over_quota()
         raise NotSent("connection refused") if kind == "not sent" else Stalled("no answer in time")
 
     async def lines(self, wire: Wire, path: str, lines: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.rig import Fate, Rig
-from support.transport import status
-from weft.kube.objects import Obj
+from support.transport import over_quota, status
+from weft.kube.transport import Response
 
 RBAC = 'x is forbidden: User "weft" cannot create resource "x" in API group "y" in the namespace "n"'
 ACCOUNT = 'pods "p" is forbidden: error looking up service account n/default: serviceaccount "default" not found'
 NOT_READY = 'pods "p" is forbidden: not yet ready to handle request'
-QUOTA = "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4"
 ADMISSION = 'pods "p" is forbidden: violates PodSecurity "restricted:latest": privileged'
 
 JOB = "nodes: [{name: a, retry: {limit: 2}, job: {image: i}}]"
@@ -38,28 +37,27 @@ async def rig() -> AsyncIterator[Rig]:
     await rig.close()
 
 
-async def begin(rig: Rig, nodes: str, plural: str, method: str, message: str, *, times: int) -> None:
+def forbidden(message: str) -> Response:
+    return status(403, "Forbidden", message)
+
+
+async def begin(rig: Rig, nodes: str, plural: str, method: str, answer: Response, *, times: int) -> None:
     rig.workflow("w", nodes)
     await rig.up()
     rig.start("w")
-    rig.api.fail(status(403, "Forbidden", message), method=method, plural=plural, times=times)
-
-
-def first(rig: Rig) -> Obj:
-    nodes: list[Obj] = (rig.run().get("status") or {}).get("nodes") or [{}]
-    return nodes[0]
+    rig.api.fail(answer, method=method, plural=plural, times=times)
 
 
 @pytest.mark.parametrize("message", [RBAC, ACCOUNT, NOT_READY], ids=["a right", "an account", "a plugin"])
 @pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
 async def test_what_is_only_late_fails_no_node(rig: Rig, nodes: str, plural: str, method: str, message: str) -> None:
-    await begin(rig, nodes, plural, method, message, times=3)
-    await rig.wait(lambda: first(rig).get("reason") == "Forbidden", seconds=3)
-    assert first(rig)["phase"] in ("Pending", "Running")
-    assert first(rig)["message"] == message
+    await begin(rig, nodes, plural, method, forbidden(message), times=3)
+    await rig.wait(lambda: rig.first_node().get("reason") == "Forbidden", seconds=3)
+    assert rig.first_node()["phase"] in ("Pending", "Running")
+    assert rig.first_node()["message"] == message
     await rig.wait(rig.ended, seconds=60)
     assert rig.nodes() == {"a": "Succeeded"}
-    assert first(rig).get("attempts", 1) == 1
+    assert rig.first_node().get("attempts", 1) == 1
 
 
 @pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
@@ -68,29 +66,29 @@ async def test_what_is_taken_at_last_is_not_shown_as_refused_any_more(
 ) -> None:
     rig.behave = lambda node, attempt: Fate(seconds=60)
     nodes = nodes.replace('successWhen: "true"', 'successWhen: "false"')
-    await begin(rig, nodes, plural, method, RBAC, times=2)
-    await rig.wait(lambda: first(rig).get("reason") == "Forbidden", seconds=3)
-    await rig.wait(lambda: "reason" not in first(rig) and first(rig)["phase"] == "Running", seconds=10)
+    await begin(rig, nodes, plural, method, forbidden(RBAC), times=2)
+    await rig.wait(lambda: rig.first_node().get("reason") == "Forbidden", seconds=3)
+    await rig.wait(lambda: "reason" not in rig.first_node() and rig.first_node()["phase"] == "Running", seconds=10)
 
 
 @pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
 async def test_what_is_missing_for_long_fails_the_node(rig: Rig, nodes: str, plural: str, method: str) -> None:
-    await begin(rig, nodes, plural, method, RBAC, times=100)
+    await begin(rig, nodes, plural, method, forbidden(RBAC), times=100)
     await rig.wait(rig.ended, seconds=40)
     assert rig.nodes() == {"a": "Failed(Forbidden)"}
-    assert first(rig)["message"] == RBAC
+    assert rig.first_node()["message"] == RBAC
 
 
 @pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
 async def test_what_admission_forbids_fails_at_once(rig: Rig, nodes: str, plural: str, method: str) -> None:
-    await begin(rig, nodes, plural, method, ADMISSION, times=1)
+    await begin(rig, nodes, plural, method, forbidden(ADMISSION), times=1)
     await rig.wait(rig.ended, seconds=3)
     assert rig.nodes() == {"a": "Failed(Forbidden)"}
 
 
 async def test_a_child_run_that_was_refused_when_the_operator_died_is_begun_by_the_next(rig: Rig) -> None:
-    await begin(rig, CHILD, "workflowruns", "POST", RBAC, times=2)
-    await rig.wait(lambda: first(rig).get("reason") == "Forbidden", seconds=3)
+    await begin(rig, CHILD, "workflowruns", "POST", forbidden(RBAC), times=2)
+    await rig.wait(lambda: rig.first_node().get("reason") == "Forbidden", seconds=3)
     await rig.down()
     await rig.up()
     await rig.wait(rig.ended, seconds=20)
@@ -101,7 +99,7 @@ async def test_a_child_run_that_was_refused_when_the_operator_died_is_begun_by_t
 async def test_an_operator_that_dies_does_not_begin_to_wait_anew(
     rig: Rig, nodes: str, plural: str, method: str
 ) -> None:
-    await begin(rig, nodes, plural, method, RBAC, times=100)
+    await begin(rig, nodes, plural, method, forbidden(RBAC), times=100)
     for _ in range(4):
         await rig.clock.advance(10)
         await rig.down()
@@ -111,8 +109,8 @@ async def test_an_operator_that_dies_does_not_begin_to_wait_anew(
 
 
 async def test_what_is_missing_only_after_a_quota_was_waited_for_is_asked_for_as_often(rig: Rig) -> None:
-    await begin(rig, JOB, "jobs", "POST", QUOTA, times=8)
+    await begin(rig, JOB, "jobs", "POST", over_quota(), times=8)
     await rig.wait(lambda: len(rig.api.asked("POST", "jobs")) == 8)
-    rig.api.fail(status(403, "Forbidden", RBAC), method="POST", plural="jobs", times=2)
+    rig.api.fail(forbidden(RBAC), method="POST", plural="jobs", times=2)
     await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Succeeded"}

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.fakeapi import Asked, Event
 from support.rig import NAMESPACE, Fate, Rig
-from support.transport import status
+from support.transport import over_quota
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.transport import Dropped
@@ -141,8 +141,7 @@ async def test_the_first_status_that_tells_of_an_attempt_tells_what_holds_it_bac
     await rig.up()
     rig.start("w")
     await rig.wait(lambda: rig.api.all(PODS) != [])
-    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
-    rig.api.fail(quota, method="POST", plural="jobs")
+    rig.api.fail(over_quota(), method="POST", plural="jobs")
     await rig.wait(lambda: rig.ended())
     told = [node for event in rig.api.history for node in _nodes_of(event)]
     told = [node for node in told if node["name"] == "b" and node.get("stage") == "Active"]
@@ -200,11 +199,6 @@ async def test_a_pod_stopped_for_a_failure_that_was_not_to_be_is_run_again() -> 
     await rig.close()
 
 
-def _first_node(rig: Rig) -> Obj:
-    nodes: list[Obj] = (rig.run().get("status") or {}).get("nodes") or [{}]
-    return nodes[0]
-
-
 def _stopped_pods(rig: Rig) -> list[Obj]:
     return [pod for pod in rig.api.all(PODS) if pod["spec"].get("activeDeadlineSeconds") == 1]
 
@@ -237,7 +231,7 @@ async def test_a_rerun_that_was_asked_for_while_another_was_being_begun_comes_af
     rig.edit(rerun={"generation": 1, "from": "All"})
     await rig.wait(lambda: rig.ended() and rig.run()["status"].get("rerunGeneration") == 2, seconds=6)
     assert rig.nodes() == {"a": "Succeeded"}
-    assert _first_node(rig)["attempts"] == 3
+    assert rig.first_node()["attempts"] == 3
 
 
 async def test_a_rerun_that_ends_at_once_ends_although_it_was_given_a_key(rig: Rig) -> None:
@@ -362,18 +356,17 @@ async def test_a_run_does_not_wait_for_a_key_that_its_own_later_node_holds() -> 
 async def test_a_job_whose_pod_was_refused_is_not_made_again_after_somebody_deleted_it(rig: Rig) -> None:
     """Only where the Job itself was refused may it be made after a restart: one Job for an attempt."""
     rig.workflow("w", "nodes: [{name: a, retry: {limit: 1, disruptions: 1}, job: {image: i}}]")
-    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
-    rig.api.fail(quota, method="POST", plural="pods", times=3)
+    rig.api.fail(over_quota(), method="POST", plural="pods", times=3)
     await rig.up()
     rig.start("w")
-    await rig.wait(lambda: _first_node(rig).get("reason") == "QuotaExceeded")
+    await rig.wait(lambda: rig.first_node().get("reason") == "QuotaExceeded")
     await rig.down()
     (job,) = rig.api.all(JOBS)
     rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
     await rig.up()
     await rig.wait(lambda: rig.ended(), seconds=90)
     assert rig.phase() == "Succeeded"
-    assert _first_node(rig)["attempts"] == 2
+    assert rig.first_node()["attempts"] == 2
     assert set(rig.jobs_made().values()) == {1}
 
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig
-from support.transport import status
+from support.transport import over_quota
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 from weft.render.names import ATTEMPT_LABEL
@@ -84,8 +84,7 @@ async def test_a_pod_that_no_status_tells_of_is_not_forgotten_because_a_quota_re
     rig.start("w")
     await rig.wait(lambda: rig.api.all(PODS) != [])
     await rig.down()
-    quota = status(403, "Forbidden", "exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4")
-    rig.api.fail(quota, method="POST", plural="jobs", times=100)
+    rig.api.fail(over_quota(), method="POST", plural="jobs", times=100)
     await rig.up()
     await rig.clock.advance(1)
     rig.edit(stop="Cancel")
@@ -100,7 +99,7 @@ async def test_an_end_that_was_heard_while_the_pod_was_still_being_read_is_not_f
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
     await rig.up()
     rig.start("w")
-    await rig.wait(lambda: rig.ended() or rig.run().get("status", {}).get("nodes", [{}])[0].get("pending") is not None)
+    await rig.wait(lambda: rig.first_node().get("pending") is not None)
     await rig.down()
     (job,), (pod,) = rig.api.all(JOBS), rig.api.all(PODS)
     rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
