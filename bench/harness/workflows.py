@@ -27,9 +27,7 @@ def job(place: Obj | None = None) -> Obj:
 def chain(length: int, body: Obj) -> Obj:
     """Nodes one after the other."""
     return {
-        "nodes": [
-            {"name": f"n{i}", "job": body, **({"dependsOn": [f"n{i - 1}"]} if i else {})} for i in range(length)
-        ]
+        "nodes": [{"name": f"n{i}", "job": body, **({"dependsOn": [f"n{i - 1}"]} if i else {})} for i in range(length)]
     }
 
 
@@ -60,9 +58,7 @@ def bare_pod(name: str, namespace: str, place: Obj | None, *, labels: dict[str, 
     where = place or {}
     spec: Obj = {
         "restartPolicy": "Never",
-        "containers": [
-            {"name": "main", "image": "busybox:1", "imagePullPolicy": "IfNotPresent", "command": ["true"]}
-        ],
+        "containers": [{"name": "main", "image": "busybox:1", "imagePullPolicy": "IfNotPresent", "command": ["true"]}],
         **{key: value for key, value in where.items() if key != "podTemplate"},
         **where.get("podTemplate", {}).get("spec", {}),
     }

@@ -18,6 +18,10 @@ from weft.kube.resources import LEASES
 
 _log = logging.getLogger(__name__)
 
+DURATION = 13.0
+"""How long a claim is good, in seconds. Two less than is common: a Pod's death, the heir's last look before it and a
+slow server's answers come on top, and all of it has to stay under the 20 s that are promised."""
+
 Notes = Callable[[Obj], dict[str, str]]
 """Gives the annotations to write along with a claim, from the Lease as it stands ({} for none)."""
 
@@ -34,7 +38,7 @@ class Claim:
         identity: str,
         clock: Clock,
         spawn: Spawn,
-        duration: float = 15.0,
+        duration: float = DURATION,
         notes: Notes | None = None,
     ):
         """Take the Lease's place, who we are (unique among the candidates), and how long a claim is good for."""
@@ -96,7 +100,9 @@ class Claim:
         try:
             lease = await self._client.get(LEASES, self.name, namespace=self._namespace)
         except NotFound:
-            return None  # somebody deleted it, which does not stop its holder: what was seen of it still counts
+            # Somebody deleted it, which does not stop its holder, who may have renewed it right before.
+            self._changed("")
+            return None
         self._observe(lease)
         return lease
 
@@ -153,8 +159,11 @@ class Claim:
         spec = lease.get("spec", {})
         self.holder = spec.get("holderIdentity") or ""
         self._promised = float(spec.get("leaseDurationSeconds") or self._duration)
-        if version_of(lease) != self._version:
-            self._version = version_of(lease)
+        self._changed(version_of(lease))
+
+    def _changed(self, version: str) -> None:
+        if version != self._version:
+            self._version = version
             self._changed_at = self._clock.monotonic()
 
     async def _in_time(self, seconds: float, work: Coroutine[Any, Any, Any]) -> Any:

@@ -27,7 +27,7 @@ from weft.metrics import Metrics
 _log = logging.getLogger(__name__)
 
 RENEW_DEADLINE = 10.0
-"""A claim that has not been renewed for so long is lost; nobody else may take it before 15 s."""
+"""A claim that has not been renewed for so long is lost; nobody else may take it before 13 s."""
 BOARD_DEADLINE = 25.0
 """The same for the layout's claim."""
 RETRY_PERIOD = 2.0

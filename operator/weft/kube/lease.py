@@ -2,14 +2,15 @@
 
 A Lease says who leads and is renewed every few seconds (`kube/claim.py` has its rules). A leader that cannot renew
 stops before its lease can be taken (`renew_deadline` < `duration`); what stopping means (the process exits) is the
-caller's business.
+caller's business. Those who stand by look more often than the leader renews, because the lease runs from when its last
+renewal was seen, and they are there the moment it runs out.
 """
 
 import logging
 import random
 from collections.abc import Callable
 
-from weft.kube.claim import Claim
+from weft.kube.claim import DURATION, Claim
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.metrics import Metrics
@@ -33,9 +34,10 @@ class Elector:
         rng: random.Random,
         spawn: Spawn,
         metrics: Metrics,
-        duration: float = 15.0,
+        duration: float = DURATION,
         renew_deadline: float = 10.0,
         retry_period: float = 2.0,
+        look_period: float = 1.0,
     ):
         """Take the Lease's place, who we are (unique among the candidates), and whom to tell."""
         self._claim = Claim(
@@ -48,6 +50,7 @@ class Elector:
         self._metrics = metrics
         self._renew_deadline = renew_deadline
         self._retry_period = retry_period
+        self._look_period = look_period
         self._leading = False
 
     @property
@@ -64,7 +67,9 @@ class Elector:
         """Wait for the lease, call `on_started`, renew until it is lost, call `on_lost` and return."""
         claim = self._claim
         while not await claim.take(self._renew_deadline):
-            await self._clock.sleep(self._retry_period * (1 + self._rng.random() / 5))
+            period = self._look_period * (1 + self._rng.random() / 5)
+            until_free = claim.free_at - self._clock.monotonic()
+            await self._clock.sleep(min(period, until_free) if until_free > 0 else period)
         self._lead(True)
         _log.info("%s leads (%s)", claim.identity, claim.name)
         self._on_started()

@@ -1,9 +1,10 @@
 import random
 from collections.abc import Mapping
+from datetime import datetime
 
 import orjson
 import pytest
-from support.clock import VirtualClock, settle
+from support.clock import START, VirtualClock, settle
 from support.transport import ok, status
 from weft.kube.client import Client
 from weft.kube.clock import spawn
@@ -117,7 +118,7 @@ async def test_the_first_one_makes_the_lease_and_leads(world):
     assert one.metrics.registry.get_sample_value("weft_leader") == 1
     assert world.server.lease["spec"] == {
         "holderIdentity": "one",
-        "leaseDurationSeconds": 15,
+        "leaseDurationSeconds": 13,
         "acquireTime": "2023-11-14T22:13:20.000000Z",
         "renewTime": "2023-11-14T22:13:20.000000Z",
         "leaseTransitions": 0,
@@ -142,11 +143,24 @@ async def test_a_dead_leaders_lease_is_taken_over_after_its_duration_by_our_own_
     two = world.candidate("two")
     await world.pass_time(1)
     one.task.cancel()
-    await world.pass_time(12)
+    await world.pass_time(11)
     assert not two.leads
     await world.pass_time(8)
     assert two.leads
     assert world.server.lease["spec"]["leaseTransitions"] == 1
+
+
+@pytest.mark.parametrize("alive", range(20, 50, 3))
+async def test_the_standby_takes_over_the_moment_the_lease_runs_out(world, alive):
+    one = world.candidate("one")
+    await world.pass_time(1)
+    two = world.candidate("two")
+    await world.pass_time(alive)
+    one.task.cancel()
+    renewed = datetime.fromisoformat(world.server.lease["spec"]["renewTime"]).timestamp() - START
+    await world.pass_time(40)
+    ((_, at),) = two.told
+    assert 13 <= at - renewed <= 14.5  # it sees a renewal within a good second, and is there when the time is over
 
 
 async def test_a_lease_whose_times_are_from_another_clock_is_still_respected(world):
