@@ -46,7 +46,7 @@ from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.lookup import settled
 from weft.engine.observation import LockAnswer, LockLost, Observation
-from weft.engine.state import RunState
+from weft.engine.state import AttemptId, RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
@@ -147,6 +147,7 @@ class Operator:
             writer=writer,
             hooks=Hooks(
                 begins=self.admission.begins,
+                idle=self._take_back_keys,
                 restored=self._give_back_keys,
                 forgotten=self._run_forgotten,
                 written=self._status_written,
@@ -227,6 +228,11 @@ class Operator:
         for key, gate in held:
             if gate._replace(iteration=None) not in wanted:
                 self.locks.release(Holder(RunKey(namespace, uid), gate), namespace, key)
+
+    def _take_back_keys(self, live: LiveRun, idle: list[AttemptId]) -> None:
+        """Take keys back from attempts that have run before a crash and come to their turn later."""
+        for attempt in idle:
+            self.locks.give_back(Holder(RunKey(live.key.namespace, live.ref.uid), attempt._replace(attempt=0)))
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from support.chaos.people import DEEDS
+from support.chaos.plots import PLOTS
 from support.chaos.weather import REQUESTS
 from support.chaos.world import simulate
 
@@ -46,6 +47,10 @@ def happened() -> Counter[str]:
 def test_every_fault_of_the_weather_strikes(happened: Counter[str]) -> None:
     assert [kind for kind, _ in REQUESTS if not happened[f"world: {kind}"]] == []
     assert [kind for kind in WORLD if not happened[f"world: {kind}"]] == []
+
+
+def test_every_plot_comes_to_its_point(happened: Counter[str]) -> None:
+    assert [plot.name for plot in PLOTS if not happened[f"world: plot: {plot.name}"]] == []
 
 
 def test_people_do_all_they_may(happened: Counter[str]) -> None:

@@ -4,7 +4,7 @@
     await kubelet.close()
 
 It hears of each change at once and acts on the clock alone. A Pod with `activeDeadlineSeconds: 1`, or one that is being
-deleted, ends as the real ones do. With `collect`, what is owned by nothing is deleted a moment later, and Pods of a
+deleted, ends as the real ones do. What is owned by nothing is deleted `collect` seconds later, if given, and Pods of a
 deleted Job lose the tracking finalizer, as the built-in controllers do it.
 """
 
@@ -21,7 +21,6 @@ from weft.render.pod import TRACKING_FINALIZER
 
 GRACE_SECONDS = 0.5
 """From being told to stop to having stopped."""
-COLLECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -30,6 +29,7 @@ class Fate:
 
     `reason` is the Pod's own (Evicted, NodeLost, OOMKilled, DeadlineExceeded); `waits` why it is pending
     (Unschedulable, ErrImagePull). `vanish`: somebody tears it out of the API at its end, finalizers and all.
+    `deaf`: its node is cut off, and nobody there hears that it has to stop until all is calm.
     """
 
     seconds: float = 1.0
@@ -40,13 +40,14 @@ class Fate:
     waits: str | None = None
     vanish: bool = False
     bind: float = 0.0
+    deaf: bool = False
 
 
 class Kubelet:
     """Runs every Pod of a FakeApi."""
 
     def __init__(
-        self, api: FakeApi, clock: VirtualClock, behave: Callable[[Obj], Fate], *, collect: bool = False
+        self, api: FakeApi, clock: VirtualClock, behave: Callable[[Obj], Fate], *, collect: float | None = None
     ) -> None:
         self.behave = behave
         self._api = api
@@ -72,7 +73,7 @@ class Kubelet:
                     self._spawn(self._stop(event.obj, None))
                 elif event.obj["spec"].get("activeDeadlineSeconds") == 1:
                     self._spawn(self._stop(event.obj, "DeadlineExceeded"))
-        if self._collect:
+        if self._collect is not None:
             if event.type == "DELETED" and event.resource is JOBS:
                 self._spawn(self._let_go_of(event.obj))
             elif event.type == "ADDED" and event.resource is not None and event.obj["metadata"].get("ownerReferences"):
@@ -121,7 +122,7 @@ class Kubelet:
             sleep.cancel()
 
     async def _stop(self, pod: Obj, reason: str | None) -> None:
-        await self._clock.sleep(GRACE_SECONDS)
+        await (self.calm.wait() if self.behave(pod).deaf else self._clock.sleep(GRACE_SECONDS))
         current = self._current(pod)
         if current is not None and (current["spec"].get("nodeName") or reason is not None):
             self._end(pod, 137, "", reason=reason)
@@ -168,14 +169,18 @@ class Kubelet:
     # --- the cluster's own controllers ---
 
     async def _let_go_of(self, job: Obj) -> None:
-        await self._clock.sleep(COLLECT_SECONDS)
+        await self._clock.sleep(self._collect or 0.0)
         for pod in self._api.all(PODS):
             owner = owner_of(pod, "Job")
             if owner is not None and owner["uid"] == uid_of(job):
-                self._change(pod, _untrack)
+                self.let_go(pod)
+
+    def let_go(self, pod: Obj) -> None:
+        """Take the tracking finalizer off."""
+        self._change(pod, _untrack)
 
     async def _delete(self, resource: Any, obj: Obj) -> None:
-        await self._clock.sleep(COLLECT_SECONDS)
+        await self._clock.sleep(self._collect or 0.0)
         found = self._api.read(resource, *key_of(obj))
         if found is not None and uid_of(found) == uid_of(obj):
             with self._api.acting_as("collector"):

@@ -19,9 +19,9 @@ from weft.engine.restore import RESEND
 from weft.engine.state import STOPPING, AttemptId
 from weft.kube.objects import Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.store import ChildStore
-from weft.render.facts import PodFact, PodState
+from weft.render.facts import POD_GONE, PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
-from weft.render.observe import JobState, job_fact, pod_fact
+from weft.render.observe import JobFact, JobState, job_fact, pod_fact
 from weft.render.pod import TRACKING_FINALIZER, is_managed
 
 
@@ -56,11 +56,62 @@ def children_seen(live: LiveRun, store: ChildStore, *, now: float) -> list[Obser
 
 
 def catch_up(live: LiveRun) -> None:
-    """Have those Pods looked at whose attempts have started by now, or will not any more."""
-    for key, id_ in list(live.ahead.items()):
-        if id_ in live.state.active or settled(live.state, id_):
-            del live.ahead[key]
-            live.look_at(*key)
+    """Have those children looked at whose attempts have started by now, or will not any more."""
+    for id_ in [id_ for id_ in live.ahead if id_ in live.state.active or settled(live.state, id_)]:
+        for child in live.ahead.pop(id_):
+            live.look_at(*child)
+
+
+def idle(live: LiveRun, store: ChildStore) -> list[AttemptId]:
+    """Attempts that are still to start and of which nothing runs, while another of the run waits for a key.
+
+    They have run before a crash and need no key before it is their turn again. One that asks for it keeps it.
+    """
+    if not live.ahead:
+        return []
+    keyed = (id_ for id_, unit in live.state.active.items() if unit.lock is not None)
+    asking = {id_._replace(attempt=0, iteration=None) for id_ in keyed}
+    return [
+        id_
+        for id_, children in live.ahead.items()
+        if asking
+        and id_._replace(attempt=0, iteration=None) not in asking
+        and not any(_runs(live, store, *child) for child in children)
+    ]
+
+
+def _runs(live: LiveRun, store: ChildStore, kind: str, name: str) -> bool:
+    if kind == "Pod":
+        pod = store.pods.get(live.key.namespace, name)
+        return pod is not None and not pod_fact(pod).ended
+    job = store.jobs.get(live.key.namespace, name)
+    return job is not None and any(not pod_fact(pod).ended for pod in store.pods_of(job))
+
+
+def crowded(live: LiveRun, store: ChildStore) -> bool:
+    """Whether one more Pod would be too many, with those from before a crash that the engine does not count."""
+    limit = live.state.workflow.parallelism
+    if limit is None or not (live.ahead or live.strays):
+        return False
+    unknown = (children for id_, children in live.ahead.items() if id_ not in live.state.active)
+    ahead = sum(any(_runs(live, store, *child) for child in children) for children in unknown)
+    held = sum(action.node.body.kind == "job" for action, _ in live.held.values())
+    return live.state.pods - held + ahead + len(live.strays) > limit
+
+
+def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -> bool:
+    """Whether the next attempt was begun before a crash: then this one was over, though no status told of it.
+
+    Where its Pod is gone, so has its result: it has ended as a Pod that was deleted.
+    """
+    follower = id_._replace(attempt=id_.attempt + 1)
+    if follower not in live.ahead and job_of(live, store, follower) is None:
+        return False
+    job = job_of(live, store, id_)
+    _release(live, job, None, POD_GONE)
+    live.forget(id_)
+    live.inbox.append(_ended(id_, POD_GONE, now, stopped=None))
+    return True
 
 
 def is_stray(live: LiveRun, child: Obj) -> bool:
@@ -117,11 +168,12 @@ def _pod_seen(
         job = None
     unit = live.state.active.get(id_)
     if unit is None and not settled(live.state, id_):
-        live.ahead["Pod", key_of(pod).name] = id_  # the cluster knows more than the status that was restored
+        # The cluster knows more than the status that was restored.
+        live.ahead.setdefault(id_, set()).add(("Pod", key_of(pod).name))
         return ()
     fact = pod_fact(pod)
     if gone and not fact.ended:
-        fact = PodFact(PodState.Gone, Reason.PodDeleted, "the Pod was deleted by somebody")
+        fact = POD_GONE
     if fact.ended:
         _release(live, job, None if gone else pod, fact)
     if unit is None:
@@ -170,6 +222,8 @@ def _job_seen(
     if unit is None:
         if settled(live.state, id_):
             reckon(live.state, id_)  # it may have been made before a crash, and its Pod be gone
+        elif not gone:
+            live.ahead.setdefault(id_, set()).add(("Job", key_of(job).name))
         return ()
     has_pod = bool(store.pods_of(job))
     if gone:
@@ -177,9 +231,9 @@ def _job_seen(
             return ()  # the Pod's end will tell
         live.forget(id_)
         return (_job_deleted(id_),)
-    if not is_managed(job):
-        return () if has_pod else _builtin_job_seen(live, id_, job, now)
     fact = job_fact(job)
+    if not is_managed(job) or fact.state in (JobState.Succeeded, JobState.Failed):
+        return () if has_pod else _told_by_job(live, id_, fact, now)
     if fact.state in (JobState.Active, JobState.Suspended) and not has_pod:
         if unit.stage == STOPPING:  # it never got a Pod, and will not get one
             live.releases.append(Release(job, None, False, Reason.Stopping, "stopped before its Pod was made"))
@@ -189,9 +243,8 @@ def _job_seen(
     return ()
 
 
-def _builtin_job_seen(live: LiveRun, id_: AttemptId, job: Obj, now: float) -> Iterable[Observation]:
-    """The built-in controller's word counts when it has ended the Job and no Pod is left to ask."""
-    fact = job_fact(job)
+def _told_by_job(live: LiveRun, id_: AttemptId, fact: JobFact, now: float) -> Iterable[Observation]:
+    """The word of the built-in controller, or of whoever else has ended the Job, counts when no Pod is left to ask."""
     if fact.state is JobState.Suspended:
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     if fact.state is JobState.Active:

@@ -13,7 +13,7 @@ from typing import Any
 
 from weft.api.base import GROUP
 from weft.api.conditions import Reason
-from weft.controllers.gather import attempt_of, job_of
+from weft.controllers.gather import attempt_of, crowded, job_of, overtaken
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.orphans import strip
 from weft.controllers.patience import hold, passing, wait_out
@@ -77,8 +77,13 @@ class Jobs:
         """Create the attempt's Job and Pod, or hold it back while something is in the way."""
         if self._has_pod(live, action.id):
             return  # it was made before a crash: its end will tell, even if somebody has deleted its Job meanwhile
+        if overtaken(live, self._store, action.id, now=self._clock.now()):
+            return
         if not self._free(live, action):
             self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
+            return
+        if crowded(live, self._store):
+            self._hold(live, action, "PreviousPodRunning", "Pods from before a restart run, up to the parallelism", 1.0)
             return
         restricted = await self._security.restricted(live.key.namespace)
         manifest = self._template(live, action, restricted).render(
@@ -115,8 +120,8 @@ class Jobs:
 
     def _has_pod(self, live: LiveRun, id_: AttemptId) -> bool:
         """Whether a Pod of the attempt stands that no status has told of."""
-        names = [name for (_, name), ahead in live.ahead.items() if ahead == id_]
-        return any(self._store.pods.get(live.key.namespace, name) is not None for name in names)
+        pods = [name for kind, name in live.ahead.get(id_, ()) if kind == "Pod"]
+        return any(self._store.pods.get(live.key.namespace, name) is not None for name in pods)
 
     def _free(self, live: LiveRun, action: Start) -> bool:
         """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once."""
@@ -161,6 +166,8 @@ class Jobs:
     async def make_pod(self, live: LiveRun, id_: AttemptId, job: Obj) -> None:
         """Create the Pod of a stored Job, unless it stands already or somebody else does it."""
         live.podless.pop(id_, None)
+        if overtaken(live, self._store, id_, now=self._clock.now()):
+            return
         if is_managed(job) and not has_template(job):  # an earlier pass could not make it
             known = uid_of(job)
             try:

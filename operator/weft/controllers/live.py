@@ -49,7 +49,9 @@ class LiveRun:
     pending: deque[Action] = field(default_factory=deque)  # asked for by the engine, not carried out yet
     inbox: list[Observation] = field(default_factory=list)  # seen by tasks and API answers
     touched: dict[tuple[str, str], Obj | None] = field(default_factory=dict)  # ("Pod" | "Job", name): gone object
-    ahead: dict[tuple[str, str], AttemptId] = field(default_factory=dict)  # Pods of attempts that are still to start
+    ahead: dict[AttemptId, set[tuple[str, str]]] = field(
+        default_factory=dict
+    )  # still to start: children, as in touched
     strays: dict[AttemptId, bool] = field(default_factory=dict)  # run, and nobody wants them; True: told to stop
     held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then

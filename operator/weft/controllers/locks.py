@@ -55,6 +55,11 @@ class Locks:
         """Give the key back, or stop waiting for it; does nothing when the holder has neither."""
         self._release(holder.run.uid, [(_Place(namespace, key), holder.unit)])
 
+    def give_back(self, holder: Holder) -> None:
+        """Give back, or stop waiting for, whatever key it is that the holder has."""
+        mine = self._of_run.get(holder.run.uid, ())
+        self._release(holder.run.uid, [(place, who) for place, who in mine if who == holder.unit])
+
     def forget(self, uid: str) -> None:
         """Give back everything that the run holds or awaits: it has ended or was deleted."""
         self._release(uid, list(self._of_run.get(uid, ())))

@@ -31,8 +31,9 @@ from weft.controllers.perform import Performer
 from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
 from weft.engine import advance, judge
-from weft.engine.observation import AttemptPending, Observation
+from weft.engine.observation import AttemptEnded, AttemptPending, Observation
 from weft.engine.snapshot import stamp
+from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
@@ -53,6 +54,7 @@ class Hooks:
     """What others are told (each status written, a fresher copy of a run), and what they know."""
 
     begins: Callable[[Obj], bool]
+    idle: Callable[[LiveRun, list[AttemptId]], None]
     restored: Callable[[LiveRun], None]
     forgotten: Callable[[str], None]
     written: Callable[[LiveRun, Obj], None]
@@ -255,14 +257,15 @@ class RunController:
         await self._make_pods(live, now)
         live.ended_at = None
         gather.catch_up(live)
+        self._hooks.idle(live, gather.idle(live, self._store))
         await self._control_children(live)
         strays = await self._stop_strays(live)
         again = result.more or bool(live.inbox or live.touched)
         if live.state.finished and not again and not strays:
             await self._finish(live)
             return
-        if not live.state.finished and not any(isinstance(seen, AttemptPending) for seen in live.inbox):
-            await self._progress(live)  # else the next pass: what tells of an attempt tells what holds it back
+        if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):
+            await self._progress(live)  # else the next pass: what tells of an attempt tells what came of it
         self._schedule(live, result.wake_at, again=again)
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:

@@ -89,6 +89,22 @@ class People:
             for queue in self._api.all(WORKFLOW_QUEUES, NAMESPACE):
                 self._api.edit(WORKFLOW_QUEUES, *key_of(queue), lambda it: it["spec"].update(paused=False))
 
+    def edit(self, name: str, **spec: object) -> None:
+        """Change the spec of a run, if it is there; None takes a field out."""
+        if (run := self._api.read(WORKFLOW_RUNS, NAMESPACE, name)) is not None:
+            with self._api.acting_as("user"):
+                self._edit(run, **spec)
+
+    def ask_again(self, run: Obj) -> None:
+        """Ask for all of a run once more."""
+        with self._api.acting_as("user"):
+            self._ask_again(run, {"from": "All"})
+
+    def delete(self, resource: Resource, key: Key) -> None:
+        """Delete what is there."""
+        with self._api.acting_as("user"):
+            self._api.remove(resource, *key)
+
     # --- deeds ---
 
     def _decide(self) -> None:

@@ -76,7 +76,7 @@ class Plan:
     def add_witnesses(self, dice: Dice) -> None:
         """Put a witness into other namespaces, too, where nobody does anything."""
         for namespace in ELSEWHERE:
-            workflow, run = _document("Workflow", "witness", WITNESS), _run("witness", "witness", dice)
+            workflow, run = document_of("Workflow", "witness", WITNESS), run_of("witness", "witness", dice)
             workflow["metadata"]["namespace"] = run["metadata"]["namespace"] = namespace
             self.documents.append(workflow)
             self.runs.append((dice.between(0, 12), run))
@@ -90,7 +90,7 @@ def plan_of(dice: Dice, *, hardships: bool) -> Plan:
         spec = document["spec"]
         _never_for_ever(spec)
         plan.services |= {(document["metadata"]["name"], path) for path in _services(spec)}
-        plan.documents.append(_document("Workflow", document["metadata"]["name"], spec))
+        plan.documents.append(document_of("Workflow", document["metadata"]["name"], spec))
     if dice.chance(0.3):
         _use_a_type(plan, case.spec["nodes"])
     if dice.chance(0.3):
@@ -100,23 +100,23 @@ def plan_of(dice: Dice, *, hardships: bool) -> Plan:
     if dice.chance(0.1):
         case.spec["historyLimits"] = {"succeeded": dice.below(2), "failed": dice.below(2)}
     if dice.chance(0.4):
-        plan.documents.append(_document("WorkflowQueue", "default", {"maxActiveRuns": 1 + dice.below(3)}))
-    plan.documents.append(_document("Workflow", "witness", WITNESS))
+        plan.documents.append(document_of("WorkflowQueue", "default", {"maxActiveRuns": 1 + dice.below(3)}))
+    plan.documents.append(document_of("Workflow", "witness", WITNESS))
     for number in range(2 if dice.chance(0.25) else 1):
-        plan.runs.append((dice.between(0, 6), _run(f"main-{number}", "main", dice)))
-    plan.runs.append((dice.between(0, 6), _run("witness", "witness", dice)))
+        plan.runs.append((dice.between(0, 6), run_of(f"main-{number}", "main", dice)))
+    plan.runs.append((dice.between(0, 6), run_of("witness", "witness", dice)))
     if dice.chance(0.3):
-        plan.documents.append(_document("Workflow", "hopeless", dice.pick(HOPELESS)))
-        plan.runs.append((dice.between(0, 6), _run("hopeless", "hopeless", dice)))
+        plan.documents.append(document_of("Workflow", "hopeless", dice.pick(HOPELESS)))
+        plan.runs.append((dice.between(0, 6), run_of("hopeless", "hopeless", dice)))
     plan.hasty = dice.of("hasty").chance(0.15)
     rivals = dice.of("rivals")
     if rivals.chance(0.2):
-        plan.documents.append(_document("Workflow", "rival", RIVAL))
-        plan.runs += [(rivals.between(0, 9), _run(f"rival-{n}", "rival", rivals)) for n in range(RIVALS)]
+        plan.documents.append(document_of("Workflow", "rival", RIVAL))
+        plan.runs += [(rivals.between(0, 9), run_of(f"rival-{n}", "rival", rivals)) for n in range(RIVALS)]
     stuck = dice.of("stuck")
     if hardships and stuck.chance(0.2):
-        plan.documents.append(_document("Workflow", "stuck", STUCK))
-        plan.runs.append((stuck.between(0, 9), _run("stuck", "stuck", stuck)))
+        plan.documents.append(document_of("Workflow", "stuck", STUCK))
+        plan.runs.append((stuck.between(0, 9), run_of("stuck", "stuck", stuck)))
     return plan
 
 
@@ -184,7 +184,7 @@ def _services(spec: Json) -> set[str]:
 
 
 def _use_a_type(plan: Plan, nodes: list[Json]) -> None:
-    plan.documents.append(_document("NodeType", "tool", {"parameters": [{"name": "p", "default": "1"}], **_JOB}))
+    plan.documents.append(document_of("NodeType", "tool", {"parameters": [{"name": "p", "default": "1"}], **_JOB}))
     for node in nodes:
         if "job" in node and not node.get("service"):
             del node["job"]
@@ -192,12 +192,14 @@ def _use_a_type(plan: Plan, nodes: list[Json]) -> None:
             return
 
 
-def _document(kind: str, name: str, spec: Json) -> Json:
+def document_of(kind: str, name: str, spec: Json) -> Json:
+    """One of ours in the namespace."""
     metadata = {"name": name, "namespace": NAMESPACE}
     return {"apiVersion": "weft.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
 
 
-def _run(name: str, workflow: str, dice: Dice) -> Json:
+def run_of(name: str, workflow: str, dice: Dice) -> Json:
+    """A run in the default queue, of some priority."""
     priority = dice.pick(("High", "Normal", "Low"))
     spec: Json = {"workflowRef": {"name": workflow}, "queue": "default", "priority": priority}
-    return _document("WorkflowRun", name, spec)
+    return document_of("WorkflowRun", name, spec)

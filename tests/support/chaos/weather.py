@@ -74,7 +74,8 @@ class Storm:
     """The weather of one seed, for all processes."""
 
     def __init__(
-        self, dice: Dice, *, rate: float, latency: float, crashes: bool, hardships: bool, meddle: Meddle,
+        self, dice: Dice, *, rate: float, latency: float, crashes: bool, hardships: bool, themes: bool,
+        meddle: Meddle,
         tell: Callable[[str, str], None], sent: Sent,
     ) -> None:  # fmt: skip
         self._requests = dice.of("requests")
@@ -82,8 +83,8 @@ class Storm:
         self._rate = rate
         self._latency = latency
         self._ways = dice.of("ways")
-        theme = dice.of("theme").pick(THEMES) if crashes else None
-        hardship = dice.of("hardship").pick(HARDSHIPS) if hardships and crashes else None
+        theme = dice.of("theme").pick(THEMES) if themes and crashes else None
+        hardship = dice.of("hardship").pick(HARDSHIPS) if themes and hardships and crashes else None
         self._themes = [each for each in (hardship, theme) if each is not None]
         self._kinds = [kind for kind in REQUESTS if crashes or not kind[0].startswith("crash")]
         self._meddle = meddle

@@ -20,16 +20,18 @@ import orjson
 from support.chaos.dice import Dice
 from support.chaos.people import DEEDS, DELETIONS, UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
+from support.chaos.plots import COLLECT_SECONDS, PLOTS, Stage
 from support.chaos.story import Note, tell_story
 from support.chaos.tally import tally
 from support.chaos.weather import Storm
 from support.checker.verdict import judge
 from support.clock import BusyLoop, VirtualClock
 from support.fakeapi import Asked, Event, FakeApi
-from support.kubelet import Kubelet
+from support.kubelet import Fate, Kubelet
 from support.replica import ProcessClock, Replica
 from weft.kube.objects import Obj
 from weft.kube.resources import LEASES, WORKFLOW_RUNS
+from weft.kube.transport import Response as Reply
 from weft.metrics import Metrics
 from weft.notify.guarded_http import FailureReason, RequestFailed, Response
 from weft.settings import Settings
@@ -40,6 +42,11 @@ CALM_SECONDS = 400.0
 QUIET_SECONDS = 25.0
 TILTS = ("", "", "", "squatters", "freezes", "watches", "deletions")
 """What happens in a seed more often than in others; nothing in many."""
+PLOTTED = 0.5
+"""Of so many seeds there is a plot."""
+PLOT_SECONDS = 45.0
+OTHER_TROUBLE = 0.25
+"""How much else happens where there is one."""
 DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 METRICS = Metrics()
 """Nobody reads it; making one for each process would be half of the time."""
@@ -57,7 +64,7 @@ class Knobs:
     watches: bool = True
     squatters: bool = True
     hardships: bool = True
-    """In some seeds one trouble far more often, and people who act when no operator is there."""
+    """In some seeds one trouble far more often, people who act when no operator is there, and plots."""
     shards: int = 0
     """So many, over two or three replicas; besides, there are witnesses in namespaces of other shards."""
 
@@ -119,10 +126,13 @@ class World:
         self.plan: Plan = plan_of(self._dice, hardships=knobs.hardships)
         self.people = People(self.api, self._dice.of("people"))
         nature = self._dice.of("nature")
+        rate, latency = nature.pick((0.02, 0.06, 0.15, 0.3)), nature.pick((0.0, 0.0, 0.01, 0.2))
+        plotting = self._dice.of("plot")
+        plot = plotting.pick(PLOTS) if knobs.hardships and plotting.chance(PLOTTED) else None
         self.storm = Storm(
-            self._dice.of("storm"), rate=nature.pick((0.02, 0.06, 0.15, 0.3)), crashes=knobs.crashes,
-            latency=nature.pick((0.0, 0.0, 0.01, 0.2)), hardships=knobs.hardships, meddle=self.people.meddle,
-            tell=self._note, sent=self._look_at_sender,
+            self._dice.of("storm"), rate=0.01 if plot else rate, crashes=knobs.crashes, latency=latency,
+            hardships=knobs.hardships, themes=plot is None, meddle=self.people.meddle, tell=self._note,
+            sent=self._look_at_sender,
         )  # fmt: skip
         self._trespasses: list[str] = []
         self._storm_seconds = nature.between(8.0, 30.0)
@@ -142,6 +152,21 @@ class World:
             self._replicas_wanted = nature.pick((2, 3))
             settings |= {"lease_enabled": True, "shards": knobs.shards}
             self.plan.add_witnesses(nature)
+        stage = Stage(
+            self.api,
+            self.people,
+            plotting,
+            self._soon,
+            self._tell,
+            self._kill,
+            self._let_go,
+            self._mistake_the_time,
+        )
+        self._plot = plot(stage) if plot else None
+        if self._plot is not None:
+            self._plot.prepare(self.plan)
+            settings |= self._plot.settings
+            self._storm_seconds = max(self._storm_seconds, PLOT_SECONDS)
         self._settings = Settings(**settings)
         self._nature = nature
         self._due: list[tuple[float, Callable[[], Any]]] = []
@@ -152,8 +177,11 @@ class World:
         self._tilt = self._dice.of("tilt").pick(TILTS) if knobs.hardships else ""
         self._absence = self._dice.of("absence")
         self._unseen = knobs.hardships and knobs.people and self._absence.chance(0.3)
-        self.api.before.append(self._squat)
-        self.kubelet = Kubelet(self.api, self.clock, lambda pod: fate_of(pod, self._dice, self.plan), collect=True)
+        self.api.before += [self._squat, self._before]
+        self.api.after.append(self._after)
+        self.kubelet = Kubelet(
+            self.api, self.clock, self._fate, collect=plot.collect_seconds if plot else COLLECT_SECONDS
+        )
 
     async def play(self) -> list[str]:
         """Live it through; gives what never ended."""
@@ -240,6 +268,10 @@ class World:
 
     def _trouble(self) -> None:
         nature, now, knobs = self._nature, self.clock.monotonic(), self._knobs
+        if self._plot is not None:
+            self._plot.step()
+            if not nature.chance(OTHER_TROUBLE):
+                return
         if nature.chance(self._people_rate):
             self.people.do_something(DELETIONS if self._tilt == "deletions" else DEEDS)
             for run in self.people.deleted:
@@ -279,6 +311,42 @@ class World:
             self._note("user", "acts while no operator is there")
             self.people.do_something(UNSEEN)
 
+    # --- the plot ---
+
+    def _soon(self, seconds: float, deed: Callable[[], Any]) -> None:
+        self._at(self.clock.monotonic() + seconds, deed)
+
+    def _tell(self, text: str) -> None:
+        self._note("nature", text)
+
+    def _kill(self, name: str) -> None:
+        for replica in self._replicas:
+            if replica.name == name:
+                self._note(name, "is killed")
+                replica.crash()
+
+    def _let_go(self, pod: Obj) -> None:
+        self.kubelet.let_go(pod)
+
+    def _mistake_the_time(self, seconds: float) -> None:
+        for replica in self._replicas:
+            if replica.leading:
+                self._jump(replica.clock, seconds)
+
+    async def _before(self, asked: Asked) -> Reply | None:
+        if self._plot is None or self.storm.over or not asked.actor.startswith("op-"):
+            return None
+        return await self._plot.before(asked)
+
+    async def _after(self, asked: Asked) -> None:
+        if self._plot is not None and not self.storm.over and asked.actor.startswith("op-"):
+            await self._plot.after(asked)
+
+    def _fate(self, pod: Obj) -> Fate:
+        ours = self._plot is not None and pod["metadata"]["labels"]["weft.dev/run"].startswith(self._plot.name)
+        told = self._plot.fate(pod) if self._plot is not None and ours else None
+        return told or fate_of(pod, self._dice, self.plan)
+
     def _jump(self, clock: ProcessClock, seconds: float) -> None:
         self._note("nature", f"a clock jumps by {seconds} s")
         clock.skew += seconds
@@ -302,7 +370,9 @@ class World:
     def _squat(self, asked: Asked) -> None:
         makes_a_job = asked.method == "POST" and asked.resource.plural == "jobs" and asked.actor.startswith("op-")
         run = (asked.body or {}).get("metadata", {}).get("labels", {}).get("weft.dev/run")
-        squats = makes_a_job and run != "witness" and self._knobs.squatters and not self.storm.over
+        squats = (
+            makes_a_job and run != "witness" and self._plot is None and self._knobs.squatters and not self.storm.over
+        )
         if squats and self._squatting.chance(self._more(0.1 if self._knobs.hardships else 0.02, "squatters")):
             self.people.squat(asked.body["metadata"]["name"])
 

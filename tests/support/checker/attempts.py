@@ -111,6 +111,8 @@ def _tells_of_end(attempt: Attempt, run: Obj) -> bool:
     node = _entry(attempt, run)
     if node is None:
         return False
+    if attempt.role != "main":
+        return node.get("phase") == "Compensated"
     return node.get("phase") == "Succeeded" or node.get("iteration", 0) > (attempt.iteration or 0)
 
 

@@ -71,12 +71,20 @@ def _started(event: Event, spec: Obj, begun: set[tuple[str, str, str]]) -> Itera
             continue
         siblings = {each["name"]: each for each in found[0]}
         values = [
-            edge_value(outcome, nodes.get(found[1] + source) or {"phase": "Pending"}, siblings[source])
+            edge_value(outcome, _as_it_was(nodes.get(found[1] + source), key[2]), siblings[source])
             for source, outcome in edges_of(node)
         ]
         if not runs_by(node, values):
             edges = dict(zip(node["dependsOn"], values, strict=True))
             yield f"4: at {event.at:.3f} {event.obj['metadata']['name']} has started {name}, whose edges are {edges}"
+
+
+def _as_it_was(upstream: Obj | None, then: str) -> Obj:
+    """How the upstream stood when the node started: one status may tell of that and of what came after it."""
+    if upstream is None:
+        return {"phase": "Pending"}
+    ran_on = upstream.get("ready") and upstream.get("completionTime", "") >= then
+    return {"phase": "Running", "ready": True} if ran_on else upstream
 
 
 def _too_early(event: Event, attempt: Attempt, spec: Obj, live: dict[str, Attempt]) -> Iterator[str]:

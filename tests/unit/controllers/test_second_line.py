@@ -5,9 +5,12 @@ from collections.abc import AsyncIterator
 import pytest
 from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig
-from support.transport import over_quota
+from support.transport import over_quota, status
+from weft.api.conditions import Reason
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.transport import Response
+from weft.render.job_status import failed_status
 from weft.render.names import ATTEMPT_LABEL
 
 CHAIN = "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]"
@@ -75,6 +78,33 @@ async def test_an_attempt_waits_for_the_pod_of_the_one_before(rig: Rig) -> None:
     assert beside == [[]]
 
 
+async def test_a_pod_that_nobody_wants_any_more_counts_until_it_has_ended(rig: Rig) -> None:
+    """A status says that its node has failed: the next one starts when the Pod has ended, for only one may run."""
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if node == "a" else 1)
+    two = "nodes: [{name: a, job: {image: i}}, {name: b, job: {image: i}}]"
+    rig.workflow("w", f"{{{two}, parallelism: 1, failurePolicy: Continue}}")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: bool(rig.api.all(PODS)) and rig.nodes()["a"] == "Running")
+
+    def say_it_has_failed(run: Obj) -> None:
+        failed = {"name": "a", "phase": "Failed", "reason": "Error", "attempts": 1}
+        times = dict.fromkeys(("startTime", "completionTime"), "2023-11-14T22:13:21.000Z")
+        run["status"]["nodes"] = [failed | times, {"name": "b", "phase": "Pending"}]
+
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", say_it_has_failed)
+    beside: list[list[str]] = []
+
+    async def look(asked: Asked) -> None:
+        if asked.method == "POST" and asked.resource is PODS:
+            beside.append(_living(rig))
+
+    rig.api.before.append(look)
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Failed(Error)", "b": "Succeeded"}
+    assert beside == [[]]
+
+
 async def test_a_pod_that_no_status_tells_of_is_not_forgotten_because_a_quota_refuses_its_job() -> None:
     """After a restart the Job is asked for again; the quota answers before the API server sees that it is there."""
     rig = Rig(status_interval_seconds=60.0)
@@ -115,3 +145,77 @@ async def test_an_end_that_was_heard_while_the_pod_was_still_being_read_is_not_f
     await rig.up()
     await rig.wait(rig.ended, seconds=60)
     assert rig.phase() == "Cancelled"
+
+
+async def test_an_attempt_whose_pod_was_torn_out_gets_none_beside_its_successor(rig: Rig) -> None:
+    """No status tells of the second attempt: only its Job does."""
+    rig.behave = lambda node, attempt: Fate(seconds=2, vanish=attempt == 1)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 1}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.first_node().get("attempts") == 1)
+
+    async def die(asked: Asked) -> None:
+        if asked.method == "POST" and asked.resource is PODS:
+            rig.crash_after(1)
+
+    rig.api.after.append(die)
+    await rig.wait(lambda: len(rig.jobs_made()) == 2)
+    rig.api.after.remove(die)
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Succeeded"
+    assert rig.first_node()["attempts"] == 2
+    assert len([event for event in rig.api.history if event.resource is PODS and event.type == "ADDED"]) == 2
+
+
+async def test_a_later_node_that_is_over_does_not_keep_the_key_that_an_earlier_one_needs_again() -> None:
+    """Both had had their turns and no status told of it; then the first one's Job and Pod were deleted."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=0.2)
+    keyed = "job: {image: i}, concurrency: {key: k}"
+    rig.workflow("w", f"nodes: [{{name: a, {keyed}}}, {{name: b, dependsOn: [a], {keyed}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2, step=0.05)
+    await rig.down()
+    await rig.clock.advance(5)
+    (job,) = [job for job in rig.api.all(JOBS) if job["metadata"]["labels"]["weft.dev/node"] == "a"]
+    (pod,) = [pod for pod in rig.api.all(PODS) if pod["metadata"]["labels"]["weft.dev/node"] == "a"]
+    rig.api.edit(PODS, NAMESPACE, pod["metadata"]["name"], lambda it: it["metadata"].pop("finalizers"))
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    await rig.up()
+    await rig.wait(rig.ended, seconds=30)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}
+    assert sorted(rig.jobs_made().values()) == [1, 2]
+    await rig.close()
+
+
+async def test_a_job_is_over_only_when_the_status_has_told_so(rig: Rig) -> None:
+    """Its Pod is refused for good: that is known before it is on record."""
+    rig.workflow("w", CHAIN)
+    told: list[dict[str, str]] = []
+
+    async def look(asked: Asked) -> Response | None:
+        if asked.method == "PATCH" and asked.resource is JOBS and asked.name.startswith("r-b-"):
+            told.append(rig.nodes())
+        refused = (
+            asked.method == "POST" and asked.resource is PODS and asked.body["metadata"]["name"].startswith("r-b-")
+        )
+        return status(422, "Invalid", "nonsense") if refused else None
+
+    rig.api.before.append(look)
+    await rig.finish("w")
+    assert told == [{"a": "Succeeded", "b": "Failed(InvalidJob)"}]
+
+
+async def test_a_job_that_another_hand_has_ended_is_over_when_it_has_no_pod(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    rig.api.fail(over_quota(), method="POST", plural="pods", times=1000)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.first_node().get("reason") == "QuotaExceeded")
+    (job,) = rig.api.all(JOBS)
+    failed = failed_status(rig.clock.now(), rig.clock.now(), Reason.Error, "by hand")["status"]
+    rig.api.edit(JOBS, NAMESPACE, job["metadata"]["name"], lambda it: it.update(status=failed))
+    await rig.wait(rig.ended, seconds=10)
+    assert rig.nodes() == {"a": "Failed(Error)"}
