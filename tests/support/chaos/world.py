@@ -20,7 +20,8 @@ import orjson
 from support.chaos.dice import Dice
 from support.chaos.people import DEEDS, DELETIONS, UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
-from support.chaos.plots import COLLECT_SECONDS, PLOTS, Stage
+from support.chaos.plots import plot_of
+from support.chaos.plots.plot import COLLECT_SECONDS, Stage
 from support.chaos.story import Note, tell_story
 from support.chaos.tally import tally
 from support.chaos.weather import Storm
@@ -42,8 +43,6 @@ CALM_SECONDS = 400.0
 QUIET_SECONDS = 25.0
 TILTS = ("", "", "", "squatters", "freezes", "watches", "deletions")
 """What happens in a seed more often than in others; nothing in many."""
-PLOTTED = 0.5
-"""Of so many seeds there is a plot."""
 PLOT_SECONDS = 45.0
 OTHER_TROUBLE = 0.25
 """How much else happens where there is one."""
@@ -128,7 +127,7 @@ class World:
         nature = self._dice.of("nature")
         rate, latency = nature.pick((0.02, 0.06, 0.15, 0.3)), nature.pick((0.0, 0.0, 0.01, 0.2))
         plotting = self._dice.of("plot")
-        plot = plotting.pick(PLOTS) if knobs.hardships and plotting.chance(PLOTTED) else None
+        plot = plot_of(plotting) if knobs.hardships else None
         self.storm = Storm(
             self._dice.of("storm"), rate=0.01 if plot else rate, crashes=knobs.crashes, latency=latency,
             hardships=knobs.hardships, themes=plot is None, meddle=self.people.meddle, tell=self._note,
@@ -159,6 +158,7 @@ class World:
             self._soon,
             self._tell,
             self._kill,
+            self._deafen,
             self._let_go,
             self._mistake_the_time,
         )
@@ -324,6 +324,9 @@ class World:
             if replica.name == name:
                 self._note(name, "is killed")
                 replica.crash()
+
+    def _deafen(self, name: str, plural: str, seconds: float) -> None:
+        self.storm.hold_back(name, plural, self.clock.monotonic() + seconds)
 
     def _let_go(self, pod: Obj) -> None:
         self.kubelet.let_go(pod)

@@ -1,0 +1,107 @@
+"""Plots in which the operator dies, and something happens before the next one has looked."""
+
+from typing import Any, ClassVar
+
+from support.chaos.plots.plot import JOB, Plot
+from support.fakeapi import Asked
+from support.kubelet import Fate
+from support.transport import over_quota
+from weft.kube.objects import Obj, key_of
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.transport import Response
+from weft.render.names import ATTEMPT_LABEL
+
+
+class RefusedThoughItStands(Plot):
+    """The operator dies with a Pod's creation; the next asks for the Job anew, a quota answers, and a stop comes."""
+
+    name = "lonely"
+    spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}]}
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(60.0)
+
+    async def before(self, asked: Asked) -> Response | None:
+        if not self.deaths or not self.is_about(asked, "POST", JOBS):
+            return None
+        self.acts()
+        self.stage.people.edit(self.name, stop="Cancel")
+        return over_quota()
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "POST", PODS) and not self.deaths:
+            self.deaths += 1
+            self.stage.kill(asked.actor)
+
+
+class BesideItsSuccessor(Plot):
+    """A Pod is torn out, and the operator dies with the creation of the next attempt's; no status tells of either."""
+
+    name = "torn"
+    spec: ClassVar[Obj] = {"nodes": [{"name": "a", "retry": {"disruptions": 1}, **JOB}]}
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(1.0, vanish=True) if pod["metadata"]["labels"]["weft.dev/attempt"] == "1" else Fate(20.0)
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "POST", PODS) and len(self.jobs()) == 2 and not self.deaths:
+            self.acts()
+            self.deaths += 1
+            self.stage.kill(asked.actor)
+
+
+class NeededAgain(Plot):
+    """Two nodes have had a key in turn and no status tells of it; then the first one's Job and Pod are deleted."""
+
+    name = "keyed"
+    spec: ClassVar[Obj] = {
+        "nodes": [
+            {"name": "a", "concurrency": {"key": "keyed"}, **JOB},
+            {"name": "b", "dependsOn": ["a"], "concurrency": {"key": "keyed"}, **JOB},
+        ]
+    }
+    settings: ClassVar[dict[str, Any]] = {"status_interval_seconds": 60.0}
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(0.2)
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "POST", PODS) and len(self.jobs()) == 2 and not self.deaths:
+            self.acts()
+            self.deaths += 1
+            self.stage.kill(asked.actor)
+            first = min(self.jobs(), key=lambda job: int(job["metadata"]["resourceVersion"]))
+            self.stage.people.delete(JOBS, key_of(first))
+            for pod in self.pods():
+                if pod["metadata"].get("deletionTimestamp"):
+                    self.stage.let_go(pod)
+
+
+class GoneWhileItIsRead(Plot):
+    """While no operator is there, a Job is deleted and the run stopped; its Pod goes while the stop is reading it."""
+
+    name = "unread"
+    spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}]}
+    settings: ClassVar[dict[str, Any]] = {"resync_seconds": 600.0}
+    collect_seconds = 20.0
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(waits="ErrImagePull", pending=10_000.0, deaf=True)
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "PATCH", WORKFLOW_RUNS) and self.pods() and not self.deaths:
+            self.deaths += 1
+            self.stage.kill(asked.actor)
+            self.stage.people.edit(self.name, stop="Cancel")
+            for job in self.jobs():
+                self.stage.people.delete(JOBS, key_of(job))
+        elif asked.resource is PODS and ATTEMPT_LABEL in asked.params.get("labelSelector", ""):
+            await self.stage.api.clock.sleep(self.dice.between(0, 2))
+            for pod in self.pods():
+                self.acts()
+                self.stage.let_go(pod)
+            await self.stage.api.clock.sleep(self.dice.between(0, 2))

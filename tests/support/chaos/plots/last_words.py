@@ -1,0 +1,75 @@
+"""Plots in which what a dead process has written arrives when the next one has gone on."""
+
+from typing import ClassVar
+
+from support.chaos.plots.plot import JOB, Plot
+from support.fakeapi import Asked
+from support.kubelet import Fate
+from weft.kube.objects import Obj, key_of
+from weft.kube.resources import JOBS, WORKFLOW_RUNS
+from weft.kube.transport import Response
+
+
+class ToldByTheDead(Plot):
+    """The last words of a process, that a node has succeeded, arrive when the next one tells of another attempt of it.
+
+    That one is there because somebody deleted the Job meanwhile, and the Pod with its result.
+    """
+
+    name = "posthumous"
+    spec: ClassVar[Obj] = {
+        "nodes": [
+            {"name": "a", "retry": {"disruptions": 3}, **JOB},
+            {"name": "b", "dependsOn": ["a"], "wait": {"seconds": 60}},
+        ]
+    }
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(1.0 if pod["metadata"]["labels"]["weft.dev/attempt"] == "1" else 9.0)
+
+    async def before(self, asked: Asked) -> Response | None:
+        if not self.is_about(asked, "PATCH", WORKFLOW_RUNS):
+            return None
+        told = (asked.body.get("status") or {}).get("nodes") or ()
+        if not self.deaths and any((node["name"], node["phase"]) == ("a", "Succeeded") for node in told):
+            self.deaths += 1
+            for job in self.jobs():
+                self.stage.people.delete(JOBS, key_of(job))
+            for pod in self.pods():
+                self.stage.let_go(pod)
+            return self.hold(asked)
+        if any(job["metadata"]["labels"]["weft.dev/attempt"] == "2" for job in self.jobs()):
+            await self.deliver()
+        return None
+
+
+class EndedByAWrongClock(Plot):
+    """A process whose clock is ahead ends the run as overdue and dies; it arrives when the next one makes a Job."""
+
+    name = "overdue"
+    spec: ClassVar[Obj] = {
+        "timeoutSeconds": 120,
+        "nodes": [{"name": "a", "wait": {"seconds": 6}}, {"name": "b", "dependsOn": ["a"], **JOB}],
+    }
+    jumped = False
+    deaths = 0
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(10_000.0)
+
+    def step(self) -> None:
+        nodes = ((self.run() or {}).get("status") or {}).get("nodes") or ()
+        waits = any(node["phase"] == "Waiting" for node in nodes)
+        if waits and not self.jumped and not self.jobs():
+            self.jumped = True
+            self.stage.mistake_the_time(200.0)
+
+    async def before(self, asked: Asked) -> Response | None:
+        ends = self.is_about(asked, "PATCH", WORKFLOW_RUNS) and "completionTime" in (asked.body.get("status") or {})
+        if ends and self.jumped and not self.deaths and not self.jobs():
+            self.deaths += 1
+            return self.hold(asked)
+        if self.is_about(asked, "POST", JOBS):
+            await self.deliver()
+        return None
