@@ -5,11 +5,13 @@ The recorder notes when the informer is told of a Pod's end and when the next Po
 operator's own request, and writes a line to the file named by WEFT_BENCH_HOPS: the time, the whole hop, and the part of
 it until the next Job's POST left, which is the operator's own (the rest is the API server's answer to that). When the
 first write of all left goes to the file `first` beside it.
-WEFT_BENCH_PLANT=MILLISECONDS lets every pass over a run block the loop for so long.
+WEFT_BENCH_PLANT=MILLISECONDS lets every pass over a run block the loop for so long; WEFT_BENCH_LOOP=asyncio takes the
+standard library's event loop instead of uvloop.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import sys
@@ -17,6 +19,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from weft import process
 from weft.controllers.runs import RunController
 from weft.kube.http import HttpTransport
@@ -77,6 +80,8 @@ def main() -> int:
         record_hops(Path(hops))
     if milliseconds := os.environ.get("WEFT_BENCH_PLANT"):
         plant(float(milliseconds))
+    if os.environ.get("WEFT_BENCH_LOOP") == "asyncio":
+        uvloop.new_event_loop = asyncio.new_event_loop  # type: ignore[assignment]
     if profile := os.environ.get("WEFT_BENCH_PROFILE"):
         from bench.harness.profiled import profiled  # only for who asks: it needs nothing but time
 

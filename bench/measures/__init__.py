@@ -13,6 +13,7 @@ MEASURES = {
     "crowd": crowd.crowd,
     "chain": kubelet.chain_of_ten,
     "burst": kubelet.burst,
+    "loop": ratios.event_loops,
     "controllers": ratios.job_controllers,
     "cold": cold.cold_start,
     "fan": big.fan_out,

@@ -4,7 +4,8 @@
 is slow), by Weft and by a bare create-and-watch loop taking turns: nodes per minute by nodes per minute, CPU per node
 by CPU per node, and the operator's own part of a hop by the time that the API server takes for a Job. They are what
 the gate looks at. `managed_by_ratio` is how much faster Weft is as the Job's controller than with the built-in one, on
-the same chains.
+the same chains; `loop_cpu_ratio` what a node costs the operator on the standard library's event loop by what it costs
+on uvloop, operators of both kinds taking turns.
 """
 
 from __future__ import annotations
@@ -78,3 +79,27 @@ async def job_controllers(bench: Bench) -> None:
     settings: Obj = {"runs": count, "chain": length, "nodes": "kwok", "load_after": round(os.getloadavg()[0], 1),
                 **{f"{name}_s": round(seconds, 1) for name, seconds in took.items()}}  # fmt: skip
     bench.report.add("managed_by_ratio", took["builtin"] / took["managedBy"], unit="ratio", **settings)
+
+
+async def event_loops(bench: Bench) -> None:
+    """The standard library's event loop against uvloop: what a node costs the operator, and its part of a hop."""
+    rounds, seconds = (1, 3.0) if bench.quick else (6, 12.0)
+    costs: dict[str, list[float]] = {"asyncio": [], "uvloop": []}
+    own: dict[str, list[float]] = {"asyncio": [], "uvloop": []}
+    for turn in range(2 * rounds):
+        loop = ("asyncio", "uvloop", "uvloop", "asyncio")[turn % 4]  # so that a machine that tires is fair to both
+        async with bench.namespace("loop") as namespace, bench.operator(bench_loop=loop) as operator:
+            await bench.workflow(namespace, "chain", chain(LENGTH, job(pinned(1))))
+            async with Load(bench, namespace, "chain") as load:
+                await load.keep(ACTIVE, seconds=2)
+                metrics, began, cpu = await operator.metrics(), time.monotonic(), operator.cpu()
+                await load.keep(ACTIVE, seconds=seconds)
+                ended = total(await operator.metrics(), "weft_nodes_total") - total(metrics, "weft_nodes_total")
+                costs[loop].append(1000 * (operator.cpu() - cpu) / ended)
+                own[loop].append(1000 * percentile(operator.hops(since=began, own=True), 0.5))
+    each = [round(theirs / ours, 3) for theirs, ours in zip(costs["asyncio"], costs["uvloop"], strict=True)]
+    settings: Obj = {"rounds": each, "runs_active": ACTIVE, "chain": LENGTH, "past_scheduler": True,
+                "load_after": round(os.getloadavg()[0], 1),
+                **{f"{name}_cpu_ms_per_node": round(statistics.median(of), 2) for name, of in costs.items()},
+                **{f"{name}_hop_own_p50_ms": round(statistics.median(of), 2) for name, of in own.items()}}  # fmt: skip
+    bench.report.add("loop_cpu_ratio", statistics.median(each), unit="ratio", **settings)
