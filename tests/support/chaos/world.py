@@ -21,7 +21,7 @@ from support.chaos.dice import Dice
 from support.chaos.people import DEEDS, DELETIONS, UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
 from support.chaos.plots import plot_of
-from support.chaos.plots.plot import COLLECT_SECONDS, Stage
+from support.chaos.plots.plot import COLLECT_SECONDS
 from support.chaos.story import Note, tell_story
 from support.chaos.tally import tally
 from support.chaos.weather import Storm
@@ -151,18 +151,7 @@ class World:
             self._replicas_wanted = nature.pick((2, 3))
             settings |= {"lease_enabled": True, "shards": knobs.shards}
             self.plan.add_witnesses(nature)
-        stage = Stage(
-            self.api,
-            self.people,
-            plotting,
-            self._soon,
-            self._tell,
-            self._kill,
-            self._deafen,
-            self._let_go,
-            self._mistake_the_time,
-        )
-        self._plot = plot(stage) if plot else None
+        self._plot = plot(self, plotting) if plot else None
         if self._plot is not None:
             self._plot.prepare(self.plan)
             settings |= self._plot.settings
@@ -311,27 +300,27 @@ class World:
             self._note("user", "acts while no operator is there")
             self.people.do_something(UNSEEN)
 
-    # --- the plot ---
+    # --- the plot: this is its Stage ---
 
-    def _soon(self, seconds: float, deed: Callable[[], Any]) -> None:
+    def later(self, seconds: float, deed: Callable[[], Any]) -> None:
         self._at(self.clock.monotonic() + seconds, deed)
 
-    def _tell(self, text: str) -> None:
+    def note(self, text: str) -> None:
         self._note("nature", text)
 
-    def _kill(self, name: str) -> None:
+    def kill(self, name: str) -> None:
         for replica in self._replicas:
             if replica.name == name:
                 self._note(name, "is killed")
                 replica.crash()
 
-    def _deafen(self, name: str, plural: str, seconds: float) -> None:
+    def deafen(self, name: str, plural: str, seconds: float) -> None:
         self.storm.hold_back(name, plural, self.clock.monotonic() + seconds)
 
-    def _let_go(self, pod: Obj) -> None:
+    def let_go(self, pod: Obj) -> None:
         self.kubelet.let_go(pod)
 
-    def _mistake_the_time(self, seconds: float) -> None:
+    def mistake_the_time(self, seconds: float) -> None:
         for replica in self._replicas:
             if replica.leading:
                 self._jump(replica.clock, seconds)

@@ -4,8 +4,7 @@ All of it is over with the storm's time. The weather is fair meanwhile, for a st
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import orjson
 from support.chaos.dice import Dice
@@ -23,25 +22,35 @@ COLLECT_SECONDS = 3.0
 """How long the cluster's own controllers take to let go of what nobody owns any more."""
 
 
-@dataclass
-class Stage:
+class Stage(Protocol):
     """What a plot may use of the world; times are in seconds."""
 
     api: FakeApi
     people: People
-    dice: Dice
-    later: Callable[[float, Callable[[], Any]], None]
-    """Do that after so long."""
-    note: Callable[[str], None]
-    """Put a line into the story."""
-    kill: Callable[[str], None]
-    """End that process."""
-    deafen: Callable[[str, str, float], None]
-    """Let that process hear nothing of a resource for so long."""
-    let_go: Callable[[Obj], None]
-    """Have the cluster's own controllers take their finalizer off a Pod."""
-    mistake_the_time: Callable[[float], None]
-    """The clock of the process that leads jumps."""
+
+    def later(self, seconds: float, deed: Callable[[], Any]) -> None:
+        """Do that after so long."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Put a line into the story."""
+        ...
+
+    def kill(self, name: str) -> None:
+        """End that process."""
+        ...
+
+    def deafen(self, name: str, plural: str, seconds: float) -> None:
+        """Let that process hear nothing of a resource for so long."""
+        ...
+
+    def let_go(self, pod: Obj) -> None:
+        """Have the cluster's own controllers take their finalizer off a Pod."""
+        ...
+
+    def mistake_the_time(self, seconds: float) -> None:
+        """Let the clock of the process that leads jump."""
+        ...
 
 
 class Plot:
@@ -53,9 +62,9 @@ class Plot:
     held: Asked | None = None
     collect_seconds: ClassVar[float] = COLLECT_SECONDS
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, dice: Dice) -> None:
         self.stage = stage
-        self.dice = stage.dice
+        self.dice = dice
 
     def prepare(self, plan: Plan) -> None:
         """Put it into the cluster, where nothing keeps it waiting."""
