@@ -85,6 +85,9 @@ class Jobs:
         if crowded(live, self._store):
             self._hold(live, action, "PreviousPodRunning", "Pods from before a restart run, up to the parallelism", 1.0)
             return
+        if (made := job_of(live, self._store, action.id)) is not None:
+            await self.make_pod(live, action.id, made)  # by an earlier try; somebody may have deleted it since
+            return
         restricted = await self._security.restricted(live.key.namespace)
         manifest = self._template(live, action, restricted).render(
             live.ref, action.id, action.payload, memory=action.memory, managed=self._managed

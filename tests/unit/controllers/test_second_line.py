@@ -9,7 +9,7 @@ from support.transport import over_quota, status
 from weft.api.conditions import Reason
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
-from weft.kube.transport import Response
+from weft.kube.transport import Dropped, Response
 from weft.render.job_status import failed_status
 from weft.render.names import ATTEMPT_LABEL
 
@@ -219,3 +219,21 @@ async def test_a_job_that_another_hand_has_ended_is_over_when_it_has_no_pod(rig:
     rig.api.edit(JOBS, NAMESPACE, job["metadata"]["name"], lambda it: it.update(status=failed))
     await rig.wait(rig.ended, seconds=10)
     assert rig.nodes() == {"a": "Failed(Error)"}
+
+
+async def test_a_job_that_was_made_and_deleted_is_not_made_again_because_its_pods_answer_was_lost(rig: Rig) -> None:
+    """The watches lag: nobody has told of the deletion, nor of the Pod."""
+    rig.behave = lambda node, attempt: Fate(seconds=1)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.api.asked("POST", "controllerrevisions") != [], step=0.001)
+    rig.api.fail(Dropped("cut"), method="POST", plural="pods", after=True, times=8)
+    rig.api.hold_watches()
+    await rig.wait(lambda: rig.api.all(PODS) != [], step=0.001)
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    await rig.clock.advance(8)
+    rig.api.release_watches()
+    await rig.wait(rig.ended, seconds=60)
+    assert set(rig.jobs_made().values()) == {1}
