@@ -1,6 +1,7 @@
 """What the checker reads from the server's history: attempts by annotation, runs by status. No engine here."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -96,7 +97,7 @@ def graph_of(spec: Obj, path: str) -> tuple[list[Obj], str] | None:
     """The nodes beside that of the path, and the prefix they share; None where a compensation's graph begins."""
     *outer, last = path.split("/")
     graphs = {graph["name"]: graph for graph in spec.get("graphs") or ()}
-    names = [segment.partition("[")[0] for segment in outer]
+    names = [re.sub(r"\[.*?\]", "", segment) for segment in outer]  # what follows an index is kept: a.compensate
     top = [spec["nodes"], spec.get("finally") or []]
     first = names[0] if names else last
     nodes = next((each for each in top if any(node["name"] == first for node in each)), None)
