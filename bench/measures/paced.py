@@ -34,20 +34,19 @@ async def hop(bench: Bench) -> None:
 
 
 async def _hop(bench: Bench, active: int) -> None:
-    seconds = POD_SECONDS
     measured = 10.0 if bench.quick else 60.0
     async with bench.namespace("hop") as namespace, bench.operator() as operator:
-        await bench.workflow(namespace, "chain", chain(LENGTH, job(place(seconds))))
+        await bench.workflow(namespace, "chain", chain(LENGTH, job(place(POD_SECONDS))))
         async with Load(bench, namespace, "chain") as load:
-            end = time.monotonic() + 2 * seconds + measured
+            end = time.monotonic() + 2 * POD_SECONDS + measured
 
             async def slot() -> None:
-                await asyncio.sleep(seconds * random.random())  # else all Pods end in the same instant
+                await asyncio.sleep(POD_SECONDS * random.random())  # else all Pods end in the same instant
                 while time.monotonic() < end:
                     await load.run()
 
             slots = [asyncio.create_task(slot()) for _ in range(active)]
-            await asyncio.sleep(2 * seconds)
+            await asyncio.sleep(2 * POD_SECONDS)
             began, before = time.monotonic(), await operator.metrics()
             shares = Shares.begin(operator=operator.pid, bench=os.getpid())
             await asyncio.sleep(measured)
@@ -59,8 +58,8 @@ async def _hop(bench: Bench, active: int) -> None:
             await asyncio.gather(*slots, return_exceptions=True)
     job_posts = _mean_ms(before, after, "create", "jobs")
     settings: Obj = {
-        "runs_active": active, "chain": LENGTH, "pod_seconds": round(seconds, 2), "seconds": measured, "nodes": "kwok",
-        "hops": len(hops), "nodes_per_min": round(60 * nodes / took), "job_post_mean_ms": job_posts,
+        "runs_active": active, "chain": LENGTH, "pod_seconds": round(POD_SECONDS, 2), "seconds": measured,
+        "nodes": "kwok", "hops": len(hops), "nodes_per_min": round(60 * nodes / took), "job_post_mean_ms": job_posts,
         "cpu_ms_per_node": cpu, "load_after": round(os.getloadavg()[0], 1),
     }  # fmt: skip
     bench.report.add("hop_p50_ms", 1000 * percentile(hops, 0.50), **settings)

@@ -20,7 +20,7 @@ from bench.harness.bare import Bare
 from bench.harness.bench import Bench
 from bench.harness.load import Load
 from bench.harness.machine import cpu_seconds
-from bench.harness.operator import total
+from bench.harness.operator import Operator, total
 from bench.harness.report import percentile
 from bench.harness.workflows import KWOK, chain, job, pinned
 
@@ -47,12 +47,9 @@ async def pace(bench: Bench) -> None:
                 nodes, took = bare.nodes - before, time.monotonic() - began
                 rates["bare"].append(60 * nodes / took)
                 costs["bare"].append(1000 * (cpu_seconds(os.getpid()) - cpu) / nodes)
-                metrics, began, cpu = await operator.metrics(), time.monotonic(), operator.cpu()
-                await load.keep(ACTIVE, seconds=seconds)
-                took = time.monotonic() - began
-                ended = total(await operator.metrics(), "weft_nodes_total") - total(metrics, "weft_nodes_total")
-                rates["weft"].append(60 * ended / took)
-                costs["weft"].append(1000 * (operator.cpu() - cpu) / ended)
+                rate, cost = await _turn(operator, load, seconds)
+                rates["weft"].append(rate)
+                costs["weft"].append(cost)
             own = operator.hops(since=warm, own=True)
     reaction, post = percentile(own, 0.5), percentile(sorted(bare.posts), 0.5)
     for measure, values, digits in (("pace_ratio", rates, 0), ("cpu_ratio", costs, 2)):
@@ -92,10 +89,9 @@ async def event_loops(bench: Bench) -> None:
             await bench.workflow(namespace, "chain", chain(LENGTH, job(pinned(1))))
             async with Load(bench, namespace, "chain") as load:
                 await load.keep(ACTIVE, seconds=2)
-                metrics, began, cpu = await operator.metrics(), time.monotonic(), operator.cpu()
-                await load.keep(ACTIVE, seconds=seconds)
-                ended = total(await operator.metrics(), "weft_nodes_total") - total(metrics, "weft_nodes_total")
-                costs[loop].append(1000 * (operator.cpu() - cpu) / ended)
+                began = time.monotonic()
+                _, cost = await _turn(operator, load, seconds)
+                costs[loop].append(cost)
                 own[loop].append(1000 * percentile(operator.hops(since=began, own=True), 0.5))
     each = [round(theirs / ours, 3) for theirs, ours in zip(costs["asyncio"], costs["uvloop"], strict=True)]
     settings: Obj = {"rounds": each, "runs_active": ACTIVE, "chain": LENGTH, "past_scheduler": True,
@@ -103,3 +99,12 @@ async def event_loops(bench: Bench) -> None:
                 **{f"{name}_cpu_ms_per_node": round(statistics.median(of), 2) for name, of in costs.items()},
                 **{f"{name}_hop_own_p50_ms": round(statistics.median(of), 2) for name, of in own.items()}}  # fmt: skip
     bench.report.add("loop_cpu_ratio", statistics.median(each), unit="ratio", **settings)
+
+
+async def _turn(operator: Operator, load: Load, seconds: float) -> tuple[float, float]:
+    """Keep the runs going for so long: nodes per minute, and milliseconds of the operator's CPU per node."""
+    metrics, began, cpu = await operator.metrics(), time.monotonic(), operator.cpu()
+    await load.keep(ACTIVE, seconds=seconds)
+    took = time.monotonic() - began
+    ended = total(await operator.metrics(), "weft_nodes_total") - total(metrics, "weft_nodes_total")
+    return 60 * ended / took, 1000 * (operator.cpu() - cpu) / ended

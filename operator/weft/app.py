@@ -212,7 +212,7 @@ class Operator:
             namespace, uid = key_of(job).namespace, _run_uid(job)
             held, attempt = annotation(job, LOCK_ANNOTATION), attempt_of(job, uid)
             if held and attempt is not None and self._is_active(uid):
-                self.locks.restore(namespace, held, Holder(RunKey(namespace, uid), attempt._replace(attempt=0)))
+                self.locks.restore(namespace, held, _holder(RunKey(namespace, uid), attempt))
 
     def _give_back_keys(self, live: LiveRun) -> None:
         """Take keys back that were given for Jobs whose attempts turn out to be over: no end of theirs will do it."""
@@ -232,7 +232,7 @@ class Operator:
     def _take_back_keys(self, live: LiveRun, idle: list[AttemptId]) -> None:
         """Take keys back from attempts that have run before a crash and come to their turn later."""
         for attempt in idle:
-            self.locks.give_back(Holder(RunKey(live.key.namespace, live.ref.uid), attempt._replace(attempt=0)))
+            self.locks.give_back(_holder(RunKey(live.key.namespace, live.ref.uid), attempt))
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""
@@ -392,3 +392,8 @@ def _has_ended(pod: Obj) -> bool:
 
 def _run_uid(obj: Obj) -> str:
     return annotation(obj, RUN_UID_ANNOTATION) or ""
+
+
+def _holder(run: RunKey, attempt: AttemptId) -> Holder:
+    """The holder of a key by one of its attempts."""
+    return Holder(run, attempt._replace(attempt=0))

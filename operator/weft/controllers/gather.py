@@ -71,11 +71,12 @@ def idle(live: LiveRun, store: ChildStore) -> list[AttemptId]:
         return []
     keyed = (id_ for id_, unit in live.state.active.items() if unit.lock is not None)
     asking = {id_._replace(attempt=0, iteration=None) for id_ in keyed}
+    if not asking:
+        return []
     return [
         id_
         for id_, children in live.ahead.items()
-        if asking
-        and id_._replace(attempt=0, iteration=None) not in asking
+        if id_._replace(attempt=0, iteration=None) not in asking
         and not any(_runs(live, store, *child) for child in children)
     ]
 
@@ -104,11 +105,9 @@ def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -
 
     Where its Pod is gone, so has its result: it has ended as a Pod that was deleted.
     """
-    follower = id_._replace(attempt=id_.attempt + 1)
-    if follower not in live.ahead and job_of(live, store, follower) is None:
+    if id_._replace(attempt=id_.attempt + 1) not in live.ahead:
         return False
-    job = job_of(live, store, id_)
-    _release(live, job, None, POD_GONE)
+    _release(live, job_of(live, store, id_), None, POD_GONE)
     live.forget(id_)
     live.inbox.append(_ended(id_, POD_GONE, now, stopped=None))
     return True

@@ -85,9 +85,15 @@ class Jobs:
         if crowded(live, self._store):
             self._hold(live, action, "PreviousPodRunning", "Pods from before a restart run, up to the parallelism", 1.0)
             return
-        if (made := job_of(live, self._store, action.id)) is not None:
-            await self.make_pod(live, action.id, made)  # by an earlier try; somebody may have deleted it since
+        job = job_of(live, self._store, action.id)  # by an earlier try; somebody may have deleted it since
+        if job is None and (job := await self._create(live, action)) is None:
             return
+        live.held.pop(action.id, None)
+        live.accepted(action.id)
+        await self.make_pod(live, action.id, job)
+
+    async def _create(self, live: LiveRun, action: Start) -> Obj | None:
+        """Create the attempt's Job, or find the one that is there; None when it is refused or its name is taken."""
         restricted = await self._security.restricted(live.key.namespace)
         manifest = self._template(live, action, restricted).render(
             live.ref, action.id, action.payload, memory=action.memory, managed=self._managed
@@ -99,17 +105,15 @@ class Jobs:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:
             adopted = await self._adopt(live, action)
-            if adopted is None:
-                return
-            job = adopted
+            if adopted is not None:
+                self._store.remember_created(adopted)
+            return adopted
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 self._refused(live, action.id, error)
-            return
+            return None
         self._store.remember_created(job)
-        live.held.pop(action.id, None)
-        live.accepted(action.id)
-        await self.make_pod(live, action.id, job)
+        return job
 
     def _template(self, live: LiveRun, action: Start, restricted: bool) -> JobTemplate:
         key = id(action.node), restricted
@@ -169,8 +173,6 @@ class Jobs:
     async def make_pod(self, live: LiveRun, id_: AttemptId, job: Obj) -> None:
         """Create the Pod of a stored Job, unless it stands already or somebody else does it."""
         live.podless.pop(id_, None)
-        if overtaken(live, self._store, id_, now=self._clock.now()):
-            return
         if is_managed(job) and not has_template(job):  # an earlier pass could not make it
             known = uid_of(job)
             try:

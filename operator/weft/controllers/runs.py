@@ -338,7 +338,7 @@ class RunController:
             job = gather.job_of(live, self._store, id_)
             if job is None or id_ not in live.state.active:
                 del live.podless[id_]
-            else:
+            elif not gather.overtaken(live, self._store, id_, now=now):
                 calls.append(self._jobs.make_pod(live, id_, job))
         await asyncio.gather(*calls)
 

@@ -52,9 +52,7 @@ MUTANTS = (
         "absence from an old list is deletion", "kube/cache.py",
         "and not is_older(version, version_of(held))", "",
     ),
-    Mutant(
-        "the dead come back", "kube/cache.py", "if self._is_dead(obj):", "if False:",
-    ),
+    Mutant("the dead come back", "kube/cache.py", "if self._is_dead(obj):", "if False:"),
     Mutant(
         "a deleted Job's Pod is not waited for", "controllers/gather.py",
         "if has_pod or id_ in live.held:", "if id_ in live.held:",
@@ -98,10 +96,7 @@ MUTANTS = (
         "for child in (*self._hooks.children(live), self._find_run(*live.key)):\n            if child and not finished(child) and",
     ),
     # What the simulation found in Weft itself, planted again.
-    Mutant(
-        "a run begins in a place it has lost", "controllers/runs.py",
-        "and not self._hooks.begins(run):", "and False:",
-    ),
+    Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
     Mutant(
         "a start that could not be written stays in memory", "controllers/runs.py",
         "self._forget(key, live.ref.uid)  # begun anew, or as what was written after all", "pass",
@@ -152,7 +147,7 @@ MUTANTS = (
     ),
     Mutant(
         "a Pod is made beside its successor's", "controllers/gather.py",
-        "if follower not in live.ahead and job_of(live, store, follower) is None:", "if True:",
+        "if id_._replace(attempt=id_.attempt + 1) not in live.ahead:", "if True:",
     ),
     Mutant(
         "a key is kept for what comes later", "controllers/runs.py",

@@ -326,13 +326,14 @@ class World:
                 self._jump(replica.clock, seconds)
 
     async def _before(self, asked: Asked) -> Reply | None:
-        if self._plot is None or self.storm.over or not asked.actor.startswith("op-"):
-            return None
-        return await self._plot.before(asked)
+        return await self._plot.before(asked) if self._plot is not None and self._on_stage(asked) else None
 
     async def _after(self, asked: Asked) -> None:
-        if self._plot is not None and not self.storm.over and asked.actor.startswith("op-"):
+        if self._plot is not None and self._on_stage(asked):
             await self._plot.after(asked)
+
+    def _on_stage(self, asked: Asked) -> bool:
+        return not self.storm.over and asked.actor.startswith("op-")
 
     def _fate(self, pod: Obj) -> Fate:
         ours = self._plot is not None and pod["metadata"]["labels"]["weft.dev/run"].startswith(self._plot.name)

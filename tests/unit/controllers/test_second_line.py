@@ -28,6 +28,18 @@ def _living(rig: Rig) -> list[str]:
     return [pod["metadata"]["name"] for pod in rig.api.all(PODS) if pod.get("status", {}).get("phase") not in ended]
 
 
+def _living_beside_new_pods(rig: Rig) -> list[list[str]]:
+    """A list that gets the Pods that run each time when one more is made."""
+    beside: list[list[str]] = []
+
+    async def look(asked: Asked) -> None:
+        if asked.method == "POST" and asked.resource is PODS:
+            beside.append(_living(rig))
+
+    rig.api.before.append(look)
+    return beside
+
+
 async def test_a_status_that_somebody_else_has_written_is_gone_on_from_not_written_over(rig: Rig) -> None:
     """The write of an operator that is dead by now may still arrive: here, that the run was cancelled."""
     rig.behave = lambda node, attempt: Fate(seconds=5 if node == "a" else 3000)
@@ -65,13 +77,7 @@ async def test_an_attempt_waits_for_the_pod_of_the_one_before(rig: Rig) -> None:
         node["nextTime"] = "2023-11-14T22:13:20.000Z"
 
     rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", say_it_has_failed)
-    beside: list[list[str]] = []
-
-    async def look(asked: Asked) -> None:
-        if asked.method == "POST" and asked.resource is PODS:
-            beside.append(_living(rig))
-
-    rig.api.before.append(look)
+    beside = _living_beside_new_pods(rig)
     await rig.up()
     await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Succeeded"}
@@ -93,13 +99,7 @@ async def test_a_pod_that_nobody_wants_any_more_counts_until_it_has_ended(rig: R
         run["status"]["nodes"] = [failed | times, {"name": "b", "phase": "Pending"}]
 
     rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", say_it_has_failed)
-    beside: list[list[str]] = []
-
-    async def look(asked: Asked) -> None:
-        if asked.method == "POST" and asked.resource is PODS:
-            beside.append(_living(rig))
-
-    rig.api.before.append(look)
+    beside = _living_beside_new_pods(rig)
     await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Failed(Error)", "b": "Succeeded"}
     assert beside == [[]]

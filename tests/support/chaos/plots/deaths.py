@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from support.chaos.plots.plot import JOB, Plot
+from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
 from support.transport import over_quota
@@ -17,7 +17,6 @@ class RefusedThoughItStands(Plot):
 
     name = "lonely"
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}]}
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
         return Fate(60.0)
@@ -31,8 +30,7 @@ class RefusedThoughItStands(Plot):
 
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "POST", PODS) and not self.deaths:
-            self.deaths += 1
-            self.stage.kill(asked.actor)
+            self.kill(asked)
 
 
 class BesideItsSuccessor(Plot):
@@ -40,16 +38,14 @@ class BesideItsSuccessor(Plot):
 
     name = "torn"
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", "retry": {"disruptions": 1}, **JOB}]}
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
-        return Fate(1.0, vanish=True) if pod["metadata"]["labels"]["weft.dev/attempt"] == "1" else Fate(20.0)
+        return Fate(1.0, vanish=True) if attempt_of(pod) == 1 else Fate(20.0)
 
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "POST", PODS) and len(self.jobs()) == 2 and not self.deaths:
             self.acts()
-            self.deaths += 1
-            self.stage.kill(asked.actor)
+            self.kill(asked)
 
 
 class NeededAgain(Plot):
@@ -63,7 +59,6 @@ class NeededAgain(Plot):
         ]
     }
     settings: ClassVar[dict[str, Any]] = {"status_interval_seconds": 60.0}
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
         return Fate(0.2)
@@ -71,8 +66,7 @@ class NeededAgain(Plot):
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "POST", PODS) and len(self.jobs()) == 2 and not self.deaths:
             self.acts()
-            self.deaths += 1
-            self.stage.kill(asked.actor)
+            self.kill(asked)
             first = min(self.jobs(), key=lambda job: int(job["metadata"]["resourceVersion"]))
             self.stage.people.delete(JOBS, key_of(first))
             for pod in self.pods():
@@ -87,18 +81,15 @@ class GoneWhileItIsRead(Plot):
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}]}
     settings: ClassVar[dict[str, Any]] = {"resync_seconds": 600.0}
     collect_seconds = 20.0
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
         return Fate(waits="ErrImagePull", pending=10_000.0, deaf=True)
 
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "PATCH", WORKFLOW_RUNS) and self.pods() and not self.deaths:
-            self.deaths += 1
-            self.stage.kill(asked.actor)
+            self.kill(asked)
             self.stage.people.edit(self.name, stop="Cancel")
-            for job in self.jobs():
-                self.stage.people.delete(JOBS, key_of(job))
+            self.delete_jobs()
         elif asked.resource is PODS and ATTEMPT_LABEL in asked.params.get("labelSelector", ""):
             await self.stage.api.clock.sleep(self.dice.between(0, 2))
             for pod in self.pods():

@@ -2,10 +2,10 @@
 
 from typing import ClassVar
 
-from support.chaos.plots.plot import JOB, Plot
+from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
-from weft.kube.objects import Obj, key_of
+from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, WORKFLOW_RUNS
 from weft.kube.transport import Response
 
@@ -23,23 +23,20 @@ class ToldByTheDead(Plot):
             {"name": "b", "dependsOn": ["a"], "wait": {"seconds": 60}},
         ]
     }
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
-        return Fate(1.0 if pod["metadata"]["labels"]["weft.dev/attempt"] == "1" else 9.0)
+        return Fate(1.0 if attempt_of(pod) == 1 else 9.0)
 
     async def before(self, asked: Asked) -> Response | None:
         if not self.is_about(asked, "PATCH", WORKFLOW_RUNS):
             return None
         told = (asked.body.get("status") or {}).get("nodes") or ()
         if not self.deaths and any((node["name"], node["phase"]) == ("a", "Succeeded") for node in told):
-            self.deaths += 1
-            for job in self.jobs():
-                self.stage.people.delete(JOBS, key_of(job))
+            self.delete_jobs()
             for pod in self.pods():
                 self.stage.let_go(pod)
             return self.hold(asked)
-        if any(job["metadata"]["labels"]["weft.dev/attempt"] == "2" for job in self.jobs()):
+        if any(attempt_of(job) == 2 for job in self.jobs()):
             await self.deliver()
         return None
 
@@ -53,7 +50,6 @@ class EndedByAWrongClock(Plot):
         "nodes": [{"name": "a", "wait": {"seconds": 6}}, {"name": "b", "dependsOn": ["a"], **JOB}],
     }
     jumped = False
-    deaths = 0
 
     def fate(self, pod: Obj) -> Fate:
         return Fate(10_000.0)
@@ -68,7 +64,6 @@ class EndedByAWrongClock(Plot):
     async def before(self, asked: Asked) -> Response | None:
         ends = self.is_about(asked, "PATCH", WORKFLOW_RUNS) and "completionTime" in (asked.body.get("status") or {})
         if ends and self.jumped and not self.deaths and not self.jobs():
-            self.deaths += 1
             return self.hold(asked)
         if self.is_about(asked, "POST", JOBS):
             await self.deliver()

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from support.chaos.plots.plot import JOB, Plot
+from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
 from support.transport import status
@@ -41,17 +41,13 @@ class RunThoughItHasEnded(Plot):
         return Fate(0.1)
 
     async def after(self, asked: Asked) -> None:
-        if self.is_about(asked, "POST", PODS) and asked.body["metadata"]["labels"]["weft.dev/attempt"] == "1":
+        if self.is_about(asked, "POST", PODS) and attempt_of(asked.body) == 1:
             if not self.held:
                 self.held = asked
                 self.acts()
                 self.stage.deafen(asked.actor, "pods", 15.0)
-                self.stage.later(2.0, self._delete)
+                self.stage.later(2.0, self.delete_jobs)
             raise Dropped("connection reset")
-
-    def _delete(self) -> None:
-        for job in self.jobs():
-            self.stage.people.delete(JOBS, key_of(job))
 
 
 class OldNews(Plot):

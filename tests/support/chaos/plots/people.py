@@ -2,7 +2,6 @@
 
 from typing import Any, ClassVar
 
-from support.chaos.people import has_ended
 from support.chaos.plan import NAMESPACE, Plan, document_of, run_of
 from support.chaos.plots.plot import JOB, Plot
 from support.fakeapi import Asked
@@ -42,12 +41,10 @@ class AskedForTwice(Plot):
     name = "clerk"
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", "wait": {"seconds": 1}}]}
     settings: ClassVar[dict[str, Any]] = {"resync_seconds": 600.0}
-    asked = 0
 
     def step(self) -> None:
-        run = self.run()
-        if run is not None and has_ended(run) and self.asked < 6 and self.dice.chance(0.3):
-            self._ask(run)
+        if (run := self.ended()) and self.asked < 6 and self.dice.chance(0.3):
+            self.ask_again(run)
 
     async def before(self, asked: Asked) -> Response | None:
         run = self.run()
@@ -59,12 +56,8 @@ class AskedForTwice(Plot):
             and self.dice.chance(0.7)
         ):
             self.acts()
-            self._ask(run)
+            self.ask_again(run)
         return None
-
-    def _ask(self, run: Obj) -> None:
-        self.asked += 1
-        self.stage.people.ask_again(run)
 
 
 class NoUseAskingAgain(Plot):
@@ -77,14 +70,11 @@ class NoUseAskingAgain(Plot):
             {"name": "b", "expr": {"x": "{}.nothing"}},
         ]
     }
-    asked = 0
 
     def step(self) -> None:
-        run = self.run()
-        if run is not None and has_ended(run) and self.asked < 3 and self.dice.chance(0.3):
+        if (run := self.ended()) and self.asked < 3 and self.dice.chance(0.3):
             self.acts()
-            self.asked += 1
-            self.stage.people.ask_again(run)
+            self.ask_again(run)
 
 
 class ExpiredWhenAskedAgain(Plot):
@@ -92,12 +82,10 @@ class ExpiredWhenAskedAgain(Plot):
 
     name = "expired"
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}], "ttlSecondsAfterFinished": 2}
-    asked = 0
 
     async def before(self, asked: Asked) -> Response | None:
         run = self.run()
         if run is not None and self.is_about(asked, "DELETE", WORKFLOW_RUNS) and self.asked < 2:
             self.acts()
-            self.asked += 1
-            self.stage.people.ask_again(run)
+            self.ask_again(run)
         return None

@@ -8,14 +8,15 @@ from typing import Any, ClassVar, Protocol
 
 import orjson
 from support.chaos.dice import Dice
-from support.chaos.people import People
+from support.chaos.people import People, has_ended
 from support.chaos.plan import NAMESPACE, Plan, document_of, run_of
 from support.fakeapi import Asked, FakeApi
 from support.kubelet import Fate
 from support.transport import status
-from weft.kube.objects import Obj
+from weft.kube.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 from weft.kube.transport import Response
+from weft.render.names import ATTEMPT_LABEL
 
 JOB: Obj = {"job": {"image": "i"}}
 COLLECT_SECONDS = 3.0
@@ -60,6 +61,8 @@ class Plot:
     spec: ClassVar[Obj]
     settings: ClassVar[dict[str, Any]] = {}
     held: Asked | None = None
+    deaths = 0
+    asked = 0
     collect_seconds: ClassVar[float] = COLLECT_SECONDS
 
     def __init__(self, stage: Stage, dice: Dice) -> None:
@@ -89,10 +92,30 @@ class Plot:
         """Say in the story that it is happening."""
         self.stage.note(f"plot: {self.name}")
 
+    def kill(self, asked: Asked) -> None:
+        """End the process that has asked for this."""
+        self.deaths += 1
+        self.stage.kill(asked.actor)
+
+    def ask_again(self, run: Obj) -> None:
+        """Somebody asks for the run once more."""
+        self.asked += 1
+        self.stage.people.ask_again(run)
+
+    def ended(self) -> Obj | None:
+        """The run, if it has ended."""
+        run = self.run()
+        return run if run is not None and has_ended(run) else None
+
+    def delete_jobs(self) -> None:
+        """Somebody deletes its Jobs."""
+        for job in self.jobs():
+            self.stage.people.delete(JOBS, key_of(job))
+
     def hold(self, asked: Asked) -> Response:
         """Let a write be its process's last, and arrive when it is delivered."""
         self.held = asked
-        self.stage.kill(asked.actor)
+        self.kill(asked)
         return status(500, "InternalError")
 
     async def deliver(self) -> None:
@@ -128,3 +151,8 @@ class Plot:
         labels = ((asked.body or {}).get("metadata") or {}).get("labels") or {} if method == "POST" else {}
         ours = self.name in (asked.name, labels.get("weft.dev/run"))
         return ours and (asked.method, asked.resource) == (method, resource)
+
+
+def attempt_of(child: Obj) -> int:
+    """Which attempt a Job or Pod is, by its label."""
+    return int(child["metadata"]["labels"][ATTEMPT_LABEL])
