@@ -35,17 +35,21 @@ def due_compensations(state: RunState) -> list[Unit]:
 def _of_unit(frame: Frame, node: NodeState, unit: Unit) -> list[tuple[Key, Unit]]:
     compensation = node.node.compensate
     assert compensation is not None
-    done: list[tuple[int | None, float, Any]] = list(unit.done)
-    if unit.iteration is None and unit.phase == SUCCEEDED and not unit.lost:
-        done = [(None, unit.end or 0.0, unit.outputs)]
     made = []
-    for iteration, end, outputs in done:
+    for iteration, end, outputs in to_undo(unit):
         undo = Unit(frame, compensation, node, unit.index, COMPENSATE)
         undo.iteration, undo.value, undo.outputs = iteration, unit.value, outputs
         undo.previous = outputs
         undo.attempt = undo.base = undo.high = max(unit.undone, frame.base)
         made.append(((end, (*unit.position, iteration if iteration is not None else -1)), undo))
     return made
+
+
+def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
+    """What the unit has done that is not undone yet: (iteration, when it ended, its outputs)."""
+    if unit.iteration is not None:
+        return list(unit.done)
+    return [(None, unit.end or 0.0, unit.outputs)] if unit.phase == SUCCEEDED and not unit.lost else []
 
 
 def next_one(step: Step) -> bool:

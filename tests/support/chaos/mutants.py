@@ -153,6 +153,10 @@ MUTANTS = (
         "a key is kept for what comes later", "controllers/runs.py",
         "        self._hooks.idle(live, gather.idle(live, self._store))\n", "",
     ),
+    Mutant(
+        "what a compensation's graph has begun is over", "engine/lookup.py",
+        'if state.stage == "Main":\n        return False', 'if state.stage == "Main":\n        return True',
+    ),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 

@@ -129,7 +129,9 @@ def _tells_of(attempt: Attempt, run: Obj) -> bool:
 def _awaited(attempt: Attempt, run: Obj) -> bool:
     """Whether the status does not yet tell how the attempt has ended."""
     node = _entry(attempt, run)
-    if not node or attempt.role != "main" or node["phase"] in ENDED:
+    if not node:
+        return _comes_later(attempt, status_of(run))
+    if attempt.role != "main" or node["phase"] in ENDED:
         return False
     if attempt.number <= node.get("base", 0):
         return False  # of an earlier round of what is around it, whose end is told by the round
@@ -137,6 +139,12 @@ def _awaited(attempt: Attempt, run: Obj) -> bool:
     made = node.get("attempts", 0) - node.get("spent", 0)
     in_flight = made == attempt.number and node.get("stage") in ("Active", "Stopping")
     return iteration < 0 or (iteration == 0 and (made < attempt.number or in_flight))
+
+
+def _comes_later(attempt: Attempt, status: Obj) -> bool:
+    """Whether it belongs to a compensation's graph that no status has told of yet, and no rerun has done with."""
+    begun = (status.get("state") or {}).get("stage") == "Main" and not status.get("rerunGeneration")
+    return ".compensate/" in attempt.path and begun
 
 
 def _untracked(event: Event) -> bool:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import pytest
 from support.engine import Driven, drive
 from weft.engine import advance
-from weft.engine.lookup import settled
+from weft.engine.lookup import reckon, settled
 from weft.engine.state import AttemptId
 
 
@@ -56,3 +57,76 @@ def test_numbers_of_compensations_in_earlier_rounds_are_not_used_again() -> None
             run.succeed(path, at=offset + 4)
         advance.restart(run.state, generation=number, mode="All", nodes=(), now=run.now + 1)
         assert settled(run.state, undo("a[0]/x", number))
+
+
+def undone_by_a_graph(**more: Any) -> Driven:
+    """Both what a does and what undoes it are graphs, with a node of the same name; then another node fails."""
+    graphs = [{"name": name, "nodes": [{"name": "x", "job": "J"}]} for name in ("does", "undoes")]
+    node = {"name": "a", "graph": {"name": "does"}, "compensate": {"graph": {"name": "undoes"}}, **more}
+    return drive({"nodes": [node, {"name": "bad", "dependsOn": ["a"], "job": "J"}], "graphs": graphs})
+
+
+def test_what_a_compensations_graph_does_is_awaited_from_before_the_failure_until_it_is_undone() -> None:
+    run = undone_by_a_graph()
+    run.succeed("a/x", at=1)
+    assert not settled(run.state, main("a.compensate/x"))  # a crash may have hidden that bad has failed
+    run.fail("bad", at=2)
+    assert run.state.active.keys() == {main("a.compensate/x")}
+    assert not settled(run.state, main("a.compensate/x", 2))
+    run.succeed("a.compensate/x", at=3)
+    assert run.state.finished
+    assert settled(run.state, main("a.compensate/x"))
+
+
+def test_of_several_compensations_by_a_graph_each_is_awaited_until_its_own_end() -> None:
+    run = undone_by_a_graph(forEach={"items": "[1, 2]"})
+    run.succeed("a[0]/x", at=1)
+    run.succeed("a[1]/x", at=2)
+    run.fail("bad", at=3)
+    assert run.state.active.keys() == {main("a[1].compensate/x")}
+    assert not settled(run.state, main("a[0].compensate/x"))
+    run.succeed("a[1].compensate/x", at=4)
+    assert run.state.active.keys() == {main("a[0].compensate/x")}
+    assert settled(run.state, main("a[1].compensate/x"))
+    assert not settled(run.state, main("a[0].compensate/x", 2))
+
+
+def test_a_compensation_is_awaited_until_its_own_end_not_the_runs() -> None:
+    run = looped(compensate={"job": "J"})
+    run.succeed("a[0]/x", at=1)
+    run.succeed("a[1]/x", at=2)
+    run.fail("bad", at=3)
+    assert not settled(run.state, undo("a[1]/x", 2))  # it may be tried once more
+    run.succeed("a[1]/x", at=4)
+    assert settled(run.state, undo("a[1]/x"))
+
+
+@pytest.mark.parametrize("stray", [main("a.compensate/x", 3), undo("a", 3)], ids=["in-its-graph", "itself"])
+def test_a_stray_compensation_takes_its_number_with_it(stray: AttemptId) -> None:
+    run = undone_by_a_graph()
+    run.succeed("a/x", at=1)
+    run.fail("bad", at=2)
+    run.succeed("a.compensate/x", at=3)
+    reckon(run.state, stray)  # made before a crash; the engine has decided otherwise since
+    advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
+    assert run.state.active.keys() == {main("a/x", 2)}, "what it does is numbered by itself"
+    run.succeed("a/x", at=5)
+    run.fail("bad", at=6)
+    assert run.state.active.keys() == {main("a.compensate/x", 4)}
+    assert settled(run.state, main("a.compensate/x", 3))
+
+
+def test_a_stray_in_the_graph_of_the_compensation_in_hand_is_counted_there() -> None:
+    graphs = [{"name": "undoes", "nodes": [{"name": "x", "job": "J"}, {"name": "y", "job": "J"}]}]
+    node = {"name": "a", "job": "J", "compensate": {"graph": {"name": "undoes"}}}
+    run = drive({"nodes": [node, {"name": "bad", "dependsOn": ["a"], "job": "J"}], "graphs": graphs})
+    run.succeed("a", at=1)
+    run.fail("bad", at=2)
+    run.succeed("a.compensate/x", at=3)
+    assert settled(run.state, main("a.compensate/x", 2))
+    reckon(run.state, main("a.compensate/x", 2))
+    run.succeed("a.compensate/y", at=4)
+    advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
+    run.succeed("a", at=5)
+    run.fail("bad", at=6)
+    assert run.state.active.keys() == {main("a.compensate/x", 3), main("a.compensate/y", 3)}

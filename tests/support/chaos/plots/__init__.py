@@ -5,7 +5,13 @@ coincidence that has once found a bug, or could have: it makes the coincidence l
 """
 
 from support.chaos.dice import Dice
-from support.chaos.plots.deaths import BesideItsSuccessor, GoneWhileItIsRead, NeededAgain, RefusedThoughItStands
+from support.chaos.plots.deaths import (
+    BesideItsSuccessor,
+    GoneWhileItIsRead,
+    NeededAgain,
+    RefusedThoughItStands,
+    UndoneUnseen,
+)
 from support.chaos.plots.last_words import EndedByAWrongClock, ToldByTheDead
 from support.chaos.plots.network import OldNews, RefusedAtTheStart, RunThoughItHasEnded
 from support.chaos.plots.people import AskedForTwice, ExpiredWhenAskedAgain, HeldBackAtTheStart, NoUseAskingAgain
@@ -14,7 +20,7 @@ from support.chaos.plots.plot import Plot
 PLOTS: tuple[type[Plot], ...] = (
     *(HeldBackAtTheStart, AskedForTwice) * 2, NoUseAskingAgain, ExpiredWhenAskedAgain,
     RefusedAtTheStart, RunThoughItHasEnded, OldNews,
-    *(RefusedThoughItStands,) * 2, BesideItsSuccessor, NeededAgain, GoneWhileItIsRead,
+    *(RefusedThoughItStands,) * 2, BesideItsSuccessor, NeededAgain, UndoneUnseen, GoneWhileItIsRead,
     ToldByTheDead, EndedByAWrongClock,
 )  # fmt: skip
 """As often as it takes for each to come to its point."""

@@ -74,6 +74,28 @@ class NeededAgain(Plot):
                     self.stage.let_go(pod)
 
 
+class UndoneUnseen(Plot):
+    """A run begins to undo what it has done, by a graph, and the operator dies; no status tells of it."""
+
+    name = "undone"
+    spec: ClassVar[Obj] = {
+        "nodes": [
+            {"name": "a", "compensate": {"graph": {"name": "undo"}}, **JOB},
+            {"name": "bad", "dependsOn": ["a"], **JOB},
+        ],
+        "graphs": [{"name": "undo", "nodes": [{"name": "x", **JOB}]}],
+    }
+    settings: ClassVar[dict[str, Any]] = {"status_interval_seconds": 60.0}
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(0.2, code=int("-bad-" in key_of(pod).name))
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "POST", PODS) and len(self.jobs()) == 3 and not self.deaths:
+            self.acts()
+            self.kill(asked)
+
+
 class GoneWhileItIsRead(Plot):
     """While no operator is there, a Job is deleted and the run stopped; its Pod goes while the stop is reading it."""
 
