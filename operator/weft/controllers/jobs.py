@@ -86,11 +86,16 @@ class Jobs:
             self._hold(live, action, "PreviousPodRunning", "Pods from before a restart run, up to the parallelism", 1.0)
             return
         job = job_of(live, self._store, action.id)  # by an earlier try; somebody may have deleted it since
+        if job is None and action.id in live.unanswered:
+            await self._look(live, action.id)  # the next pass is told what is left: another Job would be one too many
+            return
         if job is None and (job := await self._create(live, action)) is None:
             return
         live.held.pop(action.id, None)
         live.accepted(action.id)
+        live.unanswered[action.id] = None
         await self.make_pod(live, action.id, job)
+        live.unanswered.pop(action.id, None)
 
     async def _create(self, live: LiveRun, action: Start) -> Obj | None:
         """Create the attempt's Job, or find the one that is there; None when it is refused or its name is taken."""

@@ -55,6 +55,7 @@ class LiveRun:
     strays: dict[AttemptId, bool] = field(default_factory=dict)  # run, and nobody wants them; True: told to stop
     held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
+    unanswered: dict[AttemptId, None] = field(default_factory=dict)  # their Pods may have been made: no answer came
     refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
     missing: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row for something that may be late
     releases: list[Release] = field(default_factory=list)
@@ -85,7 +86,9 @@ class LiveRun:
 
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
-        for kept in (self.held, self.podless, self.refusals, self.missing, self.objects, self.manifests):
+        for kept in (
+            self.held, self.podless, self.unanswered, self.refusals, self.missing, self.objects, self.manifests,
+        ):  # fmt: skip
             kept.pop(id_, None)
         task = self.tasks.pop(id_, None)
         if task is not None:

@@ -99,12 +99,15 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     node.exit_code = entry.get("exitCode") if node.phase in TERMINAL else None
     node.chunk = entry.get("outputsIn")
     node.ready = entry.get("ready", False)
-    node.begun = entry.get("begun", node.phase != PENDING and node.start is not None)
+    itemless = node.node.for_each is not None and "items" not in entry  # it has failed before it could begin
+    node.begun = entry.get("begun", node.phase != PENDING and node.start is not None and not itemless)
     if node.node.body.kind == "switch" and isinstance(node.outputs, dict):
         node.chosen = node.outputs.get("case")
     if "items" in entry:
         _fill_items(state, frame, node, entry, known)
-    elif node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone")):
+    elif not itemless and (
+        node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone"))
+    ):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
         unit.outputs = _value(entry, "attemptOutputs", node.outputs)

@@ -31,6 +31,8 @@ RENEW_DEADLINE = 10.0
 BOARD_DEADLINE = 25.0
 """The same for the layout's claim."""
 RETRY_PERIOD = 2.0
+LOOK_PERIOD = 1.0
+"""How often a shard of somebody else's is looked at: what a dead one's shards wait for on top of a claim's life."""
 ATTEMPT_SECONDS = 6.0
 """How long one look or one renewal may take: after one that hangs there is time for another."""
 STOP_SECONDS = 5.0
@@ -175,14 +177,15 @@ class Keeper:
         return until - self._clock.monotonic()
 
     def _pause(self, shard: int) -> float:
-        claim, now, period = self._claims[shard], self._clock.monotonic(), self._jittered()
+        claim, now = self._claims[shard], self._clock.monotonic()
         if shard in self._serving:  # by when the last renewal began: a slow server is not asked later for it
+            period = self._jittered()
             return max(period / 4, min(self._left(shard), claim.renewed_at + period - now))
-        until_free = claim.free_at - now
+        period, until_free = self._jittered(LOOK_PERIOD), claim.free_at - now
         return min(period, until_free) if until_free > 0 and self._wants(shard) else period
 
-    def _jittered(self) -> float:
-        return RETRY_PERIOD * (1 + self._rng.random() / 5)
+    def _jittered(self, period: float = RETRY_PERIOD) -> float:
+        return period * (1 + self._rng.random() / 5)
 
     def _start(self, shard: int) -> None:
         term = Term(self._claims[shard], self._board)

@@ -237,3 +237,27 @@ async def test_a_job_that_was_made_and_deleted_is_not_made_again_because_its_pod
     rig.api.release_watches()
     await rig.wait(rig.ended, seconds=60)
     assert set(rig.jobs_made().values()) == {1}
+
+
+async def test_a_job_deleted_as_its_pod_is_made_is_not_made_again_because_that_answer_was_lost(rig: Rig) -> None:
+    """The deletion is told, but the watch of Pods lags: the Pod, still waiting for its node, is found by asking."""
+    rig.behave = lambda node, attempt: Fate(seconds=1, pending=20)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.api.hold_watches(PODS)
+    rig.api.fail(Dropped("cut"), method="POST", plural="pods", after=True, times=8)
+
+    def delete_it(asked: Asked) -> None:
+        if (asked.method, asked.resource) == ("POST", PODS):
+            for job in rig.api.all(JOBS):
+                rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+
+    rig.api.before.append(delete_it)
+    rig.start("w")
+    await rig.wait(lambda: rig.api.all(PODS) != [], step=0.001)
+    rig.api.before.remove(delete_it)
+    await rig.clock.advance(8)
+    rig.api.release_watches()
+    await rig.wait(rig.ended, seconds=60)
+    assert set(rig.jobs_made().values()) == {1}
+    assert rig.nodes() == {"a": "Succeeded"}

@@ -22,6 +22,7 @@ NAMESPACES = ("a", "l", "n", "o", "d", "h")
 STEP = 0.5
 JOB = {"job": {"image": "i"}}
 CHAIN = {"nodes": [{"name": "one", **JOB}, {"name": "two", "dependsOn": ["one"], **JOB}]}
+LONGER = {"nodes": [*CHAIN["nodes"], {"name": "three", "dependsOn": ["two"], **JOB}]}
 
 
 class Cluster:
@@ -120,7 +121,7 @@ async def test_a_dead_ones_runs_go_on_within_twenty_seconds_and_nothing_is_done_
 async def test_a_run_goes_on_when_its_shard_is_handed_over_and_the_cluster_hardly_notices(cluster: Cluster) -> None:
     one = cluster.replica("one")
     await cluster.shared(one)
-    cluster.start_runs()
+    cluster.start_runs(LONGER)
     await cluster.clock.advance(1.5)
     two = cluster.replica("two")
     await cluster.until(lambda: len(two.shards) == 2, seconds=10)

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from support.engine import Driven, drive
-from weft.engine import advance, status
+from support.engine import START, Driven, drive
+from weft.engine import advance, restore, status
 from weft.engine.observation import AttemptEnded, Controls
 from weft.engine.snapshot import moment
 from weft.render.names import RunRef, job_name
@@ -95,6 +95,26 @@ def test_a_condition_keeps_the_time_of_its_last_change() -> None:
 )  # fmt: skip
 def test_a_duration_reads_as_kubectl_writes_it(seconds: float, text: str) -> None:
     assert status.duration_text(seconds) == text
+
+
+BROKEN = [
+    {"forEach": {"items": "[1].map(x, {}.nothing)"}}, {"forEach": {"range": "[1].map(x, {}.nothing)"}},
+    {"when": "{}.nothing"}, {"forEach": {"range": 2}, "when": "{}.nothing"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=str)
+def test_a_node_that_failed_before_it_could_begin_reads_the_same_after_restarts_and_a_rerun(
+    broken: dict[str, Any],
+) -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J", **broken}]})
+    for generation in (1, 2):
+        found = written(run)
+        assert [node["phase"] for node in found["nodes"]] == ["Failed"]
+        for _ in range(2):
+            run.state = restore.restore(run.state.workflow, run.state.context, found, found["nodes"], start=START)
+            assert written(run, found)["nodes"] == found["nodes"]
+        advance.restart(run.state, generation=generation, mode="All", nodes=(), now=run.now)
 
 
 def test_finally_counts_from_the_start() -> None:
