@@ -44,6 +44,7 @@ from weft.controllers.run_facts import finished
 from weft.controllers.runs import Hooks, RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
+from weft.engine.actions import Release
 from weft.engine.lookup import settled
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import AttemptId, RunState
@@ -113,7 +114,9 @@ class Operator:
         )  # fmt: skip
         managed = settings.job_controller == "managedBy"
         security = PodSecurity(self.client, everywhere=settings.pod_security == "restricted", clock=clock)
-        jobs = Jobs(self.client, self.store, security, clock=clock, managed=managed, hop=metrics.hop.observe)
+        jobs = Jobs(
+            self.client, self.store, self.locks, security, clock=clock, managed=managed, hop=metrics.hop.observe
+        )
         self.outbox = Outbox(
             ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, realm=realm),
             find_channel=self._channel,
@@ -141,7 +144,7 @@ class Operator:
             self.store,
             find_run=self.catalog.runs.get,
             loader=loader,
-            performer=Performer(jobs, self._outside, self.locks, self.results, self._say),
+            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say),
             jobs=jobs,
             outside=self._outside,
             writer=writer,
@@ -215,19 +218,22 @@ class Operator:
                 self.locks.restore(namespace, held, _holder(RunKey(namespace, uid), attempt))
 
     def _give_back_keys(self, live: LiveRun) -> None:
-        """Take keys back that were given for Jobs whose attempts turn out to be over: no end of theirs will do it."""
+        """Take keys back that were given for Jobs whose attempts turn out to be over: no end of theirs will do it.
+
+        Not before their Pods have ended, where these run on.
+        """
         namespace, uid = live.key.namespace, live.ref.uid
-        held, wanted = set(), {gate._replace(iteration=None) for gate in live.state.locks}
+        held, wanted = set(), {gate.unit for gate in live.state.locks}
         for family in self.store.children(namespace, uid).jobs:
             key, attempt = annotation(family.job, LOCK_ANNOTATION), attempt_of(family.job, uid)
             if key and attempt is not None:
                 gate = attempt._replace(attempt=0)
                 held.add((key, gate))
                 if not settled(live.state, attempt):
-                    wanted.add(gate._replace(iteration=None))
+                    wanted.add(gate.unit)
         for key, gate in held:
-            if gate._replace(iteration=None) not in wanted:
-                self.locks.release(Holder(RunKey(namespace, uid), gate), namespace, key)
+            if gate.unit not in wanted:
+                live.pending.appendleft(Release(gate, key))
 
     def _take_back_keys(self, live: LiveRun, idle: list[AttemptId]) -> None:
         """Take keys back from attempts that have run before a crash and come to their turn later."""

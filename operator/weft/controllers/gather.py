@@ -7,7 +7,6 @@ written, the Pod's finalizer goes and the Job gets its final status.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 
 from weft.api.conditions import Reason, message_for
@@ -62,44 +61,6 @@ def catch_up(live: LiveRun) -> None:
             live.look_at(*child)
 
 
-def idle(live: LiveRun, store: ChildStore) -> list[AttemptId]:
-    """Attempts that are still to start and of which nothing runs, while another of the run waits for a key.
-
-    They have run before a crash and need no key before it is their turn again. One that asks for it keeps it.
-    """
-    if not live.ahead:
-        return []
-    keyed = (id_ for id_, unit in live.state.active.items() if unit.lock is not None)
-    asking = {id_._replace(attempt=0, iteration=None) for id_ in keyed}
-    if not asking:
-        return []
-    return [
-        id_
-        for id_, children in live.ahead.items()
-        if id_._replace(attempt=0, iteration=None) not in asking
-        and not any(_runs(live, store, *child) for child in children)
-    ]
-
-
-def _runs(live: LiveRun, store: ChildStore, kind: str, name: str) -> bool:
-    if kind == "Pod":
-        pod = store.pods.get(live.key.namespace, name)
-        return pod is not None and not pod_fact(pod).ended
-    job = store.jobs.get(live.key.namespace, name)
-    return job is not None and any(not pod_fact(pod).ended for pod in store.pods_of(job))
-
-
-def crowded(live: LiveRun, store: ChildStore) -> bool:
-    """Whether one more Pod would be too many, with those from before a crash that the engine does not count."""
-    limit = live.state.workflow.parallelism
-    if limit is None or not (live.ahead or live.strays):
-        return False
-    unknown = (children for id_, children in live.ahead.items() if id_ not in live.state.active)
-    ahead = sum(any(_runs(live, store, *child) for child in children) for children in unknown)
-    held = sum(action.node.body.kind == "job" for action, _ in live.held.values())
-    return live.state.pods - held + ahead + len(live.strays) > limit
-
-
 def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -> bool:
     """Whether the next attempt was begun before a crash: then this one was over, though no status told of it.
 
@@ -113,12 +74,6 @@ def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -
     return True
 
 
-def is_stray(live: LiveRun, child: Obj) -> bool:
-    """Whether a child run was begun before a crash, and the engine has decided otherwise since."""
-    id_ = attempt_of(child, live.ref.uid)
-    return id_ is not None and settled(live.state, id_)
-
-
 def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
     children = store.children(live.key.namespace, live.ref.uid)
@@ -128,17 +83,6 @@ def touch_all(live: LiveRun, store: ChildStore) -> None:
             live.look_at("Pod", key_of(pod).name)
     for pod in children.orphans:
         live.look_at("Pod", key_of(pod).name)
-
-
-def drop_started(live: LiveRun, store: ChildStore) -> None:
-    """Begin nothing whose Pod stands: it was made before a crash, and its end will tell.
-
-    Else a quota, say, could refuse the Job that is there already, and a stop would believe that there is none.
-    """
-    children = store.children(live.key.namespace, live.ref.uid)
-    pods = [pod for family in children.jobs for pod in family.pods] + list(children.orphans)
-    standing = {attempt_of(pod, live.ref.uid) for pod in pods}
-    live.pending = deque(action for action in live.pending if not (isinstance(action, Start) and action.id in standing))
 
 
 def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:

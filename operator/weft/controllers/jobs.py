@@ -13,8 +13,10 @@ from typing import Any
 
 from weft.api.base import GROUP
 from weft.api.conditions import Reason
-from weft.controllers.gather import attempt_of, crowded, job_of, overtaken
+from weft.controllers.gather import attempt_of, job_of, overtaken
+from weft.controllers.leftovers import crowded, overbooked
 from weft.controllers.live import LiveRun, Release
+from weft.controllers.locks import Locks
 from weft.controllers.orphans import strip
 from weft.controllers.patience import hold, passing, wait_out
 from weft.controllers.pod_security import PodSecurity
@@ -63,11 +65,12 @@ class Jobs:
     """Makes, stops and releases Jobs and Pods. `hop` is told the seconds from a Pod's end to the next Pod's POST."""
 
     def __init__(
-        self, client: Client, store: ChildStore, security: PodSecurity, *, clock: Clock, managed: bool,
+        self, client: Client, store: ChildStore, locks: Locks, security: PodSecurity, *, clock: Clock, managed: bool,
         hop: Callable[[float], None],
     ) -> None:  # fmt: skip
         self._client = client
         self._store = store
+        self._locks = locks
         self._security = security
         self._clock = clock
         self._managed = managed
@@ -187,6 +190,12 @@ class Jobs:
             if uid_of(job) != known:
                 return
         if not is_managed(job) or job["spec"].get("suspend"):
+            return
+        if overbooked(live, self._store, self._locks, id_):
+            now = self._clock.now()
+            live.podless[id_] = now + 1.0
+            message = "the concurrency key is still used, by one who had it before a restart"
+            live.inbox.append(AttemptPending(id_, "PreviousPodRunning", message, now, podless=True))
             return
         if live.ended_at is not None:
             self._hop(self._clock.monotonic() - live.ended_at)

@@ -24,7 +24,7 @@ class Holder(NamedTuple):
     @property
     def unit(self) -> Self:
         """The holder as the table knows it: a loop that has gone round since it took the key is still the same."""
-        return self._replace(gate=self.gate._replace(iteration=None))
+        return self._replace(gate=self.gate.unit)
 
 
 class _Place(NamedTuple):

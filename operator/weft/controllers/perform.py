@@ -7,18 +7,20 @@ work queue comes back for it with a growing pause; none is ever lost, and each m
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
 from weft.controllers.jobs import Jobs
+from weft.controllers.leftovers import outlived
 from weft.controllers.live import LiveRun
 from weft.controllers.locks import Answer, Holder, Locks
 from weft.controllers.outside import Outside
-from weft.engine.actions import Acquire, AskApproval, LookUp, Note, Release, Remember, Start, Stop
+from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Note, Release, Remember, Start, Stop
 from weft.engine.observation import CacheAnswer, LockAnswer
 from weft.engine.state import AttemptId
 from weft.kube.objects import Key
-from weft.kube.store import RunKey
+from weft.kube.store import ChildStore, RunKey
 
 
 class Results(Protocol):
@@ -44,7 +46,10 @@ class Says(Protocol):
 class Performer:
     """Carries out a run's pending actions."""
 
-    def __init__(self, jobs: Jobs, outside: Outside, locks: Locks, results: Results, say: Says) -> None:
+    def __init__(
+        self, store: ChildStore, jobs: Jobs, outside: Outside, locks: Locks, results: Results, say: Says
+    ) -> None:
+        self._store = store
         self._jobs = jobs
         self._outside = outside
         self._locks = locks
@@ -79,12 +84,15 @@ class Performer:
     def _at_once(self, live: LiveRun, action: Acquire | Release | Note | AskApproval) -> None:
         match action:
             case Acquire():
+                live.pending = deque(other for other in live.pending if not _gives_back(other, action.id))
                 namespace, holder = live.key.namespace, _holder(live, action.id)
                 answer = self._locks.acquire(
                     namespace, action.key, limit=action.limit, policy=action.policy, holder=holder
                 )
                 if answer is not Answer.Queued:
                     live.inbox.append(LockAnswer(action.id, answer is Answer.Granted))
+            case Release() if outlived(live, self._store, action.id):
+                live.pending.append(action)
             case Release():
                 self._locks.release(_holder(live, action.id), live.key.namespace, action.key)
             case Note():
@@ -110,6 +118,10 @@ class Performer:
                 live.inbox.append(CacheAnswer(action.id, found))
             case Remember():
                 await self._results.remember(live.key, workflow, action.id.path, action.key, action.outputs)
+
+
+def _gives_back(action: Action, gate: AttemptId) -> bool:
+    return isinstance(action, Release) and action.id.unit == gate.unit
 
 
 def _holder(live: LiveRun, gate: AttemptId) -> Holder:

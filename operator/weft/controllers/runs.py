@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from weft.api.conditions import Reason, run_conditions
-from weft.controllers import gather
+from weft.controllers import gather, leftovers
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader, Refusal, controls_of
@@ -257,7 +257,7 @@ class RunController:
         await self._make_pods(live, now)
         live.ended_at = None
         gather.catch_up(live)
-        self._hooks.idle(live, gather.idle(live, self._store))
+        self._hooks.idle(live, leftovers.idle(live, self._store))
         await self._control_children(live)
         strays = await self._stop_strays(live)
         again = result.more or bool(live.inbox or live.touched)
@@ -282,7 +282,7 @@ class RunController:
         seen += gather.children_seen(live, self._store, now=now)
         if not live.scanned:
             live.scanned = True
-            gather.drop_started(live, self._store)
+            leftovers.drop_started(live, self._store)
             seen += gather.missing_jobs(live, self._store)
         for id_, unit in list(live.state.active.items()):
             if id_.attempt and unit.node.body.kind == "workflow":
@@ -336,15 +336,15 @@ class RunController:
         calls = []
         for id_ in due:
             job = gather.job_of(live, self._store, id_)
-            if job is None or id_ not in live.state.active:
-                del live.podless[id_]
+            if job is None or id_ not in live.state.active or id_ in live.held:
+                del live.podless[id_]  # what is held back is started later, Job or not
             elif not gather.overtaken(live, self._store, id_, now=now):
                 calls.append(self._jobs.make_pod(live, id_, job))
         await asyncio.gather(*calls)
 
     async def _control_children(self, live: LiveRun) -> None:
         for child in self._hooks.children(live):
-            if not finished(child) and not gather.is_stray(live, child):
+            if not finished(child) and not leftovers.is_stray(live, child):
                 spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
                 if live.state.stop == "Drain":  # anything harder reaches it as the stop of its attempt
                     spec["stop"] = "Drain"
@@ -356,7 +356,9 @@ class RunController:
             if not told:
                 await self._jobs.stop(live, id_, Reason.Stopped)
                 live.strays[id_] = True
-        strays = [child for child in self._hooks.children(live) if not finished(child) and gather.is_stray(live, child)]
+        strays = [
+            child for child in self._hooks.children(live) if not finished(child) and leftovers.is_stray(live, child)
+        ]
         for child in strays:
             await self._outside.stop_child(live, child)
         return bool(live.strays or strays)

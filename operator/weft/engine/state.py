@@ -46,6 +46,11 @@ class AttemptId(NamedTuple):
     role: str
     attempt: int
 
+    @property
+    def unit(self) -> AttemptId:
+        """Whose attempt it is, whichever attempt and round: that is who holds a concurrency key."""
+        return self._replace(attempt=0, iteration=None)
+
 
 class Unit:
     """One execution of a node's body. `node` may be the compensation of the frame's node."""

@@ -127,7 +127,7 @@ MUTANTS = (
     ),
     Mutant(
         "a Job is asked for although its Pod stands", "controllers/runs.py",
-        "            gather.drop_started(live, self._store)\n", "",
+        "            leftovers.drop_started(live, self._store)\n", "",
     ),
     Mutant(
         "Pods of a deleted Job are not asked for", "controllers/runs.py",
@@ -151,7 +151,7 @@ MUTANTS = (
     ),
     Mutant(
         "a key is kept for what comes later", "controllers/runs.py",
-        "        self._hooks.idle(live, gather.idle(live, self._store))\n", "",
+        "        self._hooks.idle(live, leftovers.idle(live, self._store))\n", "",
     ),
     Mutant(
         "what a compensation's graph has begun is over", "engine/lookup.py",

@@ -278,6 +278,65 @@ async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted
     await rig.close()
 
 
+async def test_a_key_is_not_free_before_the_pod_that_is_stopped_after_a_restart_has_ended() -> None:
+    """No status had told of it; another run waits for the key."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000, deaf=True)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
+    await rig.down()
+    rig.edit(stop="Cancel")
+    rig.start("w", "r2")
+    await rig.up()
+    await rig.clock.advance(30)
+    assert len(rig.api.all(PODS)) == 1
+    rig.kubelet.calm.set()
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2, seconds=60)
+    await rig.close()
+
+
+async def test_a_key_that_two_had_before_a_restart_is_used_by_one_after_the_other() -> None:
+    """The second got it when the first was done; no status told of that, and the first one's result is lost."""
+    rig = Rig(status_interval_seconds=5.0)
+    rig.behave = lambda node, attempt: Fate(seconds=20 if node == "b" else 6)
+    key = "concurrency: {key: k}, retry: {disruptions: 1}, job: {image: i}"
+    rig.workflow("first", f"nodes: [{{name: a, {key}}}, {{name: c, dependsOn: [a], wait: {{seconds: 9}}}}]")
+    rig.workflow("second", f"nodes: [{{name: b, {key}}}]")
+    await rig.up()
+    rig.start("first", "r1")
+    await rig.wait(lambda: rig.phase("r1") == "Running" and rig.nodes("r1")["a"] == "Running")
+    rig.start("second", "r2")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    await rig.down()
+    assert rig.nodes("r1")["a"] == "Running"
+    for job in rig.api.all(JOBS):
+        if job["metadata"]["name"].startswith("r1"):
+            rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    for pod in rig.api.all(PODS):
+        if pod["metadata"]["name"].startswith("r1"):
+            rig.kubelet.let_go(pod)
+    await rig.up()
+    await rig.wait(lambda: rig.ended("r1") and rig.ended("r2"), seconds=120)
+    assert (rig.phase("r1"), rig.phase("r2")) == ("Succeeded", "Succeeded")
+    assert most_at_once(rig) == 1
+    await rig.close()
+
+
+def most_at_once(rig: Rig) -> int:
+    """How many Pods there were at once that had not ended."""
+    alive: set[str] = set()
+    most = 0
+    for event in rig.api.history:
+        if event.resource is PODS:
+            over = event.type == "DELETED" or event.obj["status"]["phase"] in ("Succeeded", "Failed")
+            (alive.discard if over else alive.add)(event.obj["metadata"]["name"])
+            most = max(most, len(alive))
+    return most
+
+
 async def test_a_key_is_not_kept_for_a_job_whose_pod_is_gone(rig: Rig) -> None:
     """The Job stands until its run has ended, and names the key its attempt had."""
     rig.behave = lambda node, attempt: Fate(seconds=20 if node == "b" else 1)
