@@ -31,6 +31,7 @@ from weft.controllers.perform import Performer
 from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import StatusWriter, Superseded, merge_patch
 from weft.engine import advance, judge
+from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, Observation
 from weft.engine.snapshot import stamp
 from weft.engine.state import AttemptId
@@ -199,18 +200,20 @@ class RunController:
         self._uids[key] = live.ref.uid
         result = loaded.result
         if result is None:
-            # What the run starts with is on record before anything is created, and nothing counts as started before.
+            # What the run starts with is on record before anything is created.
             live.scanned = True
+            result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
+            live.state.starting = any(isinstance(action, Start) for action in result.actions)
             try:
                 await self._write(live)
             except BaseException:
                 self._forget(key, live.ref.uid)  # begun anew, or as what was written after all
                 raise
-            live.controlled = live.generation
-            result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
+            live.state.starting, live.controlled = False, live.generation
         else:
             gather.touch_all(live, self._store)
             self._hooks.restored(live)
+        self._count(result)
         live.pending.extend(result.actions)
         return live
 
@@ -249,9 +252,7 @@ class RunController:
         live.state.dirty = live.state.dirty or now >= live.refresh_at
         result = advance.advance(live.state, observations, now, budget=BUDGET)
         live.pending.extend(result.actions)
-        for node in result.ended:
-            seconds = (node.end or now) - (node.start if node.start is not None else now)
-            self._metrics.node_ended(phase=node.phase, reason=str(node.reason or ""), seconds=seconds)
+        self._count(result)
         self._retry_held(live, now)
         await self._performer.perform(live)
         await self._make_pods(live, now)
@@ -267,6 +268,12 @@ class RunController:
         if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):
             await self._progress(live)  # else the next pass: what tells of an attempt tells what came of it
         self._schedule(live, result.wake_at, again=again)
+
+    def _count(self, result: advance.Result) -> None:
+        for node in result.ended:
+            end = node.end or 0.0
+            seconds = end - (node.start if node.start is not None else end)
+            self._metrics.node_ended(phase=node.phase, reason=str(node.reason or ""), seconds=seconds)
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
         seen: list[Observation] = []

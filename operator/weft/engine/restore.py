@@ -2,7 +2,8 @@
 
 What the status holds is taken over, what can be computed is computed again, and `resume` asks once
 more for everything that may have been lost with the old process: requests in flight, stops,
-approvals. Jobs are not asked for again: they exist, or their absence is an observation.
+approvals. Jobs are not asked for again: they exist, or their absence is an observation. Only those that
+were on record before they could be made are.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ def restore(
     state = RunState(workflow, context, start=start)
     state.clock_start = moment(memory.get("clockStartTime")) or start
     state.stage = memory.get("stage", "Main")
+    state.starting = memory.get("starting", False)
     state.stop = memory.get("stop")
     state.timed_out = memory.get("timedOut", False)
     state.generation, state.chunks = memory.get("generation", 0), memory.get("chunks", 0)
@@ -251,6 +253,7 @@ def resume(state: RunState, now: float) -> Result:
         _resume_unit(step, state.compensating)
     elif state.stage == "Compensating":
         run.compensated(step)
+    state.starting = False
     return finish_step(step)
 
 
@@ -264,6 +267,10 @@ def _resume_frame(step: Step, frame: Frame) -> None:
     step.begun.append(frame)
 
 
+def _may_be_unmade(step: Step, unit: Unit) -> bool:
+    return step.state.starting or unit.pending in RESEND
+
+
 def _resume_unit(step: Step, unit: Unit) -> None:
     if unit.stage == QUEUED:
         enqueue(step, unit)
@@ -273,7 +280,7 @@ def _resume_unit(step: Step, unit: Unit) -> None:
     try:
         if unit.stage == STOPPING and kind in IN_FLIGHT:
             step.act(Stop(unit.id, kind, unit.stop_reason or ""))
-        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or unit.pending in RESEND):
+        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or _may_be_unmade(step, unit)):
             payload = rendering.payload(step.state, unit)
             step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:

@@ -227,9 +227,9 @@ def run_memory(state: RunState) -> Entry:
     """
     memory: Entry = {"stage": state.stage, "clockStartTime": stamp(state.clock_start)}
     for key, value in (
-        ("stop", state.stop), ("timedOut", state.timed_out), ("generation", state.generation),
+        ("starting", state.starting), ("stop", state.stop), ("timedOut", state.timed_out),
+        ("generation", state.generation), ("chunks", state.chunks), ("finally", state.final is not None),
         ("outcome", state.outcome), ("reason", state.reason and str(state.reason)), ("message", state.message),
-        ("chunks", state.chunks), ("finally", state.final is not None),
     ):  # fmt: skip
         if value:
             memory[key] = value

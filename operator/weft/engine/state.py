@@ -258,7 +258,8 @@ class RunState:
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
         "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "pods", "queue",
-        "reason", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers", "waiting", "workflow",
+        "reason", "sequence", "stage", "start", "starting", "stop", "suspensions", "timed_out", "timers", "waiting",
+        "workflow",
     )  # fmt: skip
 
     def __init__(self, workflow: CompiledWorkflow, context: RunContext, *, start: float) -> None:
@@ -266,6 +267,7 @@ class RunState:
         self.context = context
         self.start = start
         self.clock_start = start  # of the run's own timeout; a rerun starts it anew
+        self.starting = False  # its first Jobs are on record, and about to be made
         self.timed_out = False
         self.stage = "Main"
         self.stop: str | None = None  # Drain | Cancel | Terminate

@@ -157,6 +157,18 @@ MUTANTS = (
         "what a compensation's graph has begun is over", "engine/lookup.py",
         'if state.stage == "Main":\n        return False', 'if state.stage == "Main":\n        return True',
     ),
+    Mutant(
+        "what is told before it is made is taken for made", "engine/restore.py",
+        "return step.state.starting or unit.pending in RESEND", "return unit.pending in RESEND",
+    ),
+    Mutant(
+        "a key is free before its Pod has ended", "controllers/perform.py",
+        "case Release() if outlived(live, self._store, action.id):", "case Release() if False:",
+    ),
+    Mutant(
+        "a forEach without items gets one on a restart", "engine/restore.py",
+        'itemless = node.node.for_each is not None and "items" not in entry', "itemless = False",
+    ),
     Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
 )  # fmt: skip
 

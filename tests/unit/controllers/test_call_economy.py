@@ -36,7 +36,9 @@ def writes(rig: Rig, since: int) -> list[str]:
     ]
 
 
-async def test_a_one_node_run_is_seven_writes(rig: Rig) -> None:
+@pytest.mark.parametrize("seconds", [0.02, 2.0, 9.0])
+async def test_a_one_node_run_is_seven_writes_however_long_it_runs(rig: Rig, seconds: float) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=seconds)
     since = len(rig.api.requests)
     await rig.finish("w", "second")
     assert writes(rig, since) == ONE_NODE_RUN

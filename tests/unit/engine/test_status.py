@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from support.engine import START, Driven, drive
 from weft.engine import advance, restore, status
+from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, Controls
 from weft.engine.snapshot import moment
 from weft.render.names import RunRef, job_name
@@ -115,6 +116,18 @@ def test_a_node_that_failed_before_it_could_begin_reads_the_same_after_restarts_
             run.state = restore.restore(run.state.workflow, run.state.context, found, found["nodes"], start=START)
             assert written(run, found)["nodes"] == found["nodes"]
         advance.restart(run.state, generation=generation, mode="All", nodes=(), now=run.now)
+
+
+@pytest.mark.parametrize("starting", [True, False])
+def test_a_job_is_asked_for_again_only_if_it_was_told_of_before_it_could_be_made(starting: bool) -> None:
+    run = drive(PAIR)
+    run.state.starting = starting
+    found = written(run)
+    assert found["nodes"][0]["phase"] == "Running"
+    again = restore.restore(run.state.workflow, run.state.context, found, found["nodes"], start=START)
+    actions = restore.resume(again, run.now).actions
+    assert [action.id.path for action in actions if isinstance(action, Start)] == (["a"] if starting else [])
+    assert status.make(again, previous=found, generation=4, now=run.now).status["state"].get("starting") is None
 
 
 def test_finally_counts_from_the_start() -> None:

@@ -10,6 +10,7 @@ from support.chaos.plots.deaths import (
     GoneWhileItIsRead,
     NeededAgain,
     RefusedThoughItStands,
+    StoppedWithItsKey,
     UndoneUnseen,
 )
 from support.chaos.plots.last_words import EndedByAWrongClock, ToldByTheDead
@@ -20,7 +21,7 @@ from support.chaos.plots.plot import Plot
 PLOTS: tuple[type[Plot], ...] = (
     *(HeldBackAtTheStart, AskedForTwice) * 2, NoUseAskingAgain, ExpiredWhenAskedAgain,
     RefusedAtTheStart, RunThoughItHasEnded, OldNews,
-    *(RefusedThoughItStands,) * 2, BesideItsSuccessor, NeededAgain, UndoneUnseen, GoneWhileItIsRead,
+    *(RefusedThoughItStands,) * 2, BesideItsSuccessor, NeededAgain, UndoneUnseen, StoppedWithItsKey, GoneWhileItIsRead,
     ToldByTheDead, EndedByAWrongClock,
 )  # fmt: skip
 """As often as it takes for each to come to its point."""

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+from support.chaos.plan import Plan, run_of
 from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
@@ -72,6 +73,28 @@ class NeededAgain(Plot):
             for pod in self.pods():
                 if pod["metadata"].get("deletionTimestamp"):
                     self.stage.let_go(pod)
+
+
+class StoppedWithItsKey(Plot):
+    """A run is stopped while no operator is there, and no status tells of its Pod; another run waits for its key."""
+
+    name = "locked"
+    spec: ClassVar[Obj] = {"nodes": [{"name": "a", "concurrency": {"key": "locked"}, **JOB}]}
+    settings: ClassVar[dict[str, Any]] = {"status_interval_seconds": 60.0}
+
+    def prepare(self, plan: Plan) -> None:
+        super().prepare(plan)
+        plan.runs.append((self.dice.between(5, 10), run_of(f"{self.name}-next", self.name, self.dice)))
+
+    def fate(self, pod: Obj) -> Fate:
+        first = attempt_of(pod) == 1 and "-next-" not in key_of(pod).name
+        return Fate(10_000.0 if first else 1.0)
+
+    async def after(self, asked: Asked) -> None:
+        if self.is_about(asked, "POST", PODS) and not self.deaths:
+            self.acts()
+            self.kill(asked)
+            self.stage.people.edit(self.name, stop="Cancel")
 
 
 class UndoneUnseen(Plot):

@@ -67,7 +67,7 @@ class NoUseAskingAgain(Plot):
     spec: ClassVar[Obj] = {
         "nodes": [
             {"name": "a", "concurrency": {"key": "k"}, **JOB},
-            {"name": "b", "expr": {"x": "{}.nothing"}},
+            {"name": "b", "forEach": {"items": "[1].map(x, {}.nothing)"}, **JOB},
         ]
     }
 
