@@ -341,16 +341,16 @@ class Operator:
 
     # --- events out ---
 
-    def _run_forgotten(self, uid: str) -> None:
+    def _run_forgotten(self, key: Key, uid: str) -> None:
         run = self.catalog.run(uid)
         if run is None:
             self.outbox.forget(uid)
-        if run is None or finished(run):
-            self.locks.forget(uid)
-        if run is not None and finished(run):
-            for family in self.store.children(key_of(run).namespace, uid).jobs:
-                for child in (family.job, *family.pods):
-                    self._orphan_queue.add(child_key(child))
+        if run is not None and not finished(run):
+            return
+        self.locks.forget(uid)
+        children = self.store.children(key.namespace, uid)
+        for child in (*(each for family in children.jobs for each in (family.job, *family.pods)), *children.orphans):
+            self._orphan_queue.add(child_key(child))  # what was told of it was told to the run
 
     def _remember_run(self, run: Obj) -> None:
         self.catalog.remember(WORKFLOW_RUNS, run)

@@ -46,6 +46,7 @@ class LiveRun:
     templates: dict[tuple[int, bool], JobTemplate]  # by id(node), and whether its Pods have to be restricted
     controlled: int = -1  # the generation whose controls the engine has been told
     scanned: bool = False  # all children have been looked at once
+    announced: bool = False  # the record is this process's own
     pending: deque[Action] = field(default_factory=deque)  # asked for by the engine, not carried out yet
     inbox: list[Observation] = field(default_factory=list)  # seen by tasks and API answers
     touched: dict[tuple[str, str], Obj | None] = field(default_factory=dict)  # ("Pod" | "Job", name): gone object

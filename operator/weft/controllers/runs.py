@@ -57,7 +57,7 @@ class Hooks:
     begins: Callable[[Obj], bool]
     idle: Callable[[LiveRun, list[AttemptId]], None]
     restored: Callable[[LiveRun], None]
-    forgotten: Callable[[str], None]
+    forgotten: Callable[[Key, str], None]
     written: Callable[[LiveRun, Obj], None]
     refresh: Callable[[Obj], None]
     vanished: Callable[[Obj], None]
@@ -173,7 +173,7 @@ class RunController:
         if live is not None:
             for id_ in list(live.tasks):
                 live.forget(id_)
-        self._hooks.forgotten(uid)
+        self._hooks.forgotten(key, uid)
 
     def drop(self) -> None:
         """Forget every run at once: somebody else works on them now."""
@@ -203,18 +203,18 @@ class RunController:
             # What the run starts with is on record before anything is created.
             live.scanned = True
             result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
-            live.state.starting = any(isinstance(action, Start) for action in result.actions)
+            live.pending.extend(result.actions)
             try:
-                await self._write(live)
+                await self._announce(live)
             except BaseException:
                 self._forget(key, live.ref.uid)  # begun anew, or as what was written after all
                 raise
-            live.state.starting, live.controlled = False, live.generation
+            live.controlled = live.generation
         else:
+            live.pending.extend(result.actions)
             gather.touch_all(live, self._store)
             self._hooks.restored(live)
         self._count(result)
-        live.pending.extend(result.actions)
         return live
 
     async def _refuse(self, run: Obj, refusal: Refusal) -> None:
@@ -254,6 +254,9 @@ class RunController:
         live.pending.extend(result.actions)
         self._count(result)
         self._retry_held(live, now)
+        if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
+            await self._announce(live)
+            live.state.dirty = True  # that they have been made is told, too
         await self._performer.perform(live)
         await self._make_pods(live, now)
         live.ended_at = None
@@ -375,6 +378,23 @@ class RunController:
             await self._write(live)
         elif not live.state.dirty:
             await self._release(live)
+
+    async def _announce(self, live: LiveRun) -> None:
+        """Put on record what is about to be begun, before it is: at a run's start, and first of all after a restart.
+
+        From then on nothing is accepted any more of what a process that has died may have written in its last moment:
+        it would be based on an older version.
+        """
+        ids = [*(action.id for action in live.pending if isinstance(action, Start)), *live.podless]
+        starting = [live.state.active[id_] for id_ in ids if id_ in live.state.active]
+        for unit in starting:
+            unit.unmade = True
+        try:
+            await self._write(live)
+        finally:
+            for unit in starting:
+                unit.unmade = False
+        live.announced = True
 
     async def _write(self, live: LiveRun) -> None:
         releases, live.releases = live.releases, []

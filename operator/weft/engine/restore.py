@@ -54,7 +54,6 @@ def restore(
     state = RunState(workflow, context, start=start)
     state.clock_start = moment(memory.get("clockStartTime")) or start
     state.stage = memory.get("stage", "Main")
-    state.starting = memory.get("starting", False)
     state.stop = memory.get("stop")
     state.timed_out = memory.get("timedOut", False)
     state.generation, state.chunks = memory.get("generation", 0), memory.get("chunks", 0)
@@ -210,6 +209,7 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     if unit.stage == GATED:  # what it asked for is asked for again
         entry = {key: value for key, value in entry.items() if key not in ("lock", "cacheKey")}
         unit.stage = NEW
+    unit.unmade = entry.get("unmade", False)
     unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
     unit.memory, unit.level = entry.get("memory"), entry.get("level", 0)
     unit.seconds, unit.lock, unit.cache_key = entry.get("waitSeconds"), entry.get("lock"), entry.get("cacheKey")
@@ -253,7 +253,6 @@ def resume(state: RunState, now: float) -> Result:
         _resume_unit(step, state.compensating)
     elif state.stage == "Compensating":
         run.compensated(step)
-    state.starting = False
     return finish_step(step)
 
 
@@ -267,10 +266,6 @@ def _resume_frame(step: Step, frame: Frame) -> None:
     step.begun.append(frame)
 
 
-def _may_be_unmade(step: Step, unit: Unit) -> bool:
-    return step.state.starting or unit.pending in RESEND
-
-
 def _resume_unit(step: Step, unit: Unit) -> None:
     if unit.stage == QUEUED:
         enqueue(step, unit)
@@ -280,8 +275,8 @@ def _resume_unit(step: Step, unit: Unit) -> None:
     try:
         if unit.stage == STOPPING and kind in IN_FLIGHT:
             step.act(Stop(unit.id, kind, unit.stop_reason or ""))
-        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or _may_be_unmade(step, unit)):
-            payload = rendering.payload(step.state, unit)
+        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or (unit.unmade or unit.pending in RESEND)):
+            unit.unmade, payload = False, rendering.payload(step.state, unit)
             step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:
             approvals.ask(step, unit)

@@ -193,7 +193,8 @@ def _memory(unit: Unit) -> Entry:
     """What the engine has to remember of a unit that has not ended."""
     entry: Entry = {"stage": unit.stage}
     for key, value in (
-        ("failures", unit.failures), ("disruptions", unit.disruptions), ("memory", unit.memory), ("level", unit.level),
+        ("unmade", unit.unmade), ("failures", unit.failures), ("disruptions", unit.disruptions),
+        ("memory", unit.memory), ("level", unit.level),
         ("lock", unit.lock), ("cacheKey", unit.cache_key), ("previous", unit.previous and as_text(unit.previous)),
         ("pending", unit.pending and str(unit.pending)), ("stopReason", unit.stop_reason and str(unit.stop_reason)),
     ):  # fmt: skip
@@ -227,9 +228,9 @@ def run_memory(state: RunState) -> Entry:
     """
     memory: Entry = {"stage": state.stage, "clockStartTime": stamp(state.clock_start)}
     for key, value in (
-        ("starting", state.starting), ("stop", state.stop), ("timedOut", state.timed_out),
-        ("generation", state.generation), ("chunks", state.chunks), ("finally", state.final is not None),
+        ("stop", state.stop), ("timedOut", state.timed_out), ("generation", state.generation),
         ("outcome", state.outcome), ("reason", state.reason and str(state.reason)), ("message", state.message),
+        ("chunks", state.chunks), ("finally", state.final is not None),
     ):  # fmt: skip
         if value:
             memory[key] = value

@@ -60,7 +60,7 @@ class Unit:
         "end", "entry", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock",
         "lost", "memory", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since",
         "phase", "previous", "reason", "role", "rounds", "seconds", "spent", "stage", "start", "stop_reason", "undoing",
-        "undone", "value", "weight",
+        "undone", "unmade", "value", "weight",
     )  # fmt: skip
 
     def __init__(self, frame: Frame, node: Node, owner: NodeState, index: int | None = None, role: str = MAIN) -> None:
@@ -87,6 +87,7 @@ class Unit:
         self.seconds: float | None = None  # length of a wait
         self.pending: str | None = None  # why the Pod does not run yet
         self.pending_since: float | None = None
+        self.unmade = False  # on record already, and about to be made
         self.stop_reason: str | None = None  # why a stopping attempt is stopped
         self.exit_code: int | None = None
         self.outputs: Any = None
@@ -258,8 +259,7 @@ class RunState:
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
         "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "pods", "queue",
-        "reason", "sequence", "stage", "start", "starting", "stop", "suspensions", "timed_out", "timers", "waiting",
-        "workflow",
+        "reason", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers", "waiting", "workflow",
     )  # fmt: skip
 
     def __init__(self, workflow: CompiledWorkflow, context: RunContext, *, start: float) -> None:
@@ -267,7 +267,6 @@ class RunState:
         self.context = context
         self.start = start
         self.clock_start = start  # of the run's own timeout; a rerun starts it anew
-        self.starting = False  # its first Jobs are on record, and about to be made
         self.timed_out = False
         self.stage = "Main"
         self.stop: str | None = None  # Drain | Cancel | Terminate

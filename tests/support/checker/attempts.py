@@ -121,8 +121,7 @@ def _tells_of(attempt: Attempt, run: Obj) -> bool:
     if node is None or attempt.role != "main":
         return node is not None
     made = node.get("attempts", 0) - node.get("spent", 0)
-    starting = (status_of(run).get("state") or {}).get("starting", False)
-    made -= starting or node.get("pending") in REFUSED  # it is told that this one is still to be made
+    made -= node.get("unmade", False) or node.get("pending") in REFUSED  # it is told that this one is still to be made
     iteration = node.get("iteration", 0) - (attempt.iteration or 0)
     return iteration > 0 or (iteration == 0 and int(made) >= attempt.number)
 

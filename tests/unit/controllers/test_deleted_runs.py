@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
@@ -45,6 +46,26 @@ async def test_its_job_is_not_made_again_and_its_key_is_free(rig: Rig) -> None:
     rig.start("w", "next")
     await rig.wait(lambda: rig.ended("next"))
     assert rig.phase("next") == "Succeeded"
+
+
+async def test_a_pod_whose_end_was_told_to_the_run_while_it_was_busy_and_deleted_is_let_go(rig: Rig) -> None:
+    async def slow(asked: Asked) -> None:
+        if (asked.method, asked.resource) == ("POST", PODS):
+            await rig.clock.sleep(30.0)
+
+    job = "job: {image: i}"
+    rig.workflow(
+        "busy", f"nodes: [{{name: a, {job}}}, {{name: b, wait: {{seconds: 3}}}}, {{name: c, dependsOn: [b], {job}}}]"
+    )
+    rig.start("busy", "other")
+    await rig.clock.advance(2)
+    rig.api.before.append(slow)
+    await rig.clock.advance(5)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "other")
+    await rig.clock.advance(60)
+    rig.api.before.remove(slow)
+    await rig.clock.advance(60)
+    assert [pod["metadata"]["name"][:2] for pod in rig.api.all(PODS)] == ["r-"]
 
 
 async def test_another_run_of_its_name_is_a_run_of_its_own(rig: Rig) -> None:

@@ -121,13 +121,13 @@ def test_a_node_that_failed_before_it_could_begin_reads_the_same_after_restarts_
 @pytest.mark.parametrize("starting", [True, False])
 def test_a_job_is_asked_for_again_only_if_it_was_told_of_before_it_could_be_made(starting: bool) -> None:
     run = drive(PAIR)
-    run.state.starting = starting
+    run.state.active[run.attempt("a")].unmade = starting
     found = written(run)
     assert found["nodes"][0]["phase"] == "Running"
     again = restore.restore(run.state.workflow, run.state.context, found, found["nodes"], start=START)
     actions = restore.resume(again, run.now).actions
     assert [action.id.path for action in actions if isinstance(action, Start)] == (["a"] if starting else [])
-    assert status.make(again, previous=found, generation=4, now=run.now).status["state"].get("starting") is None
+    assert "unmade" not in status.make(again, previous=found, generation=4, now=run.now).status["nodes"][0]
 
 
 def test_finally_counts_from_the_start() -> None:

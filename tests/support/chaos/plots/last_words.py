@@ -1,4 +1,7 @@
-"""Plots in which what a dead process has written arrives when the next one has gone on."""
+"""Plots in which what a dead process has written arrives when the next one is about to write for the first time.
+
+Later nothing of it is accepted any more.
+"""
 
 from typing import ClassVar
 
@@ -6,12 +9,12 @@ from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
 from weft.kube.objects import Obj
-from weft.kube.resources import JOBS, WORKFLOW_RUNS
+from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.transport import Response
 
 
 class ToldByTheDead(Plot):
-    """The last words of a process, that a node has succeeded, arrive when the next one tells of another attempt of it.
+    """The last words of a process, that a node has succeeded, arrive as the next is to tell of another attempt of it.
 
     That one is there because somebody deleted the Job meanwhile, and the Pod with its result.
     """
@@ -36,13 +39,13 @@ class ToldByTheDead(Plot):
             for pod in self.pods():
                 self.stage.let_go(pod)
             return self.hold(asked)
-        if any(attempt_of(job) == 2 for job in self.jobs()):
+        if self.deaths:
             await self.deliver()
         return None
 
 
 class EndedByAWrongClock(Plot):
-    """A process whose clock is ahead ends the run as overdue and dies; it arrives when the next one makes a Job."""
+    """A process whose clock is ahead ends the run as overdue and dies; it arrives as the next one is to make a Job."""
 
     name = "overdue"
     spec: ClassVar[Obj] = {
@@ -65,6 +68,6 @@ class EndedByAWrongClock(Plot):
         ends = self.is_about(asked, "PATCH", WORKFLOW_RUNS) and "completionTime" in (asked.body.get("status") or {})
         if ends and self.jumped and not self.deaths and not self.jobs():
             return self.hold(asked)
-        if self.is_about(asked, "POST", JOBS):
+        if self.deaths and self.is_about(asked, "PATCH", WORKFLOW_RUNS):
             await self.deliver()
         return None
