@@ -97,10 +97,6 @@ MUTANTS = (
     ),
     # What the simulation found in Weft itself, planted again.
     Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
-    Mutant(
-        "a start that could not be written stays in memory", "controllers/runs.py",
-        "self._forget(key, live.ref.uid)  # begun anew, or as what was written after all", "pass",
-    ),
     Mutant("woken between two milliseconds", "engine/deadlines.py", "round(found, 3)", "found"),
     Mutant(
         "what holds an attempt back is told too late", "controllers/runs.py",

@@ -9,11 +9,11 @@ from support.chaos.plots.deaths import (
     BesideItsSuccessor,
     GoneWhileItIsRead,
     NeededAgain,
-    RefusedThoughItStands,
+    StandsWithoutItsJob,
     StoppedWithItsKey,
     UndoneUnseen,
 )
-from support.chaos.plots.last_words import EndedByAWrongClock, ToldByTheDead
+from support.chaos.plots.last_words import EndedByAWrongClock, MadeWhenItWasOver, ToldByTheDead
 from support.chaos.plots.network import OldNews, RefusedAtTheStart, RunThoughItHasEnded
 from support.chaos.plots.people import AskedForTwice, ExpiredWhenAskedAgain, HeldBackAtTheStart, NoUseAskingAgain
 from support.chaos.plots.plot import Plot
@@ -21,8 +21,8 @@ from support.chaos.plots.plot import Plot
 PLOTS: tuple[type[Plot], ...] = (
     *(HeldBackAtTheStart, AskedForTwice) * 2, NoUseAskingAgain, ExpiredWhenAskedAgain,
     RefusedAtTheStart, RunThoughItHasEnded, OldNews,
-    *(RefusedThoughItStands,) * 2, BesideItsSuccessor, NeededAgain, UndoneUnseen, StoppedWithItsKey, GoneWhileItIsRead,
-    ToldByTheDead, EndedByAWrongClock,
+    *(StandsWithoutItsJob,) * 2, BesideItsSuccessor, NeededAgain, UndoneUnseen, StoppedWithItsKey, GoneWhileItIsRead,
+    ToldByTheDead, EndedByAWrongClock, MadeWhenItWasOver,
 )  # fmt: skip
 """As often as it takes for each to come to its point."""
 PLOTTED = 0.5

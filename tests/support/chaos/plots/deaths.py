@@ -6,32 +6,26 @@ from support.chaos.plan import Plan, run_of
 from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
-from support.transport import over_quota
 from weft.kube.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
-from weft.kube.transport import Response
 from weft.render.names import ATTEMPT_LABEL
 
 
-class RefusedThoughItStands(Plot):
-    """The operator dies with a Pod's creation; the next asks for the Job anew, a quota answers, and a stop comes."""
+class StandsWithoutItsJob(Plot):
+    """The operator dies with a Pod's creation, and somebody deletes the Job; the Pod's node does not hear of it."""
 
     name = "lonely"
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}]}
+    collect_seconds = 20.0
 
     def fate(self, pod: Obj) -> Fate:
-        return Fate(60.0)
-
-    async def before(self, asked: Asked) -> Response | None:
-        if not self.deaths or not self.is_about(asked, "POST", JOBS):
-            return None
-        self.acts()
-        self.stage.people.edit(self.name, stop="Cancel")
-        return over_quota()
+        return Fate(60.0, deaf=True)
 
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "POST", PODS) and not self.deaths:
+            self.acts()
             self.kill(asked)
+            self.stage.later(1.0, self.delete_jobs)
 
 
 class BesideItsSuccessor(Plot):
@@ -88,7 +82,7 @@ class StoppedWithItsKey(Plot):
 
     def fate(self, pod: Obj) -> Fate:
         first = attempt_of(pod) == 1 and "-next-" not in key_of(pod).name
-        return Fate(10_000.0 if first else 1.0)
+        return Fate(100.0 if first else 1.0)
 
     async def after(self, asked: Asked) -> None:
         if self.is_about(asked, "POST", PODS) and not self.deaths:

@@ -1,6 +1,6 @@
 """Plots in which what a dead process has written arrives when the next one is about to write for the first time.
 
-Later nothing of it is accepted any more.
+Later no status of the dead is accepted any more. A creation is, whenever it comes.
 """
 
 from typing import ClassVar
@@ -9,7 +9,7 @@ from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.fakeapi import Asked
 from support.kubelet import Fate
 from weft.kube.objects import Obj
-from weft.kube.resources import WORKFLOW_RUNS
+from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.kube.transport import Response
 
 
@@ -69,5 +69,23 @@ class EndedByAWrongClock(Plot):
         if ends and self.jumped and not self.deaths and not self.jobs():
             return self.hold(asked)
         if self.deaths and self.is_about(asked, "PATCH", WORKFLOW_RUNS):
+            await self.deliver()
+        return None
+
+
+class MadeWhenItWasOver(Plot):
+    """The last word of a process, a Pod, arrives when the next one has ended the run, for somebody has stopped it."""
+
+    name = "revenant"
+    spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}], "jobs": {"keep": "All"}}
+
+    def fate(self, pod: Obj) -> Fate:
+        return Fate(10_000.0 if self.deaths and attempt_of(pod) == 1 else 1.0)
+
+    async def before(self, asked: Asked) -> Response | None:
+        if not self.deaths and self.is_about(asked, "POST", PODS):
+            self.stage.people.edit(self.name, stop="Cancel")
+            return self.hold(asked)
+        if self.ended():
             await self.deliver()
         return None

@@ -72,9 +72,19 @@ class NoUseAskingAgain(Plot):
     }
 
     def step(self) -> None:
-        if (run := self.ended()) and self.asked < 3 and self.dice.chance(0.3):
+        if (run := self.ended()) and self.asked < 4 and self.dice.chance(0.3):
             self.acts()
-            self.ask_again(run)
+            if self.dice.chance(0.5):
+                self.ask_again(run)
+            else:
+                self.ask_for_nothing(run)
+
+    def ask_for_nothing(self, run: Obj) -> None:
+        """A rerun that is refused, for it names a node that is not there."""
+        self.asked += 1
+        generation = (run["spec"].get("rerun") or {}).get("generation", 0) + 1
+        rerun = {"generation": generation, "from": "Nodes", "nodes": ["nowhere"]}
+        self.stage.people.edit(self.name, rerun=rerun)
 
 
 class ExpiredWhenAskedAgain(Plot):

@@ -127,7 +127,7 @@ class Plot:
             held.method, held.path, params=held.params, headers=held.headers, body=body,
             content_type=held.content_type, time_limit=1.0, actor=held.actor,
         )  # fmt: skip
-        if answer.status == 200:
+        if answer.status in (200, 201):
             self.acts()
 
     def run(self) -> Obj | None:
