@@ -256,7 +256,6 @@ class RunController:
         self._retry_held(live, now)
         if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
             await self._announce(live)
-            live.state.dirty = True  # that they have been made is told, too
         await self._performer.perform(live)
         await self._make_pods(live, now)
         live.ended_at = None
@@ -395,6 +394,7 @@ class RunController:
             for unit in starting:
                 unit.unmade = False
         live.announced = True
+        live.state.dirty = live.state.dirty or bool(starting)  # that they have been made is told soon, too
 
     async def _write(self, live: LiveRun) -> None:
         releases, live.releases = live.releases, []

@@ -261,3 +261,22 @@ async def test_a_job_deleted_as_its_pod_is_made_is_not_made_again_because_that_a
     await rig.wait(rig.ended, seconds=60)
     assert set(rig.jobs_made().values()) == {1}
     assert rig.nodes() == {"a": "Succeeded"}
+
+
+async def test_a_job_that_was_told_of_and_deleted_while_no_operator_was_there_is_a_disruption(rig: Rig) -> None:
+    """What is on record before it is made is asked for again after a crash: but not for longer than a moment."""
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
+    await rig.clock.advance(1)
+    await rig.down()
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    rig.kubelet.let_go(rig.api.all(PODS)[0])
+    await rig.clock.advance(5)
+    await rig.up()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.run()["status"]["nodes"][0]["attempts"] == 2
+    assert set(rig.jobs_made().values()) == {1}
