@@ -349,7 +349,7 @@ class Operator:
             return
         self.locks.forget(uid)
         children = self.store.children(key.namespace, uid)
-        for child in (*(each for family in children.jobs for each in (family.job, *family.pods)), *children.orphans):
+        for child in (*(family.job for family in children.jobs), *children.pods):
             self._orphan_queue.add(child_key(child))  # what was told of it was told to the run
 
     def _remember_run(self, run: Obj) -> None:

@@ -112,10 +112,7 @@ class Jobs:
         try:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:
-            adopted = await self._adopt(live, action)
-            if adopted is not None:
-                self._store.remember_created(adopted)
-            return adopted
+            return await self._adopt(live, action)
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 self._refused(live, action.id, error)

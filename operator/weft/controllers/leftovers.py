@@ -66,12 +66,9 @@ def overbooked(live: LiveRun, store: ChildStore, locks: Locks, id_: AttemptId) -
 
 
 def _uses(store: ChildStore, holder: Holder) -> bool:
-    children = store.children(*holder.run)
-    pods = [pod for family in children.jobs for pod in family.pods] + list(children.orphans)
-    return any(
-        id_ is not None and id_.unit == holder.gate and not pod_fact(pod).ended
-        for pod, id_ in ((pod, attempt_of(pod, holder.run.uid)) for pod in pods)
-    )
+    alive = (pod for pod in store.children(*holder.run).pods if not pod_fact(pod).ended)
+    ids = (attempt_of(pod, holder.run.uid) for pod in alive)
+    return any(id_ is not None and id_.unit == holder.gate for id_ in ids)
 
 
 def crowded(live: LiveRun, store: ChildStore) -> bool:
@@ -104,7 +101,6 @@ def drop_started(live: LiveRun, store: ChildStore) -> None:
 
     Else a quota, say, could refuse the Job that is there already, and a stop would believe that there is none.
     """
-    children = store.children(live.key.namespace, live.ref.uid)
-    pods = [pod for family in children.jobs for pod in family.pods] + list(children.orphans)
+    pods = store.children(live.key.namespace, live.ref.uid).pods
     standing = {attempt_of(pod, live.ref.uid) for pod in pods}
     live.pending = deque(action for action in live.pending if not (isinstance(action, Start) and action.id in standing))

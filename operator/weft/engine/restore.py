@@ -275,7 +275,7 @@ def _resume_unit(step: Step, unit: Unit) -> None:
     try:
         if unit.stage == STOPPING and kind in IN_FLIGHT:
             step.act(Stop(unit.id, kind, unit.stop_reason or ""))
-        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or (unit.unmade or unit.pending in RESEND)):
+        elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or unit.unmade or unit.pending in RESEND):
             unit.unmade, payload = False, rendering.payload(step.state, unit)
             step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:

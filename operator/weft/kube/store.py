@@ -40,6 +40,11 @@ class Children(NamedTuple):
     jobs: tuple[JobFamily, ...]
     orphans: tuple[Obj, ...]
 
+    @property
+    def pods(self) -> list[Obj]:
+        """Give all Pods, with a Job or without."""
+        return [*(pod for family in self.jobs for pod in family.pods), *self.orphans]
+
 
 class ChildStore:
     """Jobs and Pods by run. Give `jobs` and `pods` to the informers as caches, `on_job` and `on_pod` as handlers."""

@@ -155,7 +155,7 @@ MUTANTS = (
     ),
     Mutant(
         "what is told before it is made is taken for made", "engine/restore.py",
-        "(unit.unmade or unit.pending in RESEND)", "unit.pending in RESEND",
+        "unit.unmade or unit.pending in RESEND", "unit.pending in RESEND",
     ),
     Mutant(
         "a key is free before its Pod has ended", "controllers/perform.py",

@@ -1,6 +1,6 @@
 """The run loop with everything around it, on an API server in memory: what users see, and what survives a crash."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from support.fakeapi import Asked, Event
@@ -259,16 +259,22 @@ async def test_a_pod_that_nobody_has_told_of_counts_although_somebody_deletes_it
     assert set(rig.jobs_made().values()) == {1}
 
 
-async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted() -> None:
-    """The gate of its key is asked anew after a restart, and the stop comes before the answer."""
+async def stopped_while_no_operator_is_there(fate: Callable[[int], Fate]) -> Rig:
+    """A run whose Pod runs and has a key, as the next operator finds it."""
     rig = Rig(status_interval_seconds=60.0)
-    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    rig.behave = lambda node, attempt: fate(attempt)
     rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
     await rig.up()
     rig.start("w")
     await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
     await rig.down()
     rig.edit(stop="Cancel")
+    return rig
+
+
+async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted() -> None:
+    """The gate of its key is asked anew after a restart, and the stop comes before the answer."""
+    rig = await stopped_while_no_operator_is_there(lambda attempt: Fate(seconds=3000 if attempt == 1 else 1))
     await rig.up()
     await rig.wait(lambda: rig.ended(), seconds=60)
     assert [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Failed"]
@@ -280,14 +286,7 @@ async def test_a_pod_of_which_no_status_told_is_stopped_with_its_run_and_counted
 
 async def test_a_key_is_not_free_before_the_pod_that_is_stopped_after_a_restart_has_ended() -> None:
     """No status had told of it; another run waits for the key."""
-    rig = Rig(status_interval_seconds=60.0)
-    rig.behave = lambda node, attempt: Fate(seconds=3000, deaf=True)
-    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
-    await rig.up()
-    rig.start("w")
-    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
-    await rig.down()
-    rig.edit(stop="Cancel")
+    rig = await stopped_while_no_operator_is_there(lambda attempt: Fate(seconds=3000, deaf=True))
     rig.start("w", "r2")
     await rig.up()
     await rig.clock.advance(30)
