@@ -238,7 +238,7 @@ class Operator:
     def _take_back_keys(self, live: LiveRun, idle: list[AttemptId]) -> None:
         """Take keys back from attempts that have run before a crash and come to their turn later."""
         for attempt in idle:
-            self.locks.give_back(_holder(RunKey(live.key.namespace, live.ref.uid), attempt))
+            self.locks.give_back(_holder(live.run_key, attempt))
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""
@@ -336,7 +336,7 @@ class Operator:
 
     def _jobs_to_delete(self, live: LiveRun) -> set[str]:
         keep = (live.frozen.get("jobs") or {}).get("keep") or "Failed"
-        families = self.store.children(live.key.namespace, live.ref.uid).jobs
+        families = self.store.children(*live.run_key).jobs
         return {key_of(job).name for job in jobs_to_delete(keep, families)}
 
     # --- events out ---

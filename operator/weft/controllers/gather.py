@@ -76,7 +76,7 @@ def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -
 
 def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
-    children = store.children(live.key.namespace, live.ref.uid)
+    children = store.children(*live.run_key)
     for family in children.jobs:
         live.look_at("Job", key_of(family.job).name)
         for pod in family.pods:
@@ -87,7 +87,7 @@ def touch_all(live: LiveRun, store: ChildStore) -> None:
 
 def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:
     """Attempts in flight without any child: their Job was deleted while nobody looked."""
-    children = store.children(live.key.namespace, live.ref.uid)
+    children = store.children(*live.run_key)
     present = {attempt_of(family.job, live.ref.uid) for family in children.jobs}
     present |= {attempt_of(pod, live.ref.uid) for pod in children.orphans}
     present |= {action.id for action in live.pending if isinstance(action, Start)}  # about to be made

@@ -143,7 +143,7 @@ class Jobs:
         if job is None:
             return not any(
                 attempt_of(pod, live.ref.uid) == action.after and not pod_fact(pod).ended
-                for pod in self._store.children(live.key.namespace, live.ref.uid).orphans
+                for pod in self._store.children(*live.run_key).orphans
             )
         return all(pod_fact(pod).ended for pod in self._store.pods_of(job))
 

@@ -16,7 +16,7 @@ from weft.engine.actions import Start
 from weft.engine.lookup import settled
 from weft.engine.state import AttemptId
 from weft.kube.objects import Obj
-from weft.kube.store import ChildStore, RunKey
+from weft.kube.store import ChildStore
 from weft.render.observe import pod_fact
 
 
@@ -59,7 +59,7 @@ def overbooked(live: LiveRun, store: ChildStore, locks: Locks, id_: AttemptId) -
     limit = unit.node.concurrency_limit
     if len(holders) <= limit:
         return False
-    ours = Holder(RunKey(live.key.namespace, live.ref.uid), unit.gate).unit
+    ours = Holder(live.run_key, unit.gate).unit
     place = holders.index(ours) if ours in holders else len(holders)
     others = (each for each in holders if each != ours)
     return sum(at < place or _uses(store, each) for at, each in enumerate(others)) >= limit
@@ -101,6 +101,6 @@ def drop_started(live: LiveRun, store: ChildStore) -> None:
 
     Else a quota, say, could refuse the Job that is there already, and a stop would believe that there is none.
     """
-    pods = store.children(live.key.namespace, live.ref.uid).pods
+    pods = store.children(*live.run_key).pods
     standing = {attempt_of(pod, live.ref.uid) for pod in pods}
     live.pending = deque(action for action in live.pending if not (isinstance(action, Start) and action.id in standing))

@@ -15,6 +15,7 @@ from weft.engine.actions import Action, Start
 from weft.engine.observation import Observation
 from weft.engine.state import AttemptId, RunState
 from weft.kube.objects import Key, Obj
+from weft.kube.store import RunKey
 from weft.render.job import JobTemplate
 from weft.render.names import RunRef
 
@@ -69,6 +70,11 @@ class LiveRun:
     refresh_at: float = float("inf")  # epoch seconds: when the duration shown is a tenth behind
     urgent: bool = False  # something that no child object remembers has been seen
     ended_at: float | None = None  # monotonic: when the first Pod's end of this pass was seen
+
+    @property
+    def run_key(self) -> RunKey:
+        """The run as its children and its concurrency keys know it."""
+        return RunKey(self.key.namespace, self.ref.uid)
 
     def refused(self, id_: AttemptId) -> float:
         """Seconds to wait before the API server is asked once more: 1, 2, 4 ... 30."""

@@ -20,7 +20,7 @@ from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Note, Rele
 from weft.engine.observation import CacheAnswer, LockAnswer
 from weft.engine.state import AttemptId
 from weft.kube.objects import Key
-from weft.kube.store import ChildStore, RunKey
+from weft.kube.store import ChildStore
 
 
 class Results(Protocol):
@@ -85,7 +85,7 @@ class Performer:
         match action:
             case Acquire():
                 live.pending = deque(other for other in live.pending if not _gives_back(other, action.id))
-                namespace, holder = live.key.namespace, _holder(live, action.id)
+                namespace, holder = live.key.namespace, Holder(live.run_key, action.id)
                 answer = self._locks.acquire(
                     namespace, action.key, limit=action.limit, policy=action.policy, holder=holder
                 )
@@ -94,7 +94,7 @@ class Performer:
             case Release() if outlived(live, self._store, action.id):
                 live.pending.append(action)
             case Release():
-                self._locks.release(_holder(live, action.id), live.key.namespace, action.key)
+                self._locks.release(Holder(live.run_key, action.id), live.key.namespace, action.key)
             case Note():
                 self._say(live, action.type, action.reason, action.message)
             case AskApproval():
@@ -122,7 +122,3 @@ class Performer:
 
 def _gives_back(action: Action, gate: AttemptId) -> bool:
     return isinstance(action, Release) and action.id.unit == gate.unit
-
-
-def _holder(live: LiveRun, gate: AttemptId) -> Holder:
-    return Holder(RunKey(live.key.namespace, live.ref.uid), gate)

@@ -7,6 +7,7 @@ state has not started yet. Their Pods must not be let go before the engine has c
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 from weft.engine import compensation
 from weft.engine.state import ACTIVE, COMPENSATE, ENDED, STOPPING, TERMINAL, AttemptId, Frame, NodeState, RunState, Unit
@@ -15,74 +16,98 @@ _UNDOES = f".{COMPENSATE}"
 _SEGMENT = re.compile(r"(?P<name>[^/\[]+)(?:\[(?P<position>\d+)\])?")
 
 
+class _Place(NamedTuple):
+    """Where the way along an attempt's path ends: at its own node, or above it where no graph is in hand."""
+
+    frame: Frame
+    node: NodeState | None  # None: the graph has no such node
+    position: int | None  # the item, else the iteration
+    undoes: bool  # what the node's compensation does is meant
+    unit: Unit | None  # in that iteration; None: not begun, or not known any more
+    own: bool
+
+
 def settled(state: RunState, id_: AttemptId) -> bool:
     """True when the engine has had its say on the attempt: nothing about it is awaited any more."""
     if id_ in state.active:
         return False
     if state.finished:
         return True
-    *outer, last = id_.path.split("/")
-    frame: Frame | None = _top(state, (outer or [last])[0])
-    for segment in outer:
-        if frame is None:
-            return False
-        node, position = _node(frame, segment)
-        if node is None:
-            return True
-        if segment.endswith(_UNDOES):
-            undo = _in_hand(state, node, position)
-            if undo is None or undo.child is None:
-                return _undo_settled(state, frame, node, position, id_)
-            frame = undo.child
-            continue
-        unit = node.units.get(position if node.node.for_each is not None and position is not None else 0)
-        if unit is None:
-            return False
-        if unit.iteration is not None and position is not None and position != unit.iteration:
-            if position not in unit.rounds:
-                return position < unit.iteration
-            unit = unit.rounds[position]
-        if unit.child is None:
-            return unit.stage == ENDED
-        frame = unit.child
-    if frame is None:
+    place = _find(state, id_)
+    if place is None:
         return False
-    node, _ = _node(frame, last)
-    if node is not None and id_.role == COMPENSATE:
-        return _undo_settled(state, frame, node, id_.iteration if id_.index is None else id_.index, id_)
-    return node is None or _unit_settled(node, node.units.get(id_.index or 0), id_)
+    node, position = place.node, place.position
+    if node is None:
+        return True
+    if place.undoes:
+        return _undo_settled(state, place.frame, node, position, id_)
+    if place.own:
+        return _unit_settled(node, place.unit, id_)
+    if place.unit is not None:
+        return place.unit.stage == ENDED
+    looping = _original(node, position)
+    return looping is not None and looping.iteration is not None and (position or 0) < looping.iteration
 
 
 def reckon(state: RunState, id_: AttemptId) -> None:
     """Count an attempt that was made before a crash and is not wanted any more: a rerun's first comes after it."""
-    *outer, last = id_.path.split("/")
-    frame: Frame | None = _top(state, (outer or [last])[0])
-    for segment in outer:
-        node, position = _node(frame, segment) if frame is not None else (None, None)
-        unit = node.units.get((position or 0) if node.node.for_each is not None else 0) if node is not None else None
-        if unit is not None and segment.endswith(_UNDOES):
-            undo = _in_hand(state, unit.owner, position)
-            if undo is None:
-                _reckon_undo(state, unit, id_.attempt)
-                return
-            unit = undo
-        frame = unit.child if unit is not None else None
-    node, _ = _node(frame, last) if frame is not None else (None, None)
-    if frame is None or node is None:
+    place = _find(state, id_)
+    if place is None or place.node is None:
         return
-    index = id_.index or 0
-    unit = node.units.get(index)
-    if id_.role == COMPENSATE:
-        if unit is not None:
-            _reckon_undo(state, unit, id_.attempt)
+    node, unit = place.node, _original(place.node, place.position)
+    if place.undoes:
+        if unit is not None and id_.attempt > max(unit.undone, unit.undoing):
+            unit.undoing = id_.attempt
+            _changed(state, unit)
         return
-    if unit is None:
-        unit = node.units[index] = Unit(frame, node.node, node, id_.index)
+    if unit is None:  # it was not to begin after all
+        index = None if node.node.for_each is None else place.position
+        unit = node.units[index or 0] = Unit(place.frame, node.node, node, index)
         unit.stage, unit.phase, unit.reason, unit.end = ENDED, node.phase, node.reason, node.end
-    if unit.attempt < id_.attempt and unit.iteration == id_.iteration:
-        unit.attempt, unit.high = id_.attempt, max(unit.high, id_.attempt)
-        unit.entry = node.entry = None
-        state.dirty = True
+    if id_.attempt > unit.high:
+        unit.high = id_.attempt
+        if place.own and unit.iteration == id_.iteration:
+            unit.attempt = id_.attempt
+        _changed(state, unit)
+
+
+def _changed(state: RunState, unit: Unit) -> None:
+    unit.entry = unit.owner.entry = None
+    state.dirty = True
+
+
+def _find(state: RunState, id_: AttemptId) -> _Place | None:
+    """Follow the attempt's path; None: the graph it is in has not begun."""
+    *outer, last = id_.path.split("/")
+    frame = _top(state, (outer or [last])[0])
+    for segment in outer:
+        if frame is None:
+            return None
+        node, position = _node(frame, segment)
+        undoes = segment.endswith(_UNDOES)
+        unit = None if node is None else (_in_hand if undoes else _in_round)(state, node, position)
+        if unit is None or unit.child is None:
+            return _Place(frame, node, position, undoes, unit, own=False)
+        frame = unit.child
+    if frame is None:
+        return None
+    node, _ = _node(frame, last)
+    position = id_.iteration if id_.index is None else id_.index
+    unit = None if node is None else node.units.get(id_.index or 0)
+    return _Place(frame, node, position, id_.role == COMPENSATE, unit, own=True)
+
+
+def _original(node: NodeState, position: int | None) -> Unit | None:
+    """The node's unit of that item; a node without items has one, whichever iteration is asked for."""
+    return node.units.get(position if node.node.for_each is not None and position is not None else 0)
+
+
+def _in_round(state: RunState, node: NodeState, position: int | None) -> Unit | None:
+    """The same in one iteration; None: that is to come, or nothing of it is known any more."""
+    unit = _original(node, position)
+    if unit is None or unit.iteration is None or position is None or position == unit.iteration:
+        return unit
+    return unit.rounds.get(position)
 
 
 def _unit_settled(node: NodeState, unit: Unit | None, id_: AttemptId) -> bool:
@@ -102,15 +127,14 @@ def _undo_settled(state: RunState, frame: Frame, node: NodeState, position: int 
         return undo.stage not in (ACTIVE, STOPPING)
     if undo is not None:
         return id_.attempt <= (undo.attempt if id_.role == COMPENSATE else undo.base)
-    looped = node.node.for_each is None
-    unit = node.units.get(0 if looped or position is None else position)
+    unit = _original(node, position)
     if unit is None:
         return node.phase in TERMINAL
     if id_.attempt <= max(unit.undone, frame.base):
         return True  # of a round before a rerun
     if state.stage == "Main":
         return False
-    iteration = position if looped else None
+    iteration = position if node.node.for_each is None else None
     return not state.compensations or all(left != iteration for left, _, _ in compensation.to_undo(unit))
 
 
@@ -120,14 +144,6 @@ def _in_hand(state: RunState, node: NodeState, position: int | None) -> Unit | N
     if undo is None or undo.owner is not node:
         return None
     return undo if position == (undo.iteration if undo.index is None else undo.index) else None
-
-
-def _reckon_undo(state: RunState, original: Unit, attempt: int) -> None:
-    in_hand = state.compensating is not None and state.compensating.owner is original.owner
-    if not in_hand and attempt > max(original.undone, original.undoing):
-        original.undoing = attempt
-        original.entry = original.owner.entry = None
-        state.dirty = True
 
 
 def _top(state: RunState, segment: str) -> Frame | None:

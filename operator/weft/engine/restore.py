@@ -107,7 +107,7 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     if "items" in entry:
         _fill_items(state, frame, node, entry, known)
     elif not itemless and (
-        node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone"))
+        node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone", "high"))
     ):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)

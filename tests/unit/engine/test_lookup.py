@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import orjson
 import pytest
-from support.engine import Driven, drive
-from weft.engine import advance
+from support.engine import START, Driven, drive
+from weft.engine import advance, restore, status
 from weft.engine.lookup import reckon, settled
 from weft.engine.state import AttemptId
 
@@ -130,3 +131,62 @@ def test_a_stray_in_the_graph_of_the_compensation_in_hand_is_counted_there() -> 
     run.succeed("a", at=5)
     run.fail("bad", at=6)
     assert run.state.active.keys() == {main("a.compensate/x", 3), main("a.compensate/y", 3)}
+
+
+def test_a_stray_compensation_of_one_item_takes_its_number_with_it_while_another_is_undone() -> None:
+    node = {"name": "a", "job": "J", "forEach": {"items": "[1, 2]"}, "compensate": {"job": "J"}}
+    run = drive({"nodes": [node, {"name": "bad", "dependsOn": ["a"], "job": "J"}]})
+    stray = AttemptId("a", 1, None, "compensate", 3)
+    run.succeed("a", index=0, at=1)
+    run.succeed("a", index=1, at=2)
+    run.fail("bad", at=3)
+    run.succeed("a", index=1, at=4)
+    assert run.state.active.keys() == {AttemptId("a", 0, None, "compensate", 1)}
+    assert settled(run.state, stray)
+    reckon(run.state, stray)
+    run.succeed("a", index=0, at=5)
+    advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
+    run.succeed("a", index=0, at=7)
+    run.succeed("a", index=1, at=8)
+    run.fail("bad", at=9)
+    assert run.state.active.keys() == {AttemptId("a", 1, None, "compensate", 4)}
+
+
+def test_a_stray_of_an_earlier_round_takes_its_number_with_it_but_does_not_number_the_round_in_hand() -> None:
+    run = looped(retry={"limit": 1, "backoff": {"initialSeconds": 1}})
+    run.succeed("a[0]/x", at=1)
+    stray = main("a[0]/x", 3)
+    assert settled(run.state, stray)
+    reckon(run.state, stray)
+    run.fail("a[1]/x", at=2)
+    run.see(at=10)
+    assert run.state.active.keys() == {main("a[1]/x", 2)}
+    run.fail("a[1]/x", at=11)
+    advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
+    assert run.state.active.keys() == {main("a[0]/x", 4)}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"forEach": {"range": 2}}, {"while": {"condition": "iteration < 1", "maxIterations": 5}}],
+    ids=["plain", "item", "iteration"],
+)
+@pytest.mark.parametrize("body", ["job", "graph"])
+def test_a_stray_of_what_was_not_to_begin_takes_its_number_with_it(body: str, more: Any) -> None:
+    """The process that began it has died, and its heir has seen something else first."""
+    graphs = [{"name": "g", "nodes": [{"name": "x", "job": "J"}]}]
+    node = {"name": "a", "dependsOn": ["first"], body: "J" if body == "job" else {"name": "g"}, **more}
+    run = drive({"nodes": [{"name": "first", "job": "J"}, node], "graphs": graphs})
+    run.fail("first", at=1)
+    assert (run.state.finished, run.state.main.nodes[1].phase) == (True, "Skipped")
+    if body == "graph":
+        stray = main("a[0]/x" if more else "a/x")
+    else:
+        stray = AttemptId("a", 0 if "forEach" in more else None, 0 if "while" in more else None, "main", 1)
+    reckon(run.state, stray)
+    stored = orjson.loads(orjson.dumps(status.make(run.state, previous={}, generation=1, now=run.now).status))
+    run.state = restore.restore(run.state.workflow, run.state.context, stored, stored["nodes"], start=START)
+    advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
+    run.succeed("first", at=5)
+    assert stray._replace(attempt=2) in run.state.active
+    assert stray not in run.state.active
