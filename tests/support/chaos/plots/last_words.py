@@ -80,7 +80,7 @@ class MadeWhenItWasOver(Plot):
     spec: ClassVar[Obj] = {"nodes": [{"name": "a", **JOB}], "jobs": {"keep": "All"}}
 
     def fate(self, pod: Obj) -> Fate:
-        return Fate(10_000.0 if self.deaths and attempt_of(pod) == 1 else 1.0)
+        return Fate(10_000.0 if self.deaths and attempt_of(pod) == 1 and self._is_stopped() else 1.0)
 
     async def before(self, asked: Asked) -> Response | None:
         if not self.deaths and self.is_about(asked, "POST", PODS):
@@ -89,3 +89,6 @@ class MadeWhenItWasOver(Plot):
         if self.ended():
             await self.deliver()
         return None
+
+    def _is_stopped(self) -> bool:
+        return "stop" in (self.run() or {}).get("spec", {})  # not so when people have begun it anew
