@@ -27,21 +27,24 @@ from weft.controllers.cleanup import Cleanup
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.feed import Feed
 from weft.controllers.gather import attempt_of
+from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader
 from weft.controllers.locks import Holder, Locks, held_keys
 from weft.controllers.orphans import ChildKey, Orphans, child_key
 from weft.controllers.outside import Outside
+from weft.controllers.passes import Passes
 from weft.controllers.perform import Performer
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.queue_status import QueueStatus
 from weft.controllers.queues import Admission
+from weft.controllers.record import Record
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete
 from weft.controllers.revisions import Revisions, revisions_named
 from weft.controllers.run_facts import finished
-from weft.controllers.runs import Hooks, RunController
+from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.actions import Release
@@ -139,30 +142,42 @@ class Operator:
             self.client, clock=clock, metrics=metrics, interval=settings.status_interval_seconds,
             bytes_per_second=settings.status_bytes_per_second,
         )  # fmt: skip
+        hooks = Hooks(
+            begins=self.admission.begins,
+            idle=self._take_back_keys,
+            restored=self._give_back_keys,
+            forgotten=self._run_forgotten,
+            written=self._status_written,
+            refresh=self._remember_run,
+            vanished=lambda run: self.catalog.apply(WORKFLOW_RUNS, "DELETED", run),
+            decisions=self._decisions,
+            children=lambda live: self.catalog.child_runs(live.ref.uid),
+            jobs_to_delete=self._jobs_to_delete,
+        )
+        record = Record(writer, jobs, hooks=hooks, clock=clock)
+        passes = Passes(
+            self.store,
+            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say),
+            jobs=jobs,
+            outside=self._outside,
+            record=record,
+            hooks=hooks,
+            clock=clock,
+            metrics=metrics,
+            resync=settings.resync_seconds,
+        )
         self.runs = RunController(
             self.client,
             self.store,
             find_run=self.catalog.runs.get,
             loader=loader,
-            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say),
             jobs=jobs,
             outside=self._outside,
-            writer=writer,
-            hooks=Hooks(
-                begins=self.admission.begins,
-                idle=self._take_back_keys,
-                restored=self._give_back_keys,
-                forgotten=self._run_forgotten,
-                written=self._status_written,
-                refresh=self._remember_run,
-                vanished=lambda run: self.catalog.apply(WORKFLOW_RUNS, "DELETED", run),
-                decisions=self._decisions,
-                children=lambda live: self.catalog.child_runs(live.ref.uid),
-                jobs_to_delete=self._jobs_to_delete,
-            ),
+            record=record,
+            passes=passes,
+            hooks=hooks,
             clock=clock,
             metrics=metrics,
-            resync=settings.resync_seconds,
         )
         orphans = Orphans(self.client, self.store, active=self._is_active, find_run=self.catalog.run, clock=clock)
         self._run_queue = self._queue("runs", self.runs.reconcile, settings.workers, rng)

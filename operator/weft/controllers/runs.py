@@ -1,12 +1,9 @@
-"""The run loop: observe, advance, perform, write.
+"""The run loop: which runs are in memory, and what becomes of a key from the work queue.
 
     key from the work queue
-      -> the run from the cache, its state from memory (or restored from the status)
-      -> what its children, its approvals, its spec and its tasks tell       (gather)
-      -> one pure step                                                       (engine.advance)
-      -> actions, bounded and concurrent                                     (perform)
-      -> one status write, progress coalesced, an end at once                (writer)
-      -> what the written status has recorded is let go                      (jobs.release)
+      -> the run from the cache, its state from memory (or restored from the status: `loader`)
+      -> one pass: observe, advance, perform, write                          (passes)
+      -> the key comes back at once, or later; or the run is over and is forgotten
 
 One worker works on a run at a time, so nothing here needs a lock. Whatever fails raises: the work
 queue comes back for the key, and everything that was not done is still on its list.
@@ -14,27 +11,24 @@ queue comes back for the key, and everything that was not done is still on its l
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from weft.api.conditions import Reason, run_conditions
-from weft.controllers import gather, leftovers
+from weft.api.conditions import run_conditions
+from weft.controllers import gather
+from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
-from weft.controllers.perform import Performer
-from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
-from weft.controllers.writer import StatusWriter, Superseded, merge_patch
-from weft.engine import advance, judge
-from weft.engine.actions import Start
-from weft.engine.observation import AttemptEnded, AttemptPending, Observation
+from weft.controllers.passes import BUDGET, Passes, count_ended
+from weft.controllers.record import Record
+from weft.controllers.run_facts import finished, rerun_wanted
+from weft.controllers.writer import Superseded, merge_patch
+from weft.engine import advance
 from weft.engine.snapshot import stamp
-from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
@@ -45,25 +39,6 @@ from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 
 _log = logging.getLogger(__name__)
-
-BUDGET = 200
-"""Units started in one pass: a wide graph shares the loop with its own first results."""
-
-
-@dataclass(slots=True)
-class Hooks:
-    """What others are told (each status written, a fresher copy of a run), and what they know."""
-
-    begins: Callable[[Obj], bool]
-    idle: Callable[[LiveRun, list[AttemptId]], None]
-    restored: Callable[[LiveRun], None]
-    forgotten: Callable[[Key, str], None]
-    written: Callable[[LiveRun, Obj], None]
-    refresh: Callable[[Obj], None]
-    vanished: Callable[[Obj], None]
-    decisions: Callable[[LiveRun], list[Observation]]
-    children: Callable[[LiveRun], list[Obj]]
-    jobs_to_delete: Callable[[LiveRun], set[str]]
 
 
 class RunController:
@@ -76,28 +51,26 @@ class RunController:
         *,
         find_run: Callable[[str, str], Obj | None],
         loader: Loader,
-        performer: Performer,
         jobs: Jobs,
         outside: Outside,
-        writer: StatusWriter,
+        record: Record,
+        passes: Passes,
         hooks: Hooks,
         clock: Clock,
         metrics: Metrics,
-        resync: float,
     ) -> None:
         self._client = client
         self._store = store
         self._find_run = find_run
         self._loader = loader
-        self._performer = performer
         self._jobs = jobs
         self._outside = outside
-        self._writer = writer
+        self._record = record
+        self._passes = passes
         self._hooks = hooks
         self._clock = clock
         self._metrics = metrics
         metrics.active.add(self)
-        self._resync = resync
         self._live: dict[str, LiveRun] = {}
         self._uids: dict[Key, str] = {}
         self.queue: WorkQueue[Key] | None = None
@@ -133,12 +106,21 @@ class RunController:
             elif not await self._still_there(live, run):
                 return
             if live is not None:
-                await self._pass(live, run)
+                await self._work_on(live, run)
         except Superseded as error:
             _log.info("run %s is read anew: %s", key, error)
             await self._ask_for(run)  # first: one that has ended gives its keys back when it is forgotten
             self._forget(key, uid_of(run))
             self._again(key)
+
+    async def _work_on(self, live: LiveRun, run: Obj) -> None:
+        following = await self._passes.make(live, run)
+        if following is None:
+            await self._finish(live)
+        elif self.queue is not None:
+            if following.at_once:
+                self.queue.add(live.key)
+            self.queue.add_after(live.key, following.at)
 
     async def _still_there(self, live: LiveRun, run: Obj) -> bool:
         """Ask for the run when a Job of it has gone: it may have gone with its run, and nobody told us so (yet).
@@ -205,7 +187,7 @@ class RunController:
             result = advance.enter(live.state, self._clock.now(), controls=controls_of(run), budget=BUDGET)
             live.pending.extend(result.actions)
             try:
-                await self._announce(live)
+                await self._record.announce(live)
             except BaseException:
                 self._forget(key, live.ref.uid)  # begun anew, or as what was written after all
                 raise
@@ -214,7 +196,7 @@ class RunController:
             live.pending.extend(result.actions)
             gather.touch_all(live, self._store)
             self._hooks.restored(live)
-        self._count(result)
+        count_ended(self._metrics, result)
         return live
 
     async def _refuse(self, run: Obj, refusal: Refusal) -> None:
@@ -244,211 +226,17 @@ class RunController:
         if refusal.phase.ended:
             self._metrics.run_ended(outcome=str(refusal.phase), seconds=0.0)
 
-    async def _pass(self, live: LiveRun, run: Obj) -> None:
-        now = self._clock.now()
-        if live.state.finished:
-            self._rerun(live, run, now)
-        observations = self._observations(live, run, now)
-        live.state.dirty = live.state.dirty or now >= live.refresh_at
-        result = advance.advance(live.state, observations, now, budget=BUDGET)
-        live.pending.extend(result.actions)
-        self._count(result)
-        self._retry_held(live, now)
-        if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
-            await self._announce(live)
-        await self._performer.perform(live)
-        await self._make_pods(live, now)
-        live.ended_at = None
-        gather.catch_up(live)
-        self._hooks.idle(live, leftovers.idle(live, self._store))
-        await self._control_children(live)
-        strays = await self._stop_strays(live)
-        again = result.more or bool(live.inbox or live.touched)
-        if live.state.finished and not again and not strays:
-            await self._finish(live)
-            return
-        if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):
-            await self._progress(live)  # else the next pass: what tells of an attempt tells what came of it
-        self._schedule(live, result.wake_at, again=again)
-
-    def _count(self, result: advance.Result) -> None:
-        for node in result.ended:
-            end = node.end or 0.0
-            seconds = end - (node.start if node.start is not None else end)
-            self._metrics.node_ended(phase=node.phase, reason=str(node.reason or ""), seconds=seconds)
-
-    def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
-        seen: list[Observation] = []
-        generation = run["metadata"].get("generation", 1)
-        if generation != live.controlled:
-            live.controlled = live.generation = generation
-            live.state.dirty = True
-            seen.append(controls_of(run))
-        seen += live.inbox
-        live.inbox = []
-        live.touched.pop(("Approval", ""), None)
-        seen += self._hooks.decisions(live)
-        seen += gather.children_seen(live, self._store, now=now)
-        if not live.scanned:
-            live.scanned = True
-            leftovers.drop_started(live, self._store)
-            seen += gather.missing_jobs(live, self._store)
-        for id_, unit in list(live.state.active.items()):
-            if id_.attempt and unit.node.body.kind == "workflow":
-                known = id_ in live.objects and id_ not in live.held
-                live.objects.setdefault(id_, None)
-                ended = self._outside.child_seen(live, id_, known=known)
-                if ended is not None:
-                    live.forget(id_)
-                    seen.append(ended)
-        seen += self._resources_seen(live, now)
-        return seen
-
-    def _resources_seen(self, live: LiveRun, now: float) -> list[Observation]:
-        seen: list[Observation] = []
-        for id_ in list(live.tasks):
-            unit, obj = live.state.active.get(id_), live.objects.get(id_)
-            if unit is None:
-                live.forget(id_)
-            elif obj is not None and unit.node.body.kind == "resource":
-                verdict = judge.judge_resource(live.state, unit, obj, now)
-                if verdict is not None:
-                    live.forget(id_)
-                    seen.append(verdict)
-        return seen
-
-    def _rerun(self, live: LiveRun, run: Obj, now: float) -> None:
-        generation = rerun_asked(run)
-        if generation > live.state.generation:  # by the state: the rerun may have ended before any status told of it
-            rerun = run["spec"]["rerun"]
-            try:
-                result = advance.restart(
-                    live.state, generation=generation, mode=rerun.get("from", "Failed"),
-                    nodes=rerun.get("nodes") or (), now=now,
-                )  # fmt: skip
-            except ValueError as error:  # it stays as it ended, and says why
-                live.state.generation, live.state.dirty = generation, True
-                live.state.message = f"rerun {generation} is refused: {error}"
-                return
-            live.pending.extend(result.actions)
-            live.controlled = -1
-
-    def _retry_held(self, live: LiveRun, now: float) -> None:
-        for id_, (action, at) in list(live.held.items()):
-            if at <= now or action.after is not None:
-                del live.held[id_]
-                live.pending.append(action)
-
-    async def _make_pods(self, live: LiveRun, now: float) -> None:
-        """Make the Pods that Jobs still lack: after a crash between the two, or once a quota has room."""
-        due = [id_ for id_, at in live.podless.items() if at <= now]
-        calls = []
-        for id_ in due:
-            job = gather.job_of(live, self._store, id_)
-            if job is None or id_ not in live.state.active or id_ in live.held:
-                del live.podless[id_]  # what is held back is started later, Job or not
-            elif not gather.overtaken(live, self._store, id_, now=now):
-                calls.append(self._jobs.make_pod(live, id_, job))
-        await asyncio.gather(*calls)
-
-    async def _control_children(self, live: LiveRun) -> None:
-        for child in self._hooks.children(live):
-            if not finished(child) and not leftovers.is_stray(live, child):
-                spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
-                if live.state.stop == "Drain":  # anything harder reaches it as the stop of its attempt
-                    spec["stop"] = "Drain"
-                await self._outside.control(child, spec)
-
-    async def _stop_strays(self, live: LiveRun) -> bool:
-        """Stop what nobody wants any more; True while any of it runs, for the run does not end before."""
-        for id_, told in list(live.strays.items()):
-            if not told:
-                await self._jobs.stop(live, id_, Reason.Stopped)
-                live.strays[id_] = True
-        strays = [
-            child for child in self._hooks.children(live) if not finished(child) and leftovers.is_stray(live, child)
-        ]
-        for child in strays:
-            await self._outside.stop_child(live, child)
-        return bool(live.strays or strays)
-
-    async def _progress(self, live: LiveRun) -> None:
-        if live.state.dirty and (live.urgent or self._until_due(live) <= 0):
-            await self._write(live)
-        elif not live.state.dirty:
-            await self._release(live)
-
-    async def _announce(self, live: LiveRun) -> None:
-        """Put on record what is about to be begun, before it is: at a run's start, and first of all after a restart.
-
-        From then on nothing is accepted any more of what a process that has died may have written in its last moment:
-        it would be based on an older version.
-        """
-        ids = [*(action.id for action in live.pending if isinstance(action, Start)), *live.podless]
-        starting = [live.state.active[id_] for id_ in ids if id_ in live.state.active]
-        for unit in starting:
-            unit.unmade = True
-        try:
-            await self._write(live)
-        finally:
-            for unit in starting:
-                unit.unmade = False
-        live.announced = True
-        live.state.dirty = live.state.dirty or bool(starting)  # that they have been made is told soon, too
-
-    async def _write(self, live: LiveRun) -> None:
-        releases, live.releases = live.releases, []
-        try:
-            stored = await self._writer.write(live)
-        finally:
-            live.releases = releases + live.releases
-        self._hooks.written(live, stored)
-        await self._release(live)
-
-    async def _release(self, live: LiveRun) -> None:
-        releases, live.releases = live.releases, []
-        goes = self._hooks.jobs_to_delete(live) if live.state.finished else set()
-        calls = [
-            self._jobs.release(live, r, job_goes=r.job is not None and r.job["metadata"]["name"] in goes)
-            for r in releases
-        ]
-        done = await asyncio.gather(*calls, return_exceptions=True)
-        for release, result in zip(releases, done, strict=True):
-            if isinstance(result, BaseException):
-                live.releases.append(release)
-        if live.releases:
-            raise next(result for result in done if isinstance(result, BaseException))
-
     async def _finish(self, live: LiveRun) -> None:
         """The run is over: its end is written at once, its children are let go, others are told."""
         if live.state.dirty:
-            await self._write(live)
-        await self._release(live)
+            await self._record.write(live)
+        await self._record.release(live)
         seconds = (live.state.ended_at or 0.0) - live.state.start
         self._metrics.run_ended(outcome=live.state.outcome or "Failed", seconds=seconds)
         self._forget(live.key, live.ref.uid)
         run = self._find_run(*live.key)
         if run is not None and rerun_wanted(run):  # since before it ended: nothing will tell of it again
             self._again(live.key)
-
-    def _schedule(self, live: LiveRun, wake_at: float | None, *, again: bool) -> None:
-        queue = self.queue
-        assert queue is not None
-        if again:
-            queue.add(live.key)
-        now = self._clock.now()
-        times = [at for _, at in live.held.values()] + list(live.podless.values())
-        if wake_at is not None:
-            times.append(wake_at)
-        if not live.state.finished:  # then its end is written when nothing of it runs any more
-            # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
-            times.append(now + self._until_due(live) if live.state.dirty else live.refresh_at)
-        queue.add_after(live.key, min([now + self._resync, *times]))
-
-    def _until_due(self, live: LiveRun) -> float:
-        """Seconds until the next progress may be written; what is less than a millisecond off is due."""
-        seconds = self._writer.due_at(live) - self._clock.monotonic()
-        return seconds if seconds > 0.001 else 0.0
 
     def _again(self, key: Key) -> None:
         if self.queue is not None:

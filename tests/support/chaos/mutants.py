@@ -35,9 +35,9 @@ class Mutant(NamedTuple):
 MUTANTS = (
     Mutant("no identity check on 409", "controllers/jobs.py", "if bears_identity(job, live.ref.uid, action.id):", "if True:"),
     Mutant(
-        "Pods released before the status is written", "controllers/runs.py",
+        "Pods released before the status is written", "controllers/record.py",
         "        releases, live.releases = live.releases, []\n        try:",
-        "        await self._release(live)\n        releases, live.releases = live.releases, []\n        try:",
+        "        await self.release(live)\n        releases, live.releases = live.releases, []\n        try:",
     ),
     Mutant("a back-off is forgotten on restart", "engine/restore.py", 'moment(entry.get("nextTime"))', "None"),
     Mutant(
@@ -79,7 +79,7 @@ MUTANTS = (
     Mutant("queues forgotten on restart", "app.py", "        self.admission.restore(self.catalog.runs)\n", ""),
     Mutant("keys forgotten on restart", "app.py", "        self._restore_locks()\n", ""),
     Mutant(
-        "a rerun that cannot be keeps its place", "controllers/runs.py",
+        "a rerun that cannot be keeps its place", "controllers/passes.py",
         "except ValueError as error:", "except ZeroDivisionError as error:",
     ),
     Mutant(
@@ -91,15 +91,15 @@ MUTANTS = (
         "            await self._finish_without_pod(child)", "            return",
     ),
     Mutant(
-        "a child run is written like a user's", "controllers/runs.py",
+        "a child run is written like a user's", "controllers/passes.py",
         "for child in self._hooks.children(live):\n            if not finished(child) and",
-        "for child in (*self._hooks.children(live), self._find_run(*live.key)):\n            if child and not finished(child) and",
+        "for child in (*self._hooks.children(live), self._outside._runs.get(*live.key)):\n            if child and not finished(child) and",
     ),
     # What the simulation found in Weft itself, planted again.
     Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
     Mutant("woken between two milliseconds", "engine/deadlines.py", "round(found, 3)", "found"),
     Mutant(
-        "what holds an attempt back is told too late", "controllers/runs.py",
+        "what holds an attempt back is told too late", "controllers/passes.py",
         "if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):",
         "if not live.state.finished:",
     ),
@@ -122,7 +122,7 @@ MUTANTS = (
         "for key in _TOLD) for ours", 'for key in ("phase",)) for ours',
     ),
     Mutant(
-        "a Job is asked for although its Pod stands", "controllers/runs.py",
+        "a Job is asked for although its Pod stands", "controllers/passes.py",
         "            leftovers.drop_started(live, self._store)\n", "",
     ),
     Mutant(
@@ -134,7 +134,7 @@ MUTANTS = (
         "if run is not None and rerun_wanted(run):  # since", "if False:  # since",
     ),
     Mutant(
-        "a rerun begins anew until a status tells of it", "controllers/runs.py",
+        "a rerun begins anew until a status tells of it", "controllers/passes.py",
         "if generation > live.state.generation:  # by", "if rerun_wanted(run):  # by",
     ),
     Mutant(
@@ -146,7 +146,7 @@ MUTANTS = (
         "if id_._replace(attempt=id_.attempt + 1) not in live.ahead:", "if True:",
     ),
     Mutant(
-        "a key is kept for what comes later", "controllers/runs.py",
+        "a key is kept for what comes later", "controllers/passes.py",
         "        self._hooks.idle(live, leftovers.idle(live, self._store))\n", "",
     ),
     Mutant(

@@ -1,0 +1,25 @@
+"""What the run loop tells the others, and what it asks them. The operator (`app`) fills it in."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from weft.controllers.live import LiveRun
+from weft.engine.observation import Observation
+from weft.engine.state import AttemptId
+from weft.kube.objects import Key, Obj
+
+
+@dataclass(slots=True)
+class Hooks:
+    """What others are told (each status written, a fresher copy of a run), and what they know."""
+
+    begins: Callable[[Obj], bool]
+    idle: Callable[[LiveRun, list[AttemptId]], None]
+    restored: Callable[[LiveRun], None]
+    forgotten: Callable[[Key, str], None]
+    written: Callable[[LiveRun, Obj], None]
+    refresh: Callable[[Obj], None]
+    vanished: Callable[[Obj], None]
+    decisions: Callable[[LiveRun], list[Observation]]
+    children: Callable[[LiveRun], list[Obj]]
+    jobs_to_delete: Callable[[LiveRun], set[str]]

@@ -1,0 +1,211 @@
+"""One pass over a run in memory: observe, advance, perform, write.
+
+what its children, its approvals, its spec and its tasks tell          (gather)
+  -> one pure step                                                     (engine.advance)
+  -> what is about to be begun goes on record, after a restart         (record)
+  -> actions, bounded and concurrent                                   (perform)
+  -> one status write, progress coalesced                              (record)
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from weft.api.conditions import Reason
+from weft.controllers import gather, leftovers
+from weft.controllers.hooks import Hooks
+from weft.controllers.jobs import Jobs
+from weft.controllers.live import LiveRun
+from weft.controllers.loader import controls_of
+from weft.controllers.outside import Outside
+from weft.controllers.perform import Performer
+from weft.controllers.record import Record
+from weft.controllers.run_facts import finished, rerun_asked
+from weft.engine import advance, judge
+from weft.engine.actions import Start
+from weft.engine.observation import AttemptEnded, AttemptPending, Observation
+from weft.kube.clock import Clock
+from weft.kube.objects import Obj
+from weft.kube.store import ChildStore
+from weft.metrics import Metrics
+
+BUDGET = 200
+"""Units started in one pass: a wide graph shares the loop with its own first results."""
+
+
+class Next(NamedTuple):
+    """When the run is looked at once more: at once, or else at that time (epoch seconds) at the latest."""
+
+    at_once: bool
+    at: float
+
+
+class Passes:
+    """Makes them; knows nothing of a run but what the `LiveRun` holds."""
+
+    def __init__(
+        self,
+        store: ChildStore,
+        *,
+        performer: Performer,
+        jobs: Jobs,
+        outside: Outside,
+        record: Record,
+        hooks: Hooks,
+        clock: Clock,
+        metrics: Metrics,
+        resync: float,
+    ) -> None:
+        self._store = store
+        self._performer = performer
+        self._jobs = jobs
+        self._outside = outside
+        self._record = record
+        self._hooks = hooks
+        self._clock = clock
+        self._metrics = metrics
+        self._resync = resync
+
+    async def make(self, live: LiveRun, run: Obj) -> Next | None:
+        """Look at everything that is new and do what follows from it; None: the run is over, and nothing of it runs.
+
+        Its end is to be written then. Whatever fails raises, and all that was not done is still on the run's lists.
+        """
+        now = self._clock.now()
+        if live.state.finished:
+            self._rerun(live, run, now)
+        observations = self._observations(live, run, now)
+        live.state.dirty = live.state.dirty or now >= live.refresh_at
+        result = advance.advance(live.state, observations, now, budget=BUDGET)
+        live.pending.extend(result.actions)
+        count_ended(self._metrics, result)
+        self._retry_held(live, now)
+        if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
+            await self._record.announce(live)
+        await self._performer.perform(live)
+        await self._make_pods(live, now)
+        live.ended_at = None
+        gather.catch_up(live)
+        self._hooks.idle(live, leftovers.idle(live, self._store))
+        await self._control_children(live)
+        strays = await self._stop_strays(live)
+        again = result.more or bool(live.inbox or live.touched)
+        if live.state.finished and not again and not strays:
+            return None
+        if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):
+            await self._record.progress(live)  # else the next pass: what tells of an attempt tells what came of it
+        return Next(again, self._next_look(live, result.wake_at))
+
+    def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
+        seen: list[Observation] = []
+        generation = run["metadata"].get("generation", 1)
+        if generation != live.controlled:
+            live.controlled = live.generation = generation
+            live.state.dirty = True
+            seen.append(controls_of(run))
+        seen += live.inbox
+        live.inbox = []
+        live.touched.pop(("Approval", ""), None)
+        seen += self._hooks.decisions(live)
+        seen += gather.children_seen(live, self._store, now=now)
+        if not live.scanned:
+            live.scanned = True
+            leftovers.drop_started(live, self._store)
+            seen += gather.missing_jobs(live, self._store)
+        for id_, unit in list(live.state.active.items()):
+            if id_.attempt and unit.node.body.kind == "workflow":
+                known = id_ in live.objects and id_ not in live.held
+                live.objects.setdefault(id_, None)
+                ended = self._outside.child_seen(live, id_, known=known)
+                if ended is not None:
+                    live.forget(id_)
+                    seen.append(ended)
+        seen += self._resources_seen(live, now)
+        return seen
+
+    def _resources_seen(self, live: LiveRun, now: float) -> list[Observation]:
+        seen: list[Observation] = []
+        for id_ in list(live.tasks):
+            unit, obj = live.state.active.get(id_), live.objects.get(id_)
+            if unit is None:
+                live.forget(id_)
+            elif obj is not None and unit.node.body.kind == "resource":
+                verdict = judge.judge_resource(live.state, unit, obj, now)
+                if verdict is not None:
+                    live.forget(id_)
+                    seen.append(verdict)
+        return seen
+
+    def _rerun(self, live: LiveRun, run: Obj, now: float) -> None:
+        generation = rerun_asked(run)
+        if generation > live.state.generation:  # by the state: the rerun may have ended before any status told of it
+            rerun = run["spec"]["rerun"]
+            try:
+                result = advance.restart(
+                    live.state, generation=generation, mode=rerun.get("from", "Failed"),
+                    nodes=rerun.get("nodes") or (), now=now,
+                )  # fmt: skip
+            except ValueError as error:  # it stays as it ended, and says why
+                live.state.generation, live.state.dirty = generation, True
+                live.state.message = f"rerun {generation} is refused: {error}"
+                return
+            live.pending.extend(result.actions)
+            live.controlled = -1
+
+    def _retry_held(self, live: LiveRun, now: float) -> None:
+        for id_, (action, at) in list(live.held.items()):
+            if at <= now or action.after is not None:
+                del live.held[id_]
+                live.pending.append(action)
+
+    async def _make_pods(self, live: LiveRun, now: float) -> None:
+        """Make the Pods that Jobs still lack: after a crash between the two, or once a quota has room."""
+        due = [id_ for id_, at in live.podless.items() if at <= now]
+        calls = []
+        for id_ in due:
+            job = gather.job_of(live, self._store, id_)
+            if job is None or id_ not in live.state.active or id_ in live.held:
+                del live.podless[id_]  # what is held back is started later, Job or not
+            elif not gather.overtaken(live, self._store, id_, now=now):
+                calls.append(self._jobs.make_pod(live, id_, job))
+        await asyncio.gather(*calls)
+
+    async def _control_children(self, live: LiveRun) -> None:
+        for child in self._hooks.children(live):
+            if not finished(child) and not leftovers.is_stray(live, child):
+                spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
+                if live.state.stop == "Drain":  # anything harder reaches it as the stop of its attempt
+                    spec["stop"] = "Drain"
+                await self._outside.control(child, spec)
+
+    async def _stop_strays(self, live: LiveRun) -> bool:
+        """Stop what nobody wants any more; True while any of it runs, for the run does not end before."""
+        for id_, told in list(live.strays.items()):
+            if not told:
+                await self._jobs.stop(live, id_, Reason.Stopped)
+                live.strays[id_] = True
+        strays = [
+            child for child in self._hooks.children(live) if not finished(child) and leftovers.is_stray(live, child)
+        ]
+        for child in strays:
+            await self._outside.stop_child(live, child)
+        return bool(live.strays or strays)
+
+    def _next_look(self, live: LiveRun, wake_at: float | None) -> float:
+        now = self._clock.now()
+        times = [at for _, at in live.held.values()] + list(live.podless.values())
+        if wake_at is not None:
+            times.append(wake_at)
+        if not live.state.finished:  # then its end is written when nothing of it runs any more
+            # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
+            times.append(now + self._record.until_due(live) if live.state.dirty else live.refresh_at)
+        return min([now + self._resync, *times])
+
+
+def count_ended(metrics: Metrics, result: advance.Result) -> None:
+    """Count the nodes that a step has brought to their end."""
+    for node in result.ended:
+        end = node.end or 0.0
+        seconds = end - (node.start if node.start is not None else end)
+        metrics.node_ended(phase=node.phase, reason=str(node.reason or ""), seconds=seconds)
