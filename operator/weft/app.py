@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.problems import parse
@@ -216,37 +216,40 @@ class Operator:
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
 
     def _restore_locks(self) -> None:
-        """Who holds which concurrency key: by the statuses, and by Jobs that no status may tell of yet.
+        """Who holds which concurrency key: by the statuses, and by Jobs and Pods that no status may tell of yet.
 
         A Job whose Pod has ended counts, too: its node is still to be told that it had the key, and would else wait for
-        a later node of its own run. What turns out to be over is given back when the run is restored.
+        a later node of its own run. What turns out to be over is given back when the run is restored. A Pod counts by
+        itself: somebody may have deleted its Job.
         """
         for run in self.catalog.runs:
             if not finished(run):
                 for key, gate in held_keys(run.get("status") or {}):
                     run_key = RunKey(key_of(run).namespace, uid_of(run))
                     self.locks.restore(run_key.namespace, key, Holder(run_key, gate))
-        for job in self.store.jobs:
-            namespace, uid = key_of(job).namespace, _run_uid(job)
-            held, attempt = annotation(job, LOCK_ANNOTATION), attempt_of(job, uid)
-            if held and attempt is not None and self._is_active(uid):
-                self.locks.restore(namespace, held, _holder(RunKey(namespace, uid), attempt))
+        for child in (*self.store.jobs, *self.store.pods):
+            run_key = RunKey(key_of(child).namespace, _run_uid(child))
+            held = _key_had(child, run_key.uid)
+            if held is not None and self._is_active(run_key.uid):
+                self.locks.restore(run_key.namespace, held.key, _holder(run_key, held.attempt))
 
     def _give_back_keys(self, live: LiveRun) -> None:
-        """Take keys back that were given for Jobs whose attempts turn out to be over: no end of theirs will do it.
+        """Take keys back that were given for attempts that turn out to be over: no end of theirs will do it.
 
         Not before their Pods have ended, where these run on.
         """
-        namespace, uid = live.key.namespace, live.ref.uid
-        held, wanted = set(), {gate.unit for gate in live.state.locks}
-        for family in self.store.children(namespace, uid).jobs:
-            key, attempt = annotation(family.job, LOCK_ANNOTATION), attempt_of(family.job, uid)
-            if key and attempt is not None:
-                gate = attempt._replace(attempt=0)
-                held.add((key, gate))
-                if not settled(live.state, attempt):
-                    wanted.add(gate.unit)
-        for key, gate in held:
+        wanted = {gate.unit for gate in live.state.locks}
+        over: dict[tuple[str, AttemptId], None] = {}  # in order, each once
+        children = self.store.children(*live.run_key)
+        for child in (*(family.job for family in children.jobs), *children.orphans):
+            held = _key_had(child, live.ref.uid)
+            if held is None:
+                continue
+            if settled(live.state, held.attempt):
+                over[held.key, held.attempt._replace(attempt=0)] = None
+            else:
+                wanted.add(held.attempt.unit)
+        for key, gate in over:
             if gate.unit not in wanted:
                 live.pending.appendleft(Release(gate, key))
 
@@ -291,6 +294,9 @@ class Operator:
     def _on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
         if event_type == "DELETED" or spec_changed(run, old):
             self._wake(key_of(run))
+        over = event_type == "DELETED" or (old is not None and finished(run) and not finished(old))
+        if over and self.runs.live(uid_of(run)) is None:  # it has not been read since a restart, and will not be
+            self._let_go(key_of(run), uid_of(run))
         parent = parent_uid(run)
         if parent is not None and (event_type == "DELETED" or finished(run)):
             live = self.runs.live(parent)
@@ -362,6 +368,10 @@ class Operator:
             self.outbox.forget(uid)
         if run is not None and not finished(run):
             return
+        self._let_go(key, uid)
+
+    def _let_go(self, key: Key, uid: str) -> None:
+        """A run is over: its keys are free, and what stands of it is looked at by itself."""
         self.locks.forget(uid)
         children = self.store.children(key.namespace, uid)
         for child in (*(family.job for family in children.jobs), *children.pods):
@@ -413,6 +423,17 @@ def _has_ended(pod: Obj) -> bool:
 
 def _run_uid(obj: Obj) -> str:
     return annotation(obj, RUN_UID_ANNOTATION) or ""
+
+
+class _KeyHad(NamedTuple):
+    key: str
+    attempt: AttemptId
+
+
+def _key_had(child: Obj, uid: str) -> _KeyHad | None:
+    """The concurrency key that a Job or Pod of the run was made for."""
+    key, attempt = annotation(child, LOCK_ANNOTATION), attempt_of(child, uid)
+    return _KeyHad(key, attempt) if key and attempt is not None else None
 
 
 def _holder(run: RunKey, attempt: AttemptId) -> Holder:

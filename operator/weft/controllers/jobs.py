@@ -58,7 +58,7 @@ TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
 
 LOCK_ANNOTATION = f"{GROUP}/lock"
-"""The concurrency key an attempt runs under: a restart finds the holder even if no status told of it."""
+"""The concurrency key an attempt runs under, on Job and Pod: a restart finds the holder though no status told of it."""
 
 
 class Jobs:
@@ -108,7 +108,8 @@ class Jobs:
         )
         unit = live.state.active.get(action.id)
         if unit is not None and unit.lock is not None:
-            manifest["metadata"]["annotations"][LOCK_ANNOTATION] = unit.lock
+            for metadata in (manifest["metadata"], manifest["spec"]["template"]["metadata"]):
+                metadata["annotations"][LOCK_ANNOTATION] = unit.lock
         try:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:

@@ -170,6 +170,7 @@ class Loader:
         context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
         start = moment(status["startTime"]) or self._clock.now()
         state = restore.restore(workflow, context, status, read_nodes(status, chunks), start=start)
+        state.restarts += 1
         result = restore.resume(state, self._clock.now())
         live = self._live(run, ref, state, revision, status, status.get("queuedTime") or status["startTime"])
         return Loaded(live, result)

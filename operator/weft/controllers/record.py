@@ -35,10 +35,11 @@ class Record:
         """Put on record what is about to be begun, before it is: at a run's start, and first of all after a restart.
 
         From then on nothing is accepted any more of what a process that has died may have written in its last moment:
-        it would be based on an older version.
+        it would be based on an older version. (`restarts` has it differ from what is there.) A Job that stands and only
+        lacks its Pod is not told of as unmade: should somebody delete it, it is not made again.
         """
-        ids = [*(action.id for action in live.pending if isinstance(action, Start)), *live.podless]
-        starting = [live.state.active[id_] for id_ in ids if id_ in live.state.active]
+        starts = (action.id for action in live.pending if isinstance(action, Start))
+        starting = [live.state.active[id_] for id_ in starts if id_ in live.state.active]
         for unit in starting:
             unit.unmade = True
         try:

@@ -57,6 +57,7 @@ def restore(
     state.stop = memory.get("stop")
     state.timed_out = memory.get("timedOut", False)
     state.generation, state.chunks = memory.get("generation", 0), memory.get("chunks", 0)
+    state.restarts = memory.get("restarts", 0)
     state.outcome, state.reason = memory.get("outcome"), memory.get("reason")
     state.message = memory.get("message", "")
     state.final_start = moment(memory.get("finalStartTime"))

@@ -230,7 +230,7 @@ def run_memory(state: RunState) -> Entry:
     for key, value in (
         ("stop", state.stop), ("timedOut", state.timed_out), ("generation", state.generation),
         ("outcome", state.outcome), ("reason", state.reason and str(state.reason)), ("message", state.message),
-        ("chunks", state.chunks), ("finally", state.final is not None),
+        ("chunks", state.chunks), ("restarts", state.restarts), ("finally", state.final is not None),
     ):  # fmt: skip
         if value:
             memory[key] = value

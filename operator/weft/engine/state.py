@@ -259,7 +259,8 @@ class RunState:
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
         "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "pods", "queue",
-        "reason", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers", "waiting", "workflow",
+        "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers", "waiting",
+        "workflow",
     )  # fmt: skip
 
     def __init__(self, workflow: CompiledWorkflow, context: RunContext, *, start: float) -> None:
@@ -290,6 +291,7 @@ class RunState:
         self.waiting: list[Any] = []  # heap of units ready to start anything else
         self.timers: list[Any] = []  # heap of timers; see `step.arm`
         self.sequence = 0
+        self.restarts = 0  # how often it was restored: a process's first record differs from what is there already
         self.chunks = 0  # made so far: names of the next ones
         self.dirty = True  # changed since the status was last made
 

@@ -165,7 +165,7 @@ MUTANTS = (
         "a forEach without items gets one on a restart", "engine/restore.py",
         'itemless = node.node.for_each is not None and "items" not in entry', "itemless = False",
     ),
-    Mutant("keys kept for Jobs that are over", "app.py", "if not settled(live.state, attempt):", "if True:"),
+    Mutant("keys kept for Jobs that are over", "app.py", "if settled(live.state, held.attempt):", "if False:"),
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -338,7 +338,10 @@ class World:
     def _fate(self, pod: Obj) -> Fate:
         ours = self._plot is not None and pod["metadata"]["labels"]["weft.dev/run"].startswith(self._plot.name)
         told = self._plot.fate(pod) if self._plot is not None and ours else None
-        return told or fate_of(pod, self._dice, self.plan)
+        fate = told or fate_of(pod, self._dice, self.plan)
+        # A Pod that is made when its Job is long gone is the collector's: that none runs for a moment is no rule.
+        job = pod["metadata"]["ownerReferences"][0]["uid"]
+        return fate if self.api.exists([job]) else replace(fate, bind=2 * COLLECT_SECONDS)
 
     def _jump(self, clock: ProcessClock, seconds: float) -> None:
         self._note("nature", f"a clock jumps by {seconds} s")

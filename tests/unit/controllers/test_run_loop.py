@@ -1,6 +1,6 @@
 """The run loop with everything around it, on an API server in memory: what users see, and what survives a crash."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from support.fakeapi import Asked, Event
@@ -294,6 +294,72 @@ async def test_a_key_is_not_free_before_the_pod_that_is_stopped_after_a_restart_
     rig.kubelet.calm.set()
     await rig.wait(lambda: rig.ended(), seconds=60)
     await rig.wait(lambda: len(rig.api.all(PODS)) == 2, seconds=60)
+    await rig.close()
+
+
+async def test_a_key_is_not_free_while_a_pod_runs_whose_job_somebody_deleted_while_no_operator_was_there() -> None:
+    """No status had told of it, and another run, older than its own, asks first."""
+    rig = Rig(status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000, deaf=True)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    rig.start("w", "older", suspend=True)
+    await rig.up()
+    await rig.wait(lambda: rig.phase("older") == "Suspended")
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
+    rig.edit("older", suspend=False)
+    await rig.clock.advance(1)
+    await rig.down()
+    (job,) = rig.api.all(JOBS)
+    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
+    rig.edit(stop="Cancel")
+    await rig.up()
+    await rig.clock.advance(30)
+    rig.kubelet.calm.set()
+    await rig.wait(lambda: rig.ended() and len(rig.api.all(PODS)) == 1, seconds=60)
+    await rig.wait(lambda: rig.nodes("older") == {"a": "Running"}, seconds=60)
+    assert most_at_once(rig) == 1
+    await rig.close()
+
+
+async def _deleted(rig: Rig) -> None:
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
+
+
+async def _ended(rig: Rig) -> None:
+    """The last status that a dead process wrote arrives."""
+    conditions = [{"type": "Finished", "status": "True", "reason": "Succeeded"}]
+    told = {"phase": "Succeeded", "conditions": conditions, "completionTime": "2023-11-14T22:13:40Z"}
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", lambda run: run["status"].update(told))
+
+
+@pytest.mark.parametrize("over", [_deleted, _ended])
+async def test_a_key_is_free_when_the_run_that_had_it_is_over_before_it_was_read_after_a_restart(
+    over: Callable[[Rig], Awaitable[None]],
+) -> None:
+    """One worker, and another run is read first."""
+    rig = Rig(workers=1)
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    rig.workflow("slow", "nodes: [{name: a, wait: {seconds: 3000}}]")
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    rig.start("slow", "older")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
+    await rig.down()
+
+    async def read_slowly(asked: Asked) -> None:
+        if (asked.method, asked.resource) == ("GET", CONTROLLER_REVISIONS) and asked.name.startswith("slow"):
+            rig.api.before.remove(read_slowly)
+            await over(rig)
+            await rig.clock.sleep(10)
+
+    rig.api.before.append(read_slowly)
+    await rig.up()
+    await rig.clock.advance(20)
+    rig.start("w", "next")
+    await rig.wait(lambda: rig.ended("next"), seconds=60)
+    assert all(not pod["metadata"].get("finalizers") for pod in rig.api.all(PODS) if "r-a" in pod["metadata"]["name"])
     await rig.close()
 
 

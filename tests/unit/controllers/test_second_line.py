@@ -280,3 +280,29 @@ async def test_a_job_that_was_told_of_and_deleted_while_no_operator_was_there_is
     await rig.wait(rig.ended, seconds=60)
     assert rig.run()["status"]["nodes"][0]["attempts"] == 2
     assert set(rig.jobs_made().values()) == {1}
+
+
+async def test_a_job_whose_pod_was_made_anew_after_a_restart_is_not_made_again_when_somebody_deletes_it() -> None:
+    """It was on record as made: that its Pod is about to be made again changes nothing of that."""
+    rig = Rig(status_interval_seconds=5.0)
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(8)
+    await rig.down()
+    (pod,) = rig.api.all(PODS)
+    rig.kubelet.let_go(pod)
+    rig.api.remove(PODS, NAMESPACE, pod["metadata"]["name"])
+    assert rig.api.all(PODS) == []
+    await rig.up()
+    await rig.wait(lambda: rig.api.all(PODS) != [])
+    await rig.down()
+    rig.api.remove(JOBS, NAMESPACE, rig.api.all(JOBS)[0]["metadata"]["name"])
+    rig.kubelet.let_go(rig.api.all(PODS)[0])
+    await rig.clock.advance(5)
+    await rig.up()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.first_node()["attempts"] == 2
+    assert set(rig.jobs_made().values()) == {1}
+    await rig.close()
