@@ -65,8 +65,12 @@ class Cleanup:
         self._catalog.subscribe(WORKFLOWS, self._on_workflow)
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers and look at every run that is over, and every Workflow, once."""
         self._queue.start()
+        for run in self._catalog.runs:
+            self._on_run("ADDED", run, None)
+        for workflow in self._catalog.workflows:
+            self._on_workflow("ADDED", workflow, None)
 
     async def shutdown(self) -> None:
         """Finish what is due and stop."""

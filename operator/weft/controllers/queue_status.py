@@ -8,7 +8,7 @@ from weft.controllers.queues import Count
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NotFound
-from weft.kube.objects import Key
+from weft.kube.objects import Key, key_of
 from weft.kube.resources import WORKFLOW_QUEUES
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
@@ -40,8 +40,10 @@ class QueueStatus:
         )
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers and look at every queue once."""
         self._work.start()
+        for queue in self._catalog.queues:
+            self.counted(key_of(queue))
 
     async def shutdown(self) -> None:
         """Finish what is due and stop."""

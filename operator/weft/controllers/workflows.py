@@ -76,12 +76,16 @@ class Readiness:
         self._enforcement.subscribe(self._look_again)
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers and look at everything once."""
         self._queue.start()
+        self._look_at(*self._caches)
 
     def _look_again(self) -> None:
         """Put what has become known of admission into every Workflow and NodeType."""
-        for kind in (WORKFLOWS, NODE_TYPES):
+        self._look_at(WORKFLOWS, NODE_TYPES)
+
+    def _look_at(self, *kinds: Resource) -> None:
+        for kind in kinds:
             for obj in self._caches[kind]:
                 self._queue.add(_Place(kind, key_of(obj)))
 

@@ -60,7 +60,7 @@ class WorkQueue(Generic[K]):
         self._succeeded = metrics.reconciles.labels(name, "success")
         self._failed = metrics.reconciles.labels(name, "error")
         self._tasks: list[asyncio.Task[None]] = []
-        self._closed = False
+        self._open = False
         self._ready: deque[K] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._added_at: dict[K, float] = {}
@@ -76,12 +76,16 @@ class WorkQueue(Generic[K]):
         return len(self._ready)
 
     def start(self) -> None:
-        """Start the workers. Keys may be added before."""
+        """Start the workers, and add what there is to do now: keys added before are not kept.
+
+        A replica that stands by for weeks hears of everything that the leader does, and would remember all of it.
+        """
+        self._open = True
         self._tasks = [self._spawn(self._work(), name=f"{self._name}.{n}") for n in range(self._workers)]
 
     def add(self, key: K) -> None:
-        """Ask for a pass over the key, soon. Does nothing when one is already due, or after shutdown."""
-        if self._closed or key in self._added_at:
+        """Ask for a pass over the key, soon: nothing when one is due already, before the start or after the end."""
+        if not self._open or key in self._added_at:
             return
         self._added_at[key] = self._clock.monotonic()
         if key not in self._working:
@@ -89,7 +93,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, at: float) -> None:
         """Ask for a pass over the key at that time (the clock's `now()`); of several wake-ups the earliest counts."""
-        if self._closed:
+        if not self._open:
             return
         if at <= self._clock.now():
             self.add(key)
@@ -104,7 +108,7 @@ class WorkQueue(Generic[K]):
 
     async def shutdown(self) -> None:
         """Take no more keys, finish those that are due or in hand, forget the wake-ups, and return when all is done."""
-        self._closed = True
+        self._open = False
         if self._timer is not None:
             self._timer.cancel()
         while self._idle:
@@ -121,7 +125,7 @@ class WorkQueue(Generic[K]):
         try:
             await self._take_turns()
         except asyncio.CancelledError:  # whoever ends us drops what still waits
-            self._closed = True
+            self._open = False
             self._depth.dec(len(self._ready))
             self._ready.clear()
             raise
@@ -129,7 +133,7 @@ class WorkQueue(Generic[K]):
     async def _take_turns(self) -> None:
         while True:
             while not self._ready:
-                if self._closed:
+                if not self._open:
                     return
                 turn = asyncio.get_running_loop().create_future()
                 self._idle.append(turn)

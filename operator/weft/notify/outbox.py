@@ -84,9 +84,10 @@ class Outbox:
 
     async def restore(self) -> None:
         """Read the ledger and start delivering; raises what the ledger raises."""
-        for delivery in await self._ledger.load():
-            self._add(delivery)
+        deliveries = await self._ledger.load()
         self._queue.start()
+        for delivery in deliveries:
+            self._add(delivery)
 
     def observe(self, run: Mapping[str, Any], notifications: Iterable[Notification]) -> None:
         """Note the events that the run's status tells of since the last look, for the channels that asked for them.

@@ -58,6 +58,21 @@ async def test_a_run_goes_when_its_time_to_live_has_passed(world: Runs) -> None:
     assert world.left() == ["stays"]
 
 
+async def test_what_ended_while_another_replica_worked_goes_in_its_time() -> None:
+    world = Runs()
+    await world.ended("r", spec={"ttlSecondsAfterFinished": 100})
+    world.add(workflow("other", historyLimits={"succeeded": 0}))
+    world.add(run("surplus", workflow="other", phase="Succeeded", completionTime=stamp(world.clock.now())))
+    await world.settle(50)
+    assert world.left() == ["r", "surplus"]
+    world.cleanup.start()
+    await world.settle(5)
+    assert world.left() == ["r"]
+    await world.settle(45)
+    assert world.left() == []
+    await world.cleanup.shutdown()
+
+
 async def test_a_run_stays_that_is_asked_to_run_again_just_before_it_goes(world: Runs) -> None:
     await world.ended("r", spec={"ttlSecondsAfterFinished": 5})
 

@@ -43,6 +43,15 @@ async def test_the_numbers_follow_what_happens(world: Queues) -> None:
     assert world.status(WORKFLOW_QUEUES, "default") == {"observedGeneration": 2, "active": 3, "queued": 0}
 
 
+async def test_the_queues_that_are_there_at_the_start_are_looked_at() -> None:
+    world = Queues()
+    world.add(queue())
+    world.writer.start()
+    await world.settle()
+    assert world.status(WORKFLOW_QUEUES, "default") == {"observedGeneration": 1, "active": 0, "queued": 0}
+    await world.writer.shutdown()
+
+
 async def test_a_burst_is_one_write_and_no_news_is_none(world: Queues) -> None:
     world.add(queue())
     await world.settle()

@@ -89,6 +89,19 @@ async def test_becoming_invalid_is_one_event(world: Workflows) -> None:
     assert event["message"].startswith("spec.nodes[0]: ")
 
 
+async def test_the_workflows_and_types_that_are_there_at_the_start_are_looked_at(world: Workflows) -> None:
+    await world.readiness.shutdown()
+    world.add(workflow(nodes=[{"name": "a", "use": {"name": "t"}}]))
+    world.add(node_type("t"))
+    restarted = world.make()
+    restarted.follow()
+    restarted.start()
+    await world.settle()
+    assert world.ready() == "True Valid: a run can be started"
+    assert world.ready("t", NODE_TYPES) == "True Valid: a run can be started"
+    await restarted.shutdown()
+
+
 async def test_nothing_is_written_without_news(world: Workflows) -> None:
     world.add(workflow())
     await world.settle()

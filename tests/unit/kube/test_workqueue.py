@@ -12,7 +12,7 @@ from weft.metrics import Metrics
 class World:
     """A queue whose handler notes (time, key) and then does what `act` says for that key."""
 
-    def __init__(self, workers=1):
+    def __init__(self, workers=1, *, started=True):
         self.clock = VirtualClock()
         self.metrics = Metrics()
         self.passes = []
@@ -28,7 +28,8 @@ class World:
             spawn=spawn,
             metrics=self.metrics,
         )
-        self.queue.start()
+        if started:
+            self.queue.start()
 
     async def handle(self, key):
         self.passes.append((round(self.clock.monotonic(), 3), key))
@@ -74,6 +75,21 @@ async def test_a_key_that_is_added_many_times_has_one_turn(world):
     one.add("a", "a", "b", "a")
     await settle()
     assert one.order == "ab"
+
+
+async def test_what_is_added_before_the_start_is_not_kept(world):
+    """A replica that stands by for weeks hears of everything that the leader does."""
+    one = world(started=False)
+    one.add("a")
+    one.queue.add_after("b", one.clock.now() + 1)
+    await one.clock.advance(5)
+    assert (one.sample("weft_queue_depth"), len(one.queue)) == (0.0, 0)
+    one.queue.start()
+    await settle()
+    assert one.passes == []
+    one.add("c")
+    await settle()
+    assert one.order == "c"
 
 
 async def test_keys_take_turns_in_the_order_of_their_adding(world):
