@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple
+from typing import Any
 
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.problems import parse
@@ -26,12 +26,12 @@ from weft.controllers.catalog import Catalog, parent_uid, spec_changed
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.feed import Feed
-from weft.controllers.gather import attempt_of
 from weft.controllers.hooks import Hooks
-from weft.controllers.jobs import LOCK_ANNOTATION, Jobs
+from weft.controllers.jobs import Jobs
+from weft.controllers.lent_keys import LentKeys
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import Loader
-from weft.controllers.locks import Holder, Locks, held_keys
+from weft.controllers.locks import Holder, Locks
 from weft.controllers.orphans import ChildKey, Orphans, child_key
 from weft.controllers.outside import Outside
 from weft.controllers.passes import Passes
@@ -47,17 +47,15 @@ from weft.controllers.run_facts import finished
 from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
-from weft.engine.actions import Release
-from weft.engine.lookup import settled
 from weft.engine.observation import LockAnswer, LockLost, Observation
-from weft.engine.state import AttemptId, RunState
+from weft.engine.state import RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.events import Recorder
-from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.realm import Realm
 from weft.kube.resources import APPROVALS, WORKFLOW_QUEUES, WORKFLOW_RUNS
-from weft.kube.store import RUN_UID_ANNOTATION, ChildStore, RunKey
+from weft.kube.store import ChildStore, run_uid_of
 from weft.kube.tasks import Tasks
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
@@ -111,6 +109,7 @@ class Operator:
         )
         self.results = Results(self.client, clock=clock, realm=realm)
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
+        self._lent_keys = LentKeys(self.locks, self.store, is_active=self._is_active)
         self._outside = Outside(
             self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._wake, clock=clock,
             spawn=spawn, impersonate=settings.resource_impersonation,
@@ -144,8 +143,8 @@ class Operator:
         )  # fmt: skip
         hooks = Hooks(
             begins=self.admission.begins,
-            idle=self._take_back_keys,
-            restored=self._give_back_keys,
+            idle=self._lent_keys.take_back,
+            restored=self._lent_keys.give_back,
             forgotten=self._run_forgotten,
             written=self._status_written,
             refresh=self._remember_run,
@@ -200,7 +199,7 @@ class Operator:
         for queue in self.catalog.queues:
             self.admission.configure(key_of(queue), queue["spec"])
         self.admission.restore(self.catalog.runs)
-        self._restore_locks()
+        self._lent_keys.restore(self.catalog.runs)
         await self.outbox.restore()
         self.leading = True
         self._tasks(self.recorder.run(), name="events")
@@ -214,49 +213,6 @@ class Operator:
         self._tasks(self._resync(), name="resync")
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)
-
-    def _restore_locks(self) -> None:
-        """Who holds which concurrency key: by the statuses, and by Jobs and Pods that no status may tell of yet.
-
-        A Job whose Pod has ended counts, too: its node is still to be told that it had the key, and would else wait for
-        a later node of its own run. What turns out to be over is given back when the run is restored. A Pod counts by
-        itself: somebody may have deleted its Job.
-        """
-        for run in self.catalog.runs:
-            if not finished(run):
-                for key, gate in held_keys(run.get("status") or {}):
-                    run_key = RunKey(key_of(run).namespace, uid_of(run))
-                    self.locks.restore(run_key.namespace, key, Holder(run_key, gate))
-        for child in (*self.store.jobs, *self.store.pods):
-            run_key = RunKey(key_of(child).namespace, _run_uid(child))
-            held = _key_had(child, run_key.uid)
-            if held is not None and self._is_active(run_key.uid):
-                self.locks.restore(run_key.namespace, held.key, _holder(run_key, held.attempt))
-
-    def _give_back_keys(self, live: LiveRun) -> None:
-        """Take keys back that were given for attempts that turn out to be over: no end of theirs will do it.
-
-        Not before their Pods have ended, where these run on.
-        """
-        wanted = {gate.unit for gate in live.state.locks}
-        over: dict[tuple[str, AttemptId], None] = {}  # in order, each once
-        children = self.store.children(*live.run_key)
-        for child in (*(family.job for family in children.jobs), *children.orphans):
-            held = _key_had(child, live.ref.uid)
-            if held is None:
-                continue
-            if settled(live.state, held.attempt):
-                over[held.key, held.attempt._replace(attempt=0)] = None
-            else:
-                wanted.add(held.attempt.unit)
-        for key, gate in over:
-            if gate.unit not in wanted:
-                live.pending.appendleft(Release(gate, key))
-
-    def _take_back_keys(self, live: LiveRun, idle: list[AttemptId]) -> None:
-        """Take keys back from attempts that have run before a crash and come to their turn later."""
-        for attempt in idle:
-            self.locks.give_back(_holder(live.run_key, attempt))
 
     async def stop(self) -> None:
         """Finish what is in hand and stop."""
@@ -312,7 +268,7 @@ class Operator:
         """Hear of a change of a Job."""
         self.store.on_job(event_type, job, old)
         gone = job if event_type == "DELETED" else None
-        if not self.runs.touch(_run_uid(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
+        if not self.runs.touch(run_uid_of(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
             self._orphan_queue.add(child_key(job))
 
     def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
@@ -321,7 +277,7 @@ class Operator:
         ended = _has_ended(pod) and (old is None or not _has_ended(old))  # just now, and only once
         name = key_of(pod).name
         gone = pod if event_type == "DELETED" else None
-        if not self.runs.touch(_run_uid(pod), "Pod", name, gone, ended=ended):
+        if not self.runs.touch(run_uid_of(pod), "Pod", name, gone, ended=ended):
             owner = owner_of(pod, "Job")
             if gone is None:
                 self._orphan_queue.add(child_key(pod))
@@ -373,6 +329,7 @@ class Operator:
     def _let_go(self, key: Key, uid: str) -> None:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
         self.locks.forget(uid)
+        self._lent_keys.forget(uid)
         children = self.store.children(key.namespace, uid)
         for child in (*(family.job for family in children.jobs), *children.pods):
             self._orphan_queue.add(child_key(child))  # what was told of it was told to the run
@@ -419,23 +376,3 @@ class Operator:
 
 def _has_ended(pod: Obj) -> bool:
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-
-
-def _run_uid(obj: Obj) -> str:
-    return annotation(obj, RUN_UID_ANNOTATION) or ""
-
-
-class _KeyHad(NamedTuple):
-    key: str
-    attempt: AttemptId
-
-
-def _key_had(child: Obj, uid: str) -> _KeyHad | None:
-    """The concurrency key that a Job or Pod of the run was made for."""
-    key, attempt = annotation(child, LOCK_ANNOTATION), attempt_of(child, uid)
-    return _KeyHad(key, attempt) if key and attempt is not None else None
-
-
-def _holder(run: RunKey, attempt: AttemptId) -> Holder:
-    """The holder of a key by one of its attempts."""
-    return Holder(run, attempt._replace(attempt=0))

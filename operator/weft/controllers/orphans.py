@@ -23,7 +23,7 @@ from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, Invalid, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
-from weft.kube.store import RUN_UID_ANNOTATION, ChildStore
+from weft.kube.store import ChildStore, run_uid_of
 from weft.render.facts import POD_GONE, PodFact, epoch
 from weft.render.job_status import failed_status, succeeded_status
 from weft.render.names import IDENTITY_ANNOTATION, Identity, parse_identity
@@ -67,7 +67,7 @@ class Orphans:
         """Let the Pod go, or finish the Job, if it may."""
         place = Key(key.namespace, key.name)
         child = (self._store.pods if key.kind == "Pod" else self._store.jobs).get(*place)
-        if child is None or self._active(annotation(child, RUN_UID_ANNOTATION) or ""):
+        if child is None or self._active(run_uid_of(child)):
             return
         if key.kind == "Pod":
             await self._let_go(place, child)
@@ -98,7 +98,7 @@ class Orphans:
 
     async def _stop(self, job: Obj, pod: Obj) -> None:
         """Stop a Pod of a run that has ended; what the cache says of the run may be old."""
-        run = self._find_run(annotation(job, RUN_UID_ANNOTATION) or "")
+        run = self._find_run(run_uid_of(job))
         if run is None:
             return  # deleting the run deletes both
         namespace, name = key_of(run)
@@ -112,7 +112,7 @@ class Orphans:
                 await stop_pod(self._client, pod, Reason.Stopped)
 
     async def _finish_without_pod(self, job: Obj) -> None:
-        uid, text = annotation(job, RUN_UID_ANNOTATION) or "", annotation(job, IDENTITY_ANNOTATION)
+        uid, text = run_uid_of(job), annotation(job, IDENTITY_ANNOTATION)
         identity, run = parse_identity(text or ""), self._find_run(uid)
         if run is None or identity is None:
             return  # a deleted run takes its Jobs along

@@ -139,12 +139,17 @@ class ChildStore:
         return job is not None and uid_of(job) == _job_uid(pod)
 
 
+def run_uid_of(obj: Obj) -> str:
+    """Give the UID of the run that a Job or Pod says it is of; empty when it does not say."""
+    return annotation(obj, RUN_UID_ANNOTATION) or ""
+
+
 def _run_of(obj: Obj) -> RunKey | None:
     """Give the run an object names by itself: by annotation, or by its owner (Jobs)."""
-    uid = annotation(obj, RUN_UID_ANNOTATION)
-    if uid is None:
+    uid = run_uid_of(obj)
+    if not uid:
         owner = owner_of(obj, "WorkflowRun")
-        uid = owner["uid"] if owner else None
+        uid = owner["uid"] if owner else ""
     return RunKey(key_of(obj).namespace, uid) if uid else None
 
 

@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "orphans released while their run is active", "controllers/orphans.py",
-        'if child is None or self._active(annotation(child, RUN_UID_ANNOTATION) or ""):', "if child is None:",
+        'if child is None or self._active(run_uid_of(child)):', "if child is None:",
     ),
     Mutant(
         "leading on what the standby knew", "app.py",
@@ -77,7 +77,7 @@ MUTANTS = (
         "return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else VOID",
     ),
     Mutant("queues forgotten on restart", "app.py", "        self.admission.restore(self.catalog.runs)\n", ""),
-    Mutant("keys forgotten on restart", "app.py", "        self._restore_locks()\n", ""),
+    Mutant("keys forgotten on restart", "app.py", "        self._lent_keys.restore(self.catalog.runs)\n", ""),
     Mutant(
         "a rerun that cannot be keeps its place", "controllers/passes.py",
         "except ValueError as error:", "except ZeroDivisionError as error:",
@@ -165,7 +165,7 @@ MUTANTS = (
         "a forEach without items gets one on a restart", "engine/restore.py",
         'itemless = node.node.for_each is not None and "items" not in entry', "itemless = False",
     ),
-    Mutant("keys kept for Jobs that are over", "app.py", "if settled(live.state, held.attempt):", "if False:"),
+    Mutant("keys kept for Jobs that are over", "controllers/lent_keys.py", "if gate.unit not in wanted:", "if False:"),
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The run loop with everything around it, on an API server in memory: what users see, and what survives a crash."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from support.fakeapi import Asked, Event
@@ -322,11 +322,11 @@ async def test_a_key_is_not_free_while_a_pod_runs_whose_job_somebody_deleted_whi
     await rig.close()
 
 
-async def _deleted(rig: Rig) -> None:
+def _deleted(rig: Rig) -> None:
     rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
 
 
-async def _ended(rig: Rig) -> None:
+def _ended(rig: Rig) -> None:
     """The last status that a dead process wrote arrives."""
     conditions = [{"type": "Finished", "status": "True", "reason": "Succeeded"}]
     told = {"phase": "Succeeded", "conditions": conditions, "completionTime": "2023-11-14T22:13:40Z"}
@@ -335,7 +335,7 @@ async def _ended(rig: Rig) -> None:
 
 @pytest.mark.parametrize("over", [_deleted, _ended])
 async def test_a_key_is_free_when_the_run_that_had_it_is_over_before_it_was_read_after_a_restart(
-    over: Callable[[Rig], Awaitable[None]],
+    over: Callable[[Rig], None],
 ) -> None:
     """One worker, and another run is read first."""
     rig = Rig(workers=1)
@@ -347,20 +347,54 @@ async def test_a_key_is_free_when_the_run_that_had_it_is_over_before_it_was_read
     rig.start("w")
     await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
     await rig.down()
+    await restarted_while_reading_slowly(rig, lambda: over(rig))
+    rig.start("w", "next")
+    await rig.wait(lambda: rig.ended("next"), seconds=60)
+    assert all(not pod["metadata"].get("finalizers") for pod in rig.api.all(PODS) if "r-a" in pod["metadata"]["name"])
+    await rig.close()
+
+
+async def test_a_key_is_free_when_what_it_was_lent_to_is_deleted_before_its_run_was_read_after_a_restart() -> None:
+    """Both nodes have had the key and no status tells of it: the first has to run again, before the second."""
+    rig = Rig(workers=1, status_interval_seconds=60.0)
+    rig.behave = lambda node, attempt: Fate(seconds=1)
+    keyed = "job: {image: i}, concurrency: {key: k}"
+    rig.workflow("slow", "nodes: [{name: a, wait: {seconds: 3000}}]")
+    rig.workflow("w", f"nodes: [{{name: a, {keyed}}}, {{name: b, dependsOn: [a], {keyed}}}]")
+    rig.start("slow", "older")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    await rig.down()
+    delete_first_job(rig)
+    await rig.clock.advance(5)
+    await restarted_while_reading_slowly(rig, lambda: delete_first_job(rig))
+    await rig.wait(lambda: rig.ended(), seconds=60)
+    assert set(rig.nodes().values()) == {"Succeeded"}
+    await rig.close()
+
+
+def delete_first_job(rig: Rig) -> None:
+    """Somebody deletes it, and its Pod is let go of."""
+    name = str(min(rig.api.all(JOBS), key=lambda job: int(job["metadata"]["resourceVersion"]))["metadata"]["name"])
+    rig.api.remove(JOBS, NAMESPACE, name)
+    for pod in rig.api.all(PODS):
+        if pod["metadata"]["name"].startswith(name):
+            rig.kubelet.let_go(pod)
+
+
+async def restarted_while_reading_slowly(rig: Rig, act: Callable[[], object]) -> None:
+    """The one worker reads the older run, and meanwhile somebody does something to the other."""
 
     async def read_slowly(asked: Asked) -> None:
         if (asked.method, asked.resource) == ("GET", CONTROLLER_REVISIONS) and asked.name.startswith("slow"):
             rig.api.before.remove(read_slowly)
-            await over(rig)
+            act()
             await rig.clock.sleep(10)
 
     rig.api.before.append(read_slowly)
     await rig.up()
     await rig.clock.advance(20)
-    rig.start("w", "next")
-    await rig.wait(lambda: rig.ended("next"), seconds=60)
-    assert all(not pod["metadata"].get("finalizers") for pod in rig.api.all(PODS) if "r-a" in pod["metadata"]["name"])
-    await rig.close()
 
 
 async def test_a_key_that_two_had_before_a_restart_is_used_by_one_after_the_other() -> None:
