@@ -251,7 +251,7 @@ class Operator:
         if event_type == "DELETED" or spec_changed(run, old):
             self._wake(key_of(run))
         over = event_type == "DELETED" or (old is not None and finished(run) and not finished(old))
-        if over and self.runs.live(uid_of(run)) is None:  # it has not been read since a restart, and will not be
+        if over and self.runs.live(uid_of(run)) is None:  # else the run loop does it: this one may never be read
             self._let_go(key_of(run), uid_of(run))
         parent = parent_uid(run)
         if parent is not None and (event_type == "DELETED" or finished(run)):

@@ -208,3 +208,16 @@ class Rig:
     def _fate_of(self, pod: Obj) -> Fate:
         env = {item["name"]: item.get("value") for item in pod["spec"]["containers"][0]["env"]}
         return self.behave(env["WEFT_NODE"], int(env["WEFT_ATTEMPT"]))
+
+
+def most_at_once(rig: Rig) -> int:
+    """How many Pods there were at once that had not ended; one that is deleted before it was bound has."""
+    alive: set[str] = set()
+    most = 0
+    for event in rig.api.history:
+        if event.resource is PODS:
+            phase, leaving = event.obj["status"]["phase"], "deletionTimestamp" in event.obj["metadata"]
+            over = event.type == "DELETED" or phase in ("Succeeded", "Failed") or (phase == "Pending" and leaving)
+            (alive.discard if over else alive.add)(event.obj["metadata"]["name"])
+            most = max(most, len(alive))
+    return most

@@ -82,7 +82,7 @@ class Jobs:
             return  # it was made before a crash: its end will tell, even if somebody has deleted its Job meanwhile
         if overtaken(live, self._store, action.id, now=self._clock.now()):
             return
-        if not self._free(live, action):
+        if not await self._free(live, action):
             self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
             return
         if crowded(live, self._store):
@@ -96,9 +96,7 @@ class Jobs:
             return
         live.held.pop(action.id, None)
         live.accepted(action.id)
-        live.unanswered[action.id] = None
         await self.make_pod(live, action.id, job)
-        live.unanswered.pop(action.id, None)
 
     async def _create(self, live: LiveRun, action: Start) -> Obj | None:
         """Create the attempt's Job, or find the one that is there; None when it is refused or its name is taken."""
@@ -136,10 +134,13 @@ class Jobs:
         pods = [name for kind, name in live.ahead.get(id_, ()) if kind == "Pod"]
         return any(self._store.pods.get(live.key.namespace, name) is not None for name in pods)
 
-    def _free(self, live: LiveRun, action: Start) -> bool:
+    async def _free(self, live: LiveRun, action: Start) -> bool:
         """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once."""
         if action.after is None:
             return True
+        if action.after in live.unanswered:  # a try may have made it anew after it was gone
+            await self._look(live, action.after)
+            del live.unanswered[action.after]
         job = job_of(live, self._store, action.after)
         if job is None:
             return not any(
@@ -197,12 +198,15 @@ class Jobs:
             return
         if live.ended_at is not None:
             self._hop(self._clock.monotonic() - live.ended_at)
+        live.unanswered[id_] = None
         try:
             pod = await self._client.create(PODS, pod_for(job))
         except AlreadyExists:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
+            del live.unanswered[id_]
             return
         except (Forbidden, Invalid, BadRequest, NotFound) as error:
+            del live.unanswered[id_]
             if reason := passing(live, id_, error, now=self._clock.now()):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
                 live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
@@ -210,6 +214,7 @@ class Jobs:
             live.releases.append(Release(job, None, False, Reason.Forbidden, error.message))
             self._refused(live, id_, error)
             return
+        del live.unanswered[id_]
         live.accepted(id_)
         self._store.remember_created(pod)
 

@@ -94,7 +94,7 @@ class LiveRun:
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
         for kept in (
-            self.held, self.podless, self.unanswered, self.refusals, self.missing, self.objects, self.manifests,
+            self.held, self.podless, self.refusals, self.missing, self.objects, self.manifests,
         ):  # fmt: skip
             kept.pop(id_, None)
         task = self.tasks.pop(id_, None)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from support.fakeapi import Asked, Event
-from support.rig import NAMESPACE, Fate, Rig
+from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
@@ -422,18 +422,6 @@ async def test_a_key_that_two_had_before_a_restart_is_used_by_one_after_the_othe
     assert (rig.phase("r1"), rig.phase("r2")) == ("Succeeded", "Succeeded")
     assert most_at_once(rig) == 1
     await rig.close()
-
-
-def most_at_once(rig: Rig) -> int:
-    """How many Pods there were at once that had not ended."""
-    alive: set[str] = set()
-    most = 0
-    for event in rig.api.history:
-        if event.resource is PODS:
-            over = event.type == "DELETED" or event.obj["status"]["phase"] in ("Succeeded", "Failed")
-            (alive.discard if over else alive.add)(event.obj["metadata"]["name"])
-            most = max(most, len(alive))
-    return most
 
 
 async def test_a_key_is_not_kept_for_a_job_whose_pod_is_gone(rig: Rig) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.fakeapi import Asked
-from support.rig import NAMESPACE, Fate, Rig
+from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
 from weft.api.conditions import Reason
 from weft.kube.objects import Obj
@@ -306,3 +306,34 @@ async def test_a_job_whose_pod_was_made_anew_after_a_restart_is_not_made_again_w
     assert rig.first_node()["attempts"] == 2
     assert set(rig.jobs_made().values()) == {1}
     await rig.close()
+
+
+async def test_a_pod_that_a_late_try_made_anew_does_not_run_beside_its_successor(
+    rig: Rig,
+) -> None:
+    """No try to make it gets an answer; the last one finds its name free again, and no watch tells of that yet."""
+    rig.behave = lambda node, attempt: Fate(seconds=100 if attempt == 1 else 1)
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 1}, job: {image: i}}]")
+    await rig.up()
+    tries = 0
+
+    async def tear_out(asked: Asked) -> None:
+        nonlocal tries
+        tries += (asked.method, asked.resource) == ("POST", PODS)
+        if tries == 5 and rig.api.all(PODS):
+            rig.api.before.remove(tear_out)
+            (pod,) = rig.api.all(PODS)
+            rig.kubelet.let_go(pod)
+            rig.api.remove(PODS, NAMESPACE, pod["metadata"]["name"])
+            await rig.clock.sleep(0.01)
+            rig.api.hold_watches(PODS)
+
+    rig.api.before.append(tear_out)
+    rig.api.fail(Dropped("cut"), method="POST", plural="pods", after=True, times=5)
+    rig.start("w")
+    await rig.clock.advance(5)
+    rig.api.release_watches()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert rig.first_node()["attempts"] == 2
+    assert most_at_once(rig) == 1
