@@ -232,6 +232,7 @@ class FakeApi:
         body: bytes | None,
         content_type: str | None,
         time_limit: float,
+        may_leave: Callable[[], bool] | None = None,
         actor: str = "client",
     ) -> Response:
         if path in self.documents:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.payload import BytesPayload
 
 from weft.kube.config import Connection
 from weft.kube.lines import LineSplitter, LineTooLong
@@ -42,17 +44,20 @@ class HttpTransport:
         body: bytes | None,
         content_type: str | None,
         time_limit: float,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Response:
         """Send one request and give the answer, whatever its status.
 
+        `may_leave` is asked when the connection stands, right before the bytes leave; if not, the request is Dropped.
         Raises NotSent, Dropped, or Stalled when there was no answer within `time_limit` seconds.
         """
         sent = {**headers, "Content-Type": content_type} if content_type else dict(headers)
         timeout = aiohttp.ClientTimeout(total=time_limit, sock_connect=CONNECT_SECONDS)
 
         async def once() -> Response:
+            data = body if body is None or may_leave is None else _Last(body, may_leave)
             with _as_transport_errors():
-                async with self._open(method, path, params=params, headers=sent, data=body, timeout=timeout) as answer:
+                async with self._open(method, path, params=params, headers=sent, data=data, timeout=timeout) as answer:
                     return await _whole(answer)
 
         authorization = await self._authorization()
@@ -117,6 +122,19 @@ class HttpTransport:
             # Whoever waited here for another's reload has new credentials already.
             if self._connection.authorization == refused:
                 await asyncio.to_thread(self._connection.reload)
+
+
+class _Last(BytesPayload):
+    """A body that is written, and the head of its request with it, only if it still may when it is its turn."""
+
+    def __init__(self, body: bytes, may_leave: Callable[[], bool]) -> None:
+        super().__init__(body)
+        self._may_leave = may_leave
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        if not self._may_leave():
+            raise NotSent("it may not be sent any more")
+        await super().write_with_length(writer, content_length)
 
 
 async def _whole(answer: aiohttp.ClientResponse) -> Response:

@@ -5,7 +5,7 @@ ways to fail, which differ in the one thing that matters to a writer: whether th
 The real one is `kube/http.py`; a simulated API server or a test's script is another.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -52,9 +52,11 @@ class Transport(Protocol):
         body: bytes | None,
         content_type: str | None,
         time_limit: float,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Response:
         """Send one request and give the answer, whatever its status.
 
+        `may_leave` is asked once more in the moment in which a request with a body leaves; if not, nothing is sent.
         Raises NotSent, Dropped, or Stalled when there was no answer within `time_limit` seconds.
         """
         ...

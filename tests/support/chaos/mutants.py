@@ -69,7 +69,7 @@ MUTANTS = (
         "a cluster ahead of the status is not waited for", "controllers/gather.py",
         "if unit is None and not settled(live.state, id_):", "if False:",
     ),
-    Mutant("no fence", "kube/fence.py", 'if method != "GET" and not self._may_write(_namespace(path)):', "if False:"),
+    Mutant("no fence", "kube/fence.py", "if not may_leave():", "if False:"),
     Mutant("parallelism ignored", "engine/advance.py", "room = state.workflow.parallelism is None or", "room = True or"),
     Mutant(
         "a broken edge is void", "engine/edges.py",

@@ -1,9 +1,12 @@
 """Nothing is written by a process whose lease has run out."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from support.fakeapi import FakeApi
 from weft.kube.fence import Fence
-from weft.kube.transport import NotSent
+from weft.kube.transport import NotSent, Response
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
@@ -17,6 +20,23 @@ async def test_writes_pass_only_while_the_lease_holds(method: str) -> None:
     leads = False
     with pytest.raises(NotSent, match="lease"):
         await fence.request(method, path, **asked)
+
+
+async def test_a_write_is_asked_for_again_when_it_leaves() -> None:
+    leads = True
+
+    class Slow(FakeApi):
+        async def request(self, *args: Any, may_leave: Callable[[], bool] | None = None, **rest: Any) -> Response:
+            nonlocal leads
+            leads = False  # the process has slept while its connection was made
+            assert may_leave is not None
+            assert not may_leave()
+            return Response(200)
+
+    fence = Fence(Slow(), may_write=lambda namespace: leads)
+    asked = {"params": {}, "headers": {}, "body": b"{}", "content_type": None, "time_limit": 1.0}
+    await fence.request("PATCH", "/api/v1/namespaces/n/pods/p", **asked)
+    assert not leads
 
 
 async def test_reads_always_pass() -> None:

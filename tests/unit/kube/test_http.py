@@ -87,6 +87,22 @@ async def test_a_request_carries_everything_and_the_answer_comes_back_whole(worl
     assert body == b'{"x": 1}'
 
 
+async def test_a_request_that_may_not_leave_any_more_when_its_connection_stands_is_not_sent(world):
+    """Its process may have slept meanwhile, and lost its lease."""
+    asked = []
+
+    def may_leave():
+        asked.append(len(world.seen))
+        return len(asked) == 1
+
+    assert (await world.request("POST", body=b"{}", content_type="application/json", may_leave=may_leave)).status == 201
+    with pytest.raises(Dropped, match="may not be sent"):
+        await world.request("POST", body=b"{}", content_type="application/json", may_leave=may_leave)
+    assert (await world.request()).status == 201
+    assert asked == [0, 1]
+    assert [seen[0] for seen in world.seen] == ["POST", "GET"]
+
+
 async def test_connections_are_used_again(world):
     for _ in range(3):
         await world.request()
