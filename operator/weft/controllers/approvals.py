@@ -109,7 +109,9 @@ def _made_at(approval: Obj) -> float:
 
 
 def _has_decided(unit: Unit, by: str) -> bool:
-    return any(name == by for name, _, _ in unit.decisions)
+    """Whether the question has counted a decision of his; of one that had ended before a restart its outputs tell."""
+    told = unit.outputs.get("by") if unit.phase in TERMINAL and isinstance(unit.outputs, dict) else None
+    return by in (told or ()) or any(name == by for name, _, _ in unit.decisions)
 
 
 def _same_question(one: Obj, other: Obj) -> bool:

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import orjson
 import pytest
 from support.manifests import approval
 from support.specs import compiled, node
 from weft.controllers.approvals import ACCEPTED, decisions_for, judge
-from weft.engine import advance
+from weft.engine import advance, restore, status
 from weft.engine.observation import AttemptEnded, Decision
 from weft.engine.state import RunContext, RunState
 from weft.graph.compiled import CompiledWorkflow
@@ -159,6 +160,18 @@ def test_a_decision_that_was_taken_up_is_accepted() -> None:
     assert judge(yes(), [yes()], state) is None
     take_up(state, yes())
     assert judge(yes(), [yes()], state) == ACCEPTED
+
+
+@pytest.mark.parametrize("decision", ["Approve", "Reject"])
+def test_the_decision_that_ended_a_question_is_accepted_after_a_restart_too(decision: str) -> None:
+    """The operator has died before it could tell its author."""
+    state = asking()
+    one, late = yes(decision=decision), yes("late", by="cid")
+    take_up(state, one)
+    stored = orjson.loads(orjson.dumps(status.make(state, previous={}, generation=1, now=1_001.0).status))
+    state = restore.restore(state.workflow, state.context, stored, stored["nodes"], start=1_000.0)
+    assert judge(one, [one, late], state) == ACCEPTED
+    assert why(state, late, one).startswith("review had ended")
 
 
 def test_a_second_decision_of_one_person_is_refused() -> None:
