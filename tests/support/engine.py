@@ -6,8 +6,9 @@ run.succeed("a", at=3)
 
 from typing import Any
 
+import orjson
 from support.simulation import program
-from weft.engine import advance
+from weft.engine import advance, restore, status
 from weft.engine.actions import Action
 from weft.engine.observation import AttemptEnded, Observation
 from weft.engine.state import AttemptId, RunContext, RunState
@@ -44,6 +45,12 @@ class Driven:
         found = [id_ for id_ in self.state.active if id_.path == path and id_.index == index and id_.attempt]
         assert found, f"{path} is not in flight; in flight are {sorted(map(str, self.state.active))}"
         return found[0]
+
+
+def restored(state: RunState, now: float) -> RunState:
+    """The run as another process reads it from its status."""
+    stored = orjson.loads(orjson.dumps(status.make(state, previous={}, generation=1, now=now).status))
+    return restore.restore(state.workflow, state.context, stored, stored["nodes"], start=state.start)
 
 
 def drive(spec: dict[str, Any], *, params: dict[str, Any] | None = None) -> Driven:

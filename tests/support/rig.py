@@ -87,6 +87,19 @@ class Rig:
     def edit(self, name: str = "r", **spec: Any) -> None:
         self.api.edit(WORKFLOW_RUNS, NAMESPACE, name, lambda run: run["spec"].update(spec))
 
+    def delete_job(self, job: Obj) -> None:
+        """Somebody deletes a Job, and its Pods are let go of."""
+        name = job["metadata"]["name"]
+        self.api.remove(JOBS, NAMESPACE, name)
+        for pod in self.api.all(PODS):
+            if pod["metadata"]["name"].startswith(name):
+                self.kubelet.let_go(pod)
+
+    def tear_out(self, pod: Obj) -> None:
+        """A Pod goes, although nobody has recorded its end."""
+        self.kubelet.let_go(pod)
+        self.api.remove(PODS, NAMESPACE, pod["metadata"]["name"])
+
     # --- what they see ---
 
     def run(self, name: str = "r") -> Obj:

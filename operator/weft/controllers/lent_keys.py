@@ -48,7 +48,7 @@ class LentKeys:
             run_key = RunKey(key_of(child).namespace, run_uid_of(child))
             held = _key_had(child, run_key.uid)
             if held is not None and self._is_active(run_key.uid):
-                self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.gate))
+                self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
                 self._lent[run_key.uid].append(held)
 
     def give_back(self, live: LiveRun) -> None:
@@ -61,14 +61,16 @@ class LentKeys:
         had = [held for child in standing if (held := _key_had(child, live.ref.uid)) is not None]
         wanted = {gate.unit for gate in live.state.locks}
         wanted |= {held.attempt.unit for held in had if not settled(live.state, held.attempt)}
-        for key, gate in dict.fromkeys((held.key, held.gate) for held in (*self._lent.pop(live.ref.uid, ()), *had)):
+        for key, gate in dict.fromkeys(
+            (held.key, held.attempt.gate) for held in (*self._lent.pop(live.ref.uid, ()), *had)
+        ):
             if gate.unit not in wanted:
                 live.pending.appendleft(Release(gate, key))
 
     def take_back(self, live: LiveRun, idle: list[AttemptId]) -> None:
         """Take keys back from attempts that have run before a crash and come to their turn later."""
         for attempt in idle:
-            self._locks.give_back(Holder(live.run_key, attempt._replace(attempt=0)))
+            self._locks.give_back(Holder(live.run_key, attempt.gate))
 
     def forget(self, uid: str) -> None:
         """The run is over."""
@@ -78,10 +80,6 @@ class LentKeys:
 class _KeyHad(NamedTuple):
     key: str
     attempt: AttemptId
-
-    @property
-    def gate(self) -> AttemptId:
-        return self.attempt._replace(attempt=0)
 
 
 def _key_had(child: Obj, uid: str) -> _KeyHad | None:

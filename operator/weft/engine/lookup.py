@@ -85,7 +85,9 @@ def _find(state: RunState, id_: AttemptId) -> _Place | None:
             return None
         node, position = _node(frame, segment)
         undoes = segment.endswith(_UNDOES)
-        unit = None if node is None else (_in_hand if undoes else _in_round)(state, node, position)
+        unit = None
+        if node is not None:
+            unit = _in_hand(state, node, position) if undoes else _in_round(node, position)
         if unit is None or unit.child is None:
             return _Place(frame, node, position, undoes, unit, own=False)
         frame = unit.child
@@ -102,7 +104,7 @@ def _original(node: NodeState, position: int | None) -> Unit | None:
     return node.units.get(position if node.node.for_each is not None and position is not None else 0)
 
 
-def _in_round(state: RunState, node: NodeState, position: int | None) -> Unit | None:
+def _in_round(node: NodeState, position: int | None) -> Unit | None:
     """The same in one iteration; None: that is to come, or nothing of it is known any more."""
     unit = _original(node, position)
     if unit is None or unit.iteration is None or position is None or position == unit.iteration:

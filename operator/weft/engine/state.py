@@ -47,6 +47,11 @@ class AttemptId(NamedTuple):
     attempt: int
 
     @property
+    def gate(self) -> AttemptId:
+        """The gate of its unit (see `Unit.gate`)."""
+        return self._replace(attempt=0)
+
+    @property
     def unit(self) -> AttemptId:
         """Whose attempt it is, whichever attempt and round: that is who holds a concurrency key."""
         return self._replace(attempt=0, iteration=None)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-import orjson
 import pytest
+from support.engine import restored
 from support.manifests import approval
 from support.specs import compiled, node
 from weft.controllers.approvals import ACCEPTED, decisions_for, judge
-from weft.engine import advance, restore, status
+from weft.engine import advance
 from weft.engine.observation import AttemptEnded, Decision
 from weft.engine.state import RunContext, RunState
 from weft.graph.compiled import CompiledWorkflow
@@ -168,8 +168,7 @@ def test_the_decision_that_ended_a_question_is_accepted_after_a_restart_too(deci
     state = asking()
     one, late = yes(decision=decision), yes("late", by="cid")
     take_up(state, one)
-    stored = orjson.loads(orjson.dumps(status.make(state, previous={}, generation=1, now=1_001.0).status))
-    state = restore.restore(state.workflow, state.context, stored, stored["nodes"], start=1_000.0)
+    state = restored(state, 1_001.0)
     assert judge(one, [one, late], state) == ACCEPTED
     assert why(state, late, one).startswith("review had ended")
 

@@ -376,11 +376,7 @@ async def test_a_key_is_free_when_what_it_was_lent_to_is_deleted_before_its_run_
 
 def delete_first_job(rig: Rig) -> None:
     """Somebody deletes it, and its Pod is let go of."""
-    name = str(min(rig.api.all(JOBS), key=lambda job: int(job["metadata"]["resourceVersion"]))["metadata"]["name"])
-    rig.api.remove(JOBS, NAMESPACE, name)
-    for pod in rig.api.all(PODS):
-        if pod["metadata"]["name"].startswith(name):
-            rig.kubelet.let_go(pod)
+    rig.delete_job(min(rig.api.all(JOBS), key=lambda job: int(job["metadata"]["resourceVersion"])))
 
 
 async def restarted_while_reading_slowly(rig: Rig, act: Callable[[], object]) -> None:
@@ -413,10 +409,7 @@ async def test_a_key_that_two_had_before_a_restart_is_used_by_one_after_the_othe
     assert rig.nodes("r1")["a"] == "Running"
     for job in rig.api.all(JOBS):
         if job["metadata"]["name"].startswith("r1"):
-            rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
-    for pod in rig.api.all(PODS):
-        if pod["metadata"]["name"].startswith("r1"):
-            rig.kubelet.let_go(pod)
+            rig.delete_job(job)
     await rig.up()
     await rig.wait(lambda: rig.ended("r1") and rig.ended("r2"), seconds=120)
     assert (rig.phase("r1"), rig.phase("r2")) == ("Succeeded", "Succeeded")

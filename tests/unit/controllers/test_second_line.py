@@ -272,9 +272,7 @@ async def test_a_job_that_was_told_of_and_deleted_while_no_operator_was_there_is
     await rig.wait(lambda: [pod["status"]["phase"] for pod in rig.api.all(PODS)] == ["Running"])
     await rig.clock.advance(1)
     await rig.down()
-    (job,) = rig.api.all(JOBS)
-    rig.api.remove(JOBS, NAMESPACE, job["metadata"]["name"])
-    rig.kubelet.let_go(rig.api.all(PODS)[0])
+    rig.delete_job(rig.api.all(JOBS)[0])
     await rig.clock.advance(5)
     await rig.up()
     await rig.wait(rig.ended, seconds=60)
@@ -291,15 +289,12 @@ async def test_a_job_whose_pod_was_made_anew_after_a_restart_is_not_made_again_w
     rig.start("w")
     await rig.clock.advance(8)
     await rig.down()
-    (pod,) = rig.api.all(PODS)
-    rig.kubelet.let_go(pod)
-    rig.api.remove(PODS, NAMESPACE, pod["metadata"]["name"])
+    rig.tear_out(rig.api.all(PODS)[0])
     assert rig.api.all(PODS) == []
     await rig.up()
     await rig.wait(lambda: rig.api.all(PODS) != [])
     await rig.down()
-    rig.api.remove(JOBS, NAMESPACE, rig.api.all(JOBS)[0]["metadata"]["name"])
-    rig.kubelet.let_go(rig.api.all(PODS)[0])
+    rig.delete_job(rig.api.all(JOBS)[0])
     await rig.clock.advance(5)
     await rig.up()
     await rig.wait(rig.ended, seconds=60)
@@ -308,9 +303,7 @@ async def test_a_job_whose_pod_was_made_anew_after_a_restart_is_not_made_again_w
     await rig.close()
 
 
-async def test_a_pod_that_a_late_try_made_anew_does_not_run_beside_its_successor(
-    rig: Rig,
-) -> None:
+async def test_a_pod_that_a_late_try_made_anew_does_not_run_beside_its_successor(rig: Rig) -> None:
     """No try to make it gets an answer; the last one finds its name free again, and no watch tells of that yet."""
     rig.behave = lambda node, attempt: Fate(seconds=100 if attempt == 1 else 1)
     rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 1}, job: {image: i}}]")
@@ -322,9 +315,7 @@ async def test_a_pod_that_a_late_try_made_anew_does_not_run_beside_its_successor
         tries += (asked.method, asked.resource) == ("POST", PODS)
         if tries == 5 and rig.api.all(PODS):
             rig.api.before.remove(tear_out)
-            (pod,) = rig.api.all(PODS)
-            rig.kubelet.let_go(pod)
-            rig.api.remove(PODS, NAMESPACE, pod["metadata"]["name"])
+            rig.tear_out(rig.api.all(PODS)[0])
             await rig.clock.sleep(0.01)
             rig.api.hold_watches(PODS)
 

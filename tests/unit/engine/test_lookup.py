@@ -2,10 +2,9 @@
 
 from typing import Any
 
-import orjson
 import pytest
-from support.engine import START, Driven, drive
-from weft.engine import advance, restore, status
+from support.engine import Driven, drive, restored
+from weft.engine import advance
 from weft.engine.lookup import reckon, settled
 from weft.engine.state import AttemptId
 
@@ -184,8 +183,7 @@ def test_a_stray_of_what_was_not_to_begin_takes_its_number_with_it(body: str, mo
     else:
         stray = AttemptId("a", 0 if "forEach" in more else None, 0 if "while" in more else None, "main", 1)
     reckon(run.state, stray)
-    stored = orjson.loads(orjson.dumps(status.make(run.state, previous={}, generation=1, now=run.now).status))
-    run.state = restore.restore(run.state.workflow, run.state.context, stored, stored["nodes"], start=START)
+    run.state = restored(run.state, run.now)
     advance.restart(run.state, generation=1, mode="All", nodes=(), now=run.now + 1)
     run.succeed("first", at=5)
     assert stray._replace(attempt=2) in run.state.active
