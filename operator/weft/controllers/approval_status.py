@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from weft.controllers.approvals import ACCEPTED, Verdict, judge, refused
+from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.queues import is_over
@@ -115,10 +115,12 @@ def _is_judged(approval: Obj) -> bool:
 
 
 def _was_counted(approval: Obj, status: dict[str, Any]) -> bool:
-    """Say whether a run that has ended names the author among those who decided."""
+    """Say whether a run that has ended remembers the decision."""
     spec = approval["spec"]
-    for entry in read_nodes(status, {}):
-        outputs = entry.get("outputs")
-        if entry["name"] == spec["node"] and isinstance(outputs, dict):
-            return outputs.get("decision") == spec["decision"] and spec["by"] in (outputs.get("by") or ())
-    return False
+    made = {"by": spec["by"], "decision": spec["decision"]}
+    return any(
+        made.items() <= decision.items()
+        for entry in read_nodes(status, {})
+        if names(spec, entry["name"])
+        for decision in entry.get("decisions", ())
+    )

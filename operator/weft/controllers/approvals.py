@@ -18,7 +18,7 @@ from weft.engine.step import frames
 from weft.graph.compiled import Approvers, CompiledWorkflow
 from weft.kube.objects import Obj, Objects, key_of
 
-_POSITION = re.compile(r"\[\d+\]")
+_POSITION = re.compile(r"\[(\d+)\]")
 
 
 class Verdict(NamedTuple):
@@ -84,6 +84,13 @@ def speaks_of(spec: Obj, unit: Unit, state: RunState) -> bool:
     return node == _plain(unit.path) and given == (indices, iterations)
 
 
+def names(spec: Obj, path: str) -> bool:
+    """Say whether an Approval's spec names the question at that path (`price[3]/review`): an ended run has no units."""
+    given = [spec[field] for field in ("index", "iteration") if spec.get(field) is not None]
+    passed = [int(number) for number in _POSITION.findall(path)]
+    return spec["node"] == path or (spec["node"] == _plain(path) and sorted(given) == sorted(passed))
+
+
 def asks(unit: Unit) -> Approvers:
     """Give whom the unit asks now."""
     approval = unit.node.body.approval
@@ -109,9 +116,7 @@ def _made_at(approval: Obj) -> float:
 
 
 def _has_decided(unit: Unit, by: str) -> bool:
-    """Whether the question has counted a decision of his; of one that had ended before a restart its outputs tell."""
-    told = unit.outputs.get("by") if unit.phase in TERMINAL and isinstance(unit.outputs, dict) else None
-    return by in (told or ()) or any(name == by for name, _, _ in unit.decisions)
+    return any(name == by for name, _, _ in unit.decisions)
 
 
 def _same_question(one: Obj, other: Obj) -> bool:

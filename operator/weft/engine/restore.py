@@ -167,6 +167,7 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     unit.exit_code = entry.get("exitCode")
     unit.done = [(iteration, moment(end) or 0.0, orjson.loads(text)) for iteration, end, text in entry.get("done", ())]
+    unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
     if unit.phase in TERMINAL:
         unit.stage = ENDED
     elif unit.start is None or unit.phase == PENDING:
@@ -218,7 +219,6 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     unit.stop_reason = entry.get("stopReason")
     unit.attempt_start, unit.due = moment(entry.get("attemptStartTime")), moment(entry.get("nextTime"))
     unit.level_start, unit.pending_since = moment(entry.get("levelStartTime")), moment(entry.get("pendingSince"))
-    unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
     unit.outputs = _value(entry, "attemptOutputs", None)
     with suppress(ExpressionError):  # reported when the attempt is asked for again
         rendering.restore_inputs(state, unit)

@@ -185,6 +185,8 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
         entry["childBase"] = unit.child.base
     if unit.done:
         entry["done"] = [[iteration, stamp(end), as_text(outputs)] for iteration, end, outputs in unit.done]
+    if unit.decisions:
+        entry["decisions"] = [{"by": by, "decision": word, "at": stamp(at)} for by, word, at in unit.decisions]
     if unit.phase not in TERMINAL and unit.start is not None:
         entry.update(_memory(unit))
 
@@ -208,8 +210,6 @@ def _memory(unit: Unit) -> Entry:
             entry[key] = stamp(when)
     if unit.seconds is not None:
         entry["waitSeconds"] = unit.seconds
-    if unit.decisions:
-        entry["decisions"] = [{"by": by, "decision": word, "at": stamp(at)} for by, word, at in unit.decisions]
     if unit.outputs is not None:
         entry["attemptOutputs"] = as_text(unit.outputs)
     if unit.child is not None and unit.child.closing is not None:

@@ -103,9 +103,9 @@ async def test_a_run_of_another_namespace_cannot_be_decided(world: Approvals) ->
     assert judged["status"]["accepted"] is False
 
 
-async def test_after_the_end_the_outputs_tell_who_was_counted(world: Approvals) -> None:
-    outputs = {"decision": "Approve", "by": ["ann"], "at": "2026-01-01T00:00:00Z"}
-    nodes = [{"name": "other", "phase": "Succeeded"}, {"name": "review", "phase": "Succeeded", "outputs": outputs}]
+async def test_after_the_end_the_run_tells_who_was_counted(world: Approvals) -> None:
+    made = {"by": "ann", "decision": "Approve", "at": "2026-01-01T00:00:00Z"}
+    nodes = [{"name": "other", "phase": "Succeeded"}, {"name": "review", "phase": "Succeeded", "decisions": [made]}]
     world.uid = world.add(run(phase="Succeeded", nodes=nodes))["metadata"]["uid"]
     world.decide("a")
     world.decide("b", by="bob")
@@ -113,6 +113,18 @@ async def test_after_the_end_the_outputs_tell_who_was_counted(world: Approvals) 
     await world.settle()
     assert [world.told(name)[:5] for name in "abc"] == ["True ", "False", "False"]
     assert "the run has ended" in world.told("b")
+
+
+async def test_after_the_end_a_decision_of_one_round_of_a_loop_is_found(world: Approvals) -> None:
+    made = {"by": "ann", "decision": "Approve", "at": "2026-01-01T00:00:00Z"}
+    nodes = [{"name": "price[1]/review", "phase": "Succeeded", "decisions": [made]}]
+    world.uid = world.add(run(phase="Succeeded", nodes=nodes))["metadata"]["uid"]
+    world.decide("a", node="price[1]/review")
+    world.decide("b", node="price/review", index=1)
+    world.decide("c", node="price/review", index=2)
+    world.decide("d", node="price/review")
+    await world.settle()
+    assert [world.told(name)[:5] for name in "abcd"] == ["True ", "True ", "False", "False"]
 
 
 async def test_a_run_that_is_not_in_hand_is_waited_for(world: Approvals) -> None:

@@ -173,6 +173,14 @@ def test_the_decision_that_ended_a_question_is_accepted_after_a_restart_too(deci
     assert why(state, late, one).startswith("review had ended")
 
 
+def test_he_who_approved_what_another_then_rejected_is_accepted_after_a_restart_too() -> None:
+    state = asking(**REVIEW)
+    one, other = yes(), yes("b", by="bob", decision="Reject")
+    take_up(state, one, other)
+    state = restored(state, 1_001.0)
+    assert [judge(each, [one, other], state) for each in (one, other)] == [ACCEPTED, ACCEPTED]
+
+
 def test_a_second_decision_of_one_person_is_refused() -> None:
     state = asking(**REVIEW)
     first, second = yes("a"), yes("b", decision="Reject", created="2026-01-02T00:00:00Z")
