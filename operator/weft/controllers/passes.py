@@ -25,6 +25,7 @@ from weft.controllers.run_facts import finished, rerun_asked
 from weft.engine import advance, judge
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, Observation
+from weft.engine.run import child_stop
 from weft.kube.clock import Clock
 from weft.kube.objects import Obj
 from weft.kube.store import ChildStore
@@ -175,8 +176,8 @@ class Passes:
         for child in self._hooks.children(live):
             if not finished(child) and not leftovers.is_stray(live, child):
                 spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
-                if live.state.stop == "Drain":  # anything harder reaches it as the stop of its attempt
-                    spec["stop"] = "Drain"
+                if stop := child_stop(live.state.stop, live.state.stage):
+                    spec["stop"] = stop
                 await self._outside.control(child, spec)
 
     async def _stop_strays(self, live: LiveRun) -> bool:

@@ -41,9 +41,6 @@ class AskApproval:
     """An approval is waiting for decisions (sent again when it escalates to another group)."""
 
     id: AttemptId
-    message: str
-    users: tuple[str, ...]
-    groups: tuple[str, ...]
 
 
 @dataclass(slots=True, frozen=True)

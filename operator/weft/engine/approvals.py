@@ -27,9 +27,8 @@ def ask(step: Step, unit: Unit) -> None:
     assert approval is not None
     message = approval.message
     text = message if isinstance(message, str) else str(message.render(body_scope(step.state, unit, message.programs)))
-    asked = approval.levels[unit.level]
     show(unit, WAITING, Reason.AwaitingApproval, text)
-    step.act(AskApproval(unit.id, text, asked.users, asked.groups))
+    step.act(AskApproval(unit.id))
     step.arm("approval", unit)
 
 

@@ -2,12 +2,13 @@
 
 Every unit that succeeded (per item and iteration) on a node with `compensate` is undone by a unit
 of its own, one after the other, in reverse order of completion; units that ended at the same
-instant are undone in reverse graph order, which a restart finds again. A compensation that fails
-is reported and the next one goes on.
+instant are undone in reverse graph order, which a restart finds again; a graph before what is in it.
+A compensation that fails is reported and the next one goes on; it is tried again after a rerun.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 from weft.api.conditions import Reason
@@ -16,7 +17,7 @@ from weft.engine.state import COMPENSATE, COMPENSATED, FAILED, SUCCEEDED, Frame,
 from weft.engine.step import Step, frames
 from weft.engine.units import prepare
 
-Key = tuple[float, tuple[int, ...]]
+Key = tuple[float, tuple[float, ...]]
 
 
 def due_compensations(state: RunState) -> list[Unit]:
@@ -41,15 +42,27 @@ def _of_unit(frame: Frame, node: NodeState, unit: Unit) -> list[tuple[Key, Unit]
         undo.iteration, undo.value, undo.outputs = iteration, unit.value, outputs
         undo.previous = outputs
         undo.attempt = undo.base = undo.high = max(unit.undone, frame.base)
-        made.append(((end, (*unit.position, iteration if iteration is not None else -1)), undo))
+        made.append(((end, _order(unit, iteration)), undo))
     return made
+
+
+def _order(unit: Unit, iteration: int | None) -> tuple[float, ...]:
+    """Where a unit ended in an instant: after all that is in its subgraph, whose order begins as its own does."""
+    position = unit.index if unit.index is not None else iteration
+    return (*unit.frame.order, unit.owner.node.rank, -1 if position is None else position, inf)
 
 
 def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
     """What the unit has done that is not undone yet: (iteration, when it ended, its outputs)."""
     if unit.iteration is not None:
-        return list(unit.done)
+        return [entry for entry in unit.done if entry[0] not in unit.lost]
     return [(None, unit.end or 0.0, unit.outputs)] if unit.phase == SUCCEEDED and not unit.lost else []
+
+
+def is_undone(unit: Unit) -> bool:
+    """Whether the unit has been compensated, or one of its iterations: it succeeded, but its work is gone."""
+    rounds = 0 if unit.iteration is None or unit.phase != SUCCEEDED else unit.iteration + 1
+    return unit.phase == COMPENSATED or (unit.node.compensate is not None and len(unit.done) < rounds)
 
 
 def next_one(step: Step) -> bool:
@@ -69,15 +82,15 @@ def unit_ended(step: Step, unit: Unit) -> None:
     node = unit.owner
     original = node.units[unit.index or 0]
     original.undoing = max(original.undoing, highest_attempt(unit))
-    original.done = [entry for entry in original.done if entry[0] != unit.iteration]
     node.entry = original.entry = None
     if unit.phase == SUCCEEDED:
+        original.done = [entry for entry in original.done if entry[0] != unit.iteration]
         if not original.done and not original.lost and original.phase == SUCCEEDED:
             original.phase = COMPENSATED
         if node.phase == SUCCEEDED and all(other.phase != SUCCEEDED for other in node.units.values()):
             node.phase, node.reason = COMPENSATED, Reason.Compensated
     elif unit.phase == FAILED:
-        original.lost = True
+        original.lost.append(unit.iteration or 0)
         node.reason = Reason.CompensationFailed
         node.message = f"compensation failed with {unit.reason}: {unit.message}"
         step.note("Warning", Reason.CompensationFailed, f"{unit.place}: {unit.reason}: {unit.message}")

@@ -19,6 +19,7 @@ from weft.engine.state import (
     ACTIVE,
     CANCELLED,
     COMPENSATED,
+    ENDED,
     FAILED,
     PENDING,
     SKIPPED,
@@ -106,7 +107,7 @@ def close(step: Step, frame: Frame, why: str, how: str) -> None:
     for node in frame.nodes:
         if node.phase in TERMINAL or may_begin(frame, node):
             continue
-        if node.begun and all(fresh(unit) for unit in node.units.values()):
+        if node.begun and _has_started_nothing(node):
             if how != "Hold" or node not in step.entered:
                 hold(step, frame, node)
         elif node.begun and how != "Hold":
@@ -118,15 +119,21 @@ def hold_back(step: Step) -> None:
     """Take back what was let run in this step, found no place in it, and must not start in a closed graph."""
     for node, frame in step.entered.items():
         closed = node.begun and node.phase not in TERMINAL and not may_begin(frame, node)
-        if closed and all(fresh(unit) for unit in node.units.values()):
+        if closed and _has_started_nothing(node):
             hold(step, frame, node)
             step.settle(frame)
+
+
+def _has_started_nothing(node: NodeState) -> bool:
+    """Whether nothing of the node has started yet, but for items that a rerun has kept."""
+    return node.start is None and all(fresh(unit) or unit.stage == ENDED for unit in node.units.values())
 
 
 def hold(step: Step, frame: Frame, node: NodeState) -> None:
     """Take a node that has not started anything back to waiting."""
     for unit in node.units.values():
-        unqueue(step, unit)
+        if unit.stage != ENDED:
+            unqueue(step, unit)
     if node.begun and not node.node.service:
         frame.active -= 1
     node.begun, node.held = False, True

@@ -41,7 +41,10 @@ def ended(step: Step, unit: Unit, seen: AttemptEnded) -> None:
 
 
 def _http_ended(step: Step, unit: Unit, seen: AttemptEnded, outputs: dict[str, Any]) -> None:
-    """An answer came: `successWhen` judges it, or a status from 200 to 299 is a success."""
+    """An answer came: `successWhen` judges it, or a status from 200 to 299 is a success.
+
+    The headers are for `successWhen` alone: they may hold cookies and tokens, and everybody may read a status.
+    """
     status = outputs["status"]
     when = unit.node.body.success_when
     if when is None:
@@ -50,10 +53,11 @@ def _http_ended(step: Step, unit: Unit, seen: AttemptEnded, outputs: dict[str, A
     else:
         good = when.evaluate_bool(body_scope(step.state, unit, (when,), response=outputs, **_http_names(outputs)))
         why = f"the server answered {status}; successWhen is false"
+    kept = {key: value for key, value in outputs.items() if key != "headers"}
     if good:
-        succeed(step, unit, outputs)
+        succeed(step, unit, kept)
     else:
-        unit.outputs = outputs
+        unit.outputs = kept
         fail(step, unit, seen.reason or Reason.RequestFailed, why, disruption=seen.disruption)
 
 

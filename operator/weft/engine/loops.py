@@ -65,7 +65,7 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
             unit = node.units[0] = Unit(frame, compiled, node)
         prepare(step, unit)
     else:
-        node.next_item = node.running_items = node.ended_items = node.failed_items = 0
+        node.next_item = node.running_items = node.failed_items = 0
         if len(node.items) == 0:
             node.start = step.now
         go_on(step, frame, node)
@@ -222,7 +222,6 @@ def _item_ended(step: Step, frame: Frame, node: NodeState, unit: Unit) -> None:
     loop = node.node.for_each
     assert loop is not None
     node.running_items -= 1
-    node.ended_items += 1
     if unit.phase == FAILED:
         node.failed_items += 1
         node.exit_code = unit.exit_code
@@ -259,8 +258,8 @@ def _end_items(step: Step, frame: Frame, node: NodeState) -> None:
 
 def _all_ended(node: NodeState) -> bool:
     """Whether every item has come to an end of its own: a drain that found nothing left to start took nothing away."""
-    ended = sum(unit.phase in (SUCCEEDED, FAILED, SKIPPED) for unit in node.units.values())
-    return ended == len(node.items)
+    units = (node.units.get(index) for index in range(len(node.items)))
+    return all(unit is not None and unit.phase in (SUCCEEDED, FAILED, SKIPPED) for unit in units)
 
 
 def _count(node: NodeState) -> str:
@@ -268,10 +267,15 @@ def _count(node: NodeState) -> str:
 
 
 def item_outputs(node: NodeState) -> dict[str, list[Any]]:
-    """Each output as a list in item order; null for an item that failed or does not have it."""
+    """Each output as a list in item order; null for an item that failed or does not have it.
+
+    After a rerun the list may be shorter than it was: what was done for items that it had is no part of it.
+    """
     lists: dict[str, list[Any]] = {}
     for index, unit in node.units.items():
         if unit.phase not in (SUCCEEDED, COMPENSATED) or not isinstance(unit.outputs, dict):
+            continue
+        if index >= len(node.items):
             continue
         for key, value in unit.outputs.items():
             if key not in lists:

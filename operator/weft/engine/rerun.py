@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weft.api.conditions import Reason
+from weft.engine.compensation import is_undone
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
 from weft.engine.failure import exempt, failed, judge_again
 from weft.engine.loops import highest_attempt
 from weft.engine.state import COMPENSATED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
+from weft.graph.compiled import Graph
 
 FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
 
@@ -31,7 +33,7 @@ def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str]
     """
     if not state.finished:
         raise ValueError("a run can be rerun only after it has ended; stop it first")
-    _check(state, nodes if mode == FROM_NODES else ())
+    named = _found(state, nodes) if mode == FROM_NODES else []
     state.generation = generation
     state.stage, state.outcome, state.reason, state.message = "Main", None, None, ""
     state.stop, state.timed_out, state.ended_at, state.final_start = None, False, None, None
@@ -39,33 +41,45 @@ def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str]
     state.active, state.timers, state.queue, state.waiting, state.pods = {}, [], [], [], 0
     state.clock_start = now
     state.dirty = True
-    _number_compensations(state.main)
+    _renew_compensations(state.main)
     if mode == FROM_NODES:
-        _reset_named(state.main, [tuple(path.split("/")) for path in nodes])
+        _reset_named(state.main, named)
     else:
         reset_frame(state.main, mode)
     if state.final is not None:
         reset_frame(state.final, FROM_ALL)
 
 
-def _number_compensations(top: Frame) -> None:
-    """Compensations that are made once more go on with their numbers, too."""
+def _renew_compensations(top: Frame) -> None:
+    """Compensations that are made once more go on with their numbers, too; those that failed may be tried again."""
     for frame in frames(top):
         for node in frame.nodes:
+            if node.reason == Reason.CompensationFailed:
+                node.reason, node.message = None, ""
             for unit in node.units.values():
                 if unit.undoing:
-                    unit.undone, unit.undoing = max(unit.undone, unit.undoing), 0
+                    unit.undone, unit.undoing, unit.lost = max(unit.undone, unit.undoing), 0, []
                     unit.entry = node.entry = None
 
 
-def _check(state: RunState, nodes: Collection[str]) -> None:
-    for path in nodes:
-        graph = state.workflow.main
-        for part in path.split("/"):
-            name = part.partition("[")[0]
-            if graph is None or name not in graph.by_name:
-                raise ValueError(f"rerun.nodes: there is no node {path!r}; paths read like price or publish/upload")
-            graph = graph.nodes[graph.by_name[name]].body.graph  # type: ignore[assignment]
+def _found(state: RunState, nodes: Collection[str]) -> list[tuple[str, ...]]:
+    """Give the paths in the main graph; those in `finally` are done again as ever. Raises ValueError for the rest."""
+    main, final = state.workflow.main, state.workflow.final
+    paths = [tuple(path.split("/")) for path in nodes]
+    for path in paths:
+        if not _is_in(main, path) and not _is_in(final, path):
+            named = "/".join(path)
+            raise ValueError(f"rerun.nodes: there is no node {named!r}; paths read like price or publish/upload")
+    return [path for path in paths if _is_in(main, path)]
+
+
+def _is_in(graph: Graph | None, path: tuple[str, ...]) -> bool:
+    for part in path:
+        name = part.partition("[")[0]
+        if graph is None or name not in graph.by_name:
+            return False
+        graph = graph.nodes[graph.by_name[name]].body.graph
+    return True
 
 
 def reset_frame(frame: Frame, mode: str) -> None:
@@ -80,7 +94,7 @@ def reset_frame(frame: Frame, mode: str) -> None:
 
 def _unfinished(node: NodeState) -> bool:
     if node.phase == SUCCEEDED:
-        return any(_undone_below(unit) for unit in node.units.values())
+        return any(is_undone(unit) or _undone_below(unit) for unit in node.units.values())
     return not (node.phase == SKIPPED and node.reason == Reason.ConditionFalse)
 
 
@@ -119,14 +133,14 @@ def _reset_node(frame: Frame, node: NodeState, mode: str, *, keep_children: bool
     units = node.units
     node.reset()
     for index, unit in units.items():
-        succeeded = unit.phase == SUCCEEDED and not _undone_below(unit)
+        succeeded = unit.phase == SUCCEEDED and not is_undone(unit) and not _undone_below(unit)
         if mode == FROM_FAILED and not keep_children and unit.index is not None and succeeded:
             node.units[index] = unit
             continue
         child = unit.child if mode == FROM_FAILED and node.node.loop is None else None
         node.units[index] = _again(frame, node, unit, child)
         if child is not None and not keep_children:
-            reset_frame(child, FROM_FAILED)
+            reset_frame(child, FROM_ALL if unit.phase == COMPENSATED else FROM_FAILED)
 
 
 def _again(frame: Frame, node: NodeState, unit: Unit, child: Frame | None) -> Unit:

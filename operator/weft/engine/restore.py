@@ -147,7 +147,6 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
         unit.outputs = _value(item, "attemptOutputs", _outputs(item))
         started = unit.start is not None and unit.phase not in TERMINAL
         node.running_items += started
-        node.ended_items += unit.phase in TERMINAL
         node.failed_items += unit.phase == FAILED
     if not node.begun and node.phase in (PENDING, SKIPPED):  # items that never ran have left nothing behind
         for index in range(entry["itemCount"]):
@@ -162,7 +161,7 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     unit.attempt = entry.get("attempts", 0) - unit.spent
     unit.high, unit.undone = entry.get("high", unit.attempt), entry.get("undone", 0)
     unit.undoing = entry.get("undoing", 0)
-    unit.lost = entry.get("lost", False)
+    unit.lost = list(entry.get("lost", ()))
     unit.iteration = entry.get("iteration", unit.iteration)
     unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     unit.exit_code = entry.get("exitCode")

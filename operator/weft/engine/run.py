@@ -38,13 +38,21 @@ def control(step: Step, wish: Controls) -> None:
         _stop(step)
 
 
+def child_stop(stop: str | None, stage: str) -> str | None:
+    """How child runs are to stop with a run that is stopped so, beside what the stop of their attempts asks of them.
+
+    Cancel comes as the stop of an attempt, and what comes after the graph is not drained.
+    """
+    return stop if stop == "Terminate" or (stop == "Drain" and stage == "Main") else None
+
+
 def _stop(step: Step) -> None:
     state = step.state
     if state.stage == "Main":
         step.closes.append((state.main, Reason.Stopped, "Quiet" if state.stop == "Drain" else "End"))
     elif state.stop == "Terminate":
-        state.outcome = CANCELLED
-        state.reason = Reason.Stopped
+        state.outcome, state.reason = CANCELLED, Reason.Stopped
+        state.message = message_for(Reason.Stopped, stop=state.stop)
         _abandon(step, Reason.Stopped)
 
 

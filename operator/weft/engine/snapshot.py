@@ -177,7 +177,7 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
     for key, value, default in (
         ("iteration", unit.iteration, None), ("spent", unit.spent, 0), ("base", unit.base, 0),
         ("undone", unit.undone, 0), ("undoing", unit.undoing, 0), ("high", unit.high, unit.attempt),
-        ("lost", unit.lost, False),
+        ("lost", list(unit.lost), []),
     ):  # fmt: skip
         if value != default:
             entry[key] = value

@@ -110,7 +110,7 @@ class Unit:
         self.chunk: str | None = None  # where its outputs are stored, outside the status
         self.weight = 0  # bytes of the outputs in its entry
         self.entry: Any = None  # how it stands in the status, kept once it has ended
-        self.lost = False  # its compensation failed
+        self.lost: list[int] = []  # iterations whose compensation failed in this run or rerun; 0 of what has none
         self.undone = 0  # the highest attempt number used to compensate it, before the latest rerun
         self.undoing = 0  # and since then: iterations are numbered side by side
         self.done: list[tuple[int, float, Any]] = []  # succeeded iterations, for compensation
@@ -159,7 +159,7 @@ class NodeState:
     """One node in one frame: its phase, its edge counters, and its units."""
 
     __slots__ = (
-        "begun", "blocked", "broken", "chosen", "chunk", "end", "ended_items", "entry", "exempt", "exit_code",
+        "begun", "blocked", "broken", "chosen", "chunk", "end", "entry", "exempt", "exit_code",
         "failed_items", "handlers", "held", "items", "message", "met", "next_item", "node", "open", "outputs", "phase",
         "ready", "reason", "running_items", "start", "units", "verdict", "weight",
     )  # fmt: skip
@@ -190,7 +190,6 @@ class NodeState:
         self.items: Any = None  # the list that forEach goes over
         self.next_item = 0
         self.running_items = 0
-        self.ended_items = 0
         self.failed_items = 0
         self.blocked: str | None = None  # why the node's end is already decided: cancels the rest
         self.units: dict[int, Unit] = {}

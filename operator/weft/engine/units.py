@@ -222,7 +222,7 @@ def stop_attempt(step: Step, unit: Unit, why: str) -> None:
 
     `why` is Timeout, Deadline, Pending, Service, or the reason of a cancellation.
     """
-    if unit.stage == STOPPING and why not in (TIMEOUT, PENDING_TIMEOUT):
+    if unit.stage == STOPPING and why not in (TIMEOUT, PENDING_TIMEOUT, SERVICE_DONE):
         unit.stop_reason = why  # a cancellation overrules a timeout that would be retried
     if unit.stage in (STOPPING, ENDED):
         return

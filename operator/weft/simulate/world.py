@@ -20,7 +20,8 @@ from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Release, R
 from weft.engine.keys import Answer, Change, Keys
 from weft.engine.observation import AttemptEnded, CacheAnswer, Controls, LockAnswer, LockLost, Observation
 from weft.engine.observation import Decision as Decided
-from weft.engine.state import MAIN, AttemptId, RunContext
+from weft.engine.run import STOPS, child_stop
+from weft.engine.state import AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
 from weft.simulate.agenda import CONTROLS, DECISIONS, NEWS, WAKES, Agenda
 from weft.simulate.cache import Cache
@@ -240,15 +241,13 @@ class World:
             self._control(root, suspend=root.suspend, stop=action.stop)
 
     def _control(self, run: Run, *, suspend: bool, stop: str | None) -> None:
-        """Tell a run what is wanted of it; its child runs are suspended with it, and drained with it."""
+        """Tell a run what is wanted of it; its child runs are suspended with it, drained with it and terminated."""
         run.suspend, run.stop = suspend, stop
         self._see(run, Controls(suspend=suspend, stop=stop))
         for id_, child in run.children.items():
-            unit = run.state.active.get(id_)
-            if unit is not None and not child.state.finished:
-                drained = stop is not None and unit.frame.stage == "Main" and unit.role == MAIN
-                child_stop = child.stop or ("Drain" if drained else None)
-                self._control(child, suspend=suspend and stop is None, stop=child_stop)
+            if id_ in run.state.active and not child.state.finished:
+                harder = max(child.stop, child_stop(stop, run.state.stage), key=lambda wish: STOPS[wish])
+                self._control(child, suspend=suspend and stop is None, stop=harder)
 
     def _rerun(self, root: Run) -> None:
         """Carry out the reruns whose time has come, once the run has ended."""

@@ -1,9 +1,7 @@
 """An API server that is overloaded or slow: the operator asks less, loses nothing, does not spin, and recovers."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
 
-import pytest
 from support.fakeapi import Asked
 from support.rig import Rig
 from support.transport import status
@@ -16,13 +14,6 @@ nodes:
 - {{name: m, forEach: {{range: {WIDTH}}}, job: {{image: i}}}}
 - {{name: z, dependsOn: [m], job: {{image: i}}}}
 """
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    yield rig
-    await rig.close()
 
 
 class Overloaded:

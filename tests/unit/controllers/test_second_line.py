@@ -1,8 +1,5 @@
 """What holds when something that cannot be has happened all the same: a status of another hand, a Pod too many."""
 
-from collections.abc import AsyncIterator
-
-import pytest
 from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
@@ -14,13 +11,6 @@ from weft.render.job_status import failed_status
 from weft.render.names import ATTEMPT_LABEL
 
 CHAIN = "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]"
-
-
-@pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    rig = Rig()
-    yield rig
-    await rig.close()
 
 
 def _living(rig: Rig) -> list[str]:

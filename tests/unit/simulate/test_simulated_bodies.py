@@ -92,6 +92,33 @@ def test_a_service_that_fails_before_its_dependents_have_ended_fails() -> None:
     assert late.report["outcome"] == "Failed"
 
 
+def test_the_headers_of_an_answer_are_judged_and_not_kept() -> None:
+    ran = simulate(
+        "nodes: [{name: h, http: {url: 'http://x', successWhen: \"headers['x-state'] == 'done'\"}}]",
+        "events: [{node: h, outputs: {status: 500, body: {n: 1}, headers: {x-state: done, set-cookie: secret}}}]",
+    )
+    assert ran.nodes["h"] == "Succeeded 0-1"
+    assert ran.outputs("h") == {"status": 500, "body": {"n": 1}}
+
+
+@pytest.mark.parametrize("user", ["approval: {}", "wait: {seconds: 50}", "job: J"])
+@pytest.mark.parametrize(
+    ("what", "reason"), [("actions: [{at: 5, stop: Cancel}]", "Stopped"), ("{}", "DeadlineExceeded")]
+)
+def test_a_service_that_is_cancelled_has_not_succeeded(user: str, what: str, reason: str) -> None:
+    ran = simulate(
+        f"""
+        timeoutSeconds: 6
+        nodes:
+        - {{name: s, service: true, job: J, compensate: {{job: J}}}}
+        - {{name: u, dependsOn: ["s:Ready"], {user}}}
+        """,
+        f"{{events: [{{node: u, durationSeconds: 50}}], {what.strip('{}')}}}",
+    )
+    assert ran.nodes["s"].startswith(f"Cancelled({reason})")
+    assert not [job for job in ran.jobs if job.startswith("~")]
+
+
 def test_an_allowed_failure_of_a_service_makes_it_no_more_ready_than_it_was() -> None:
     workflow = SERVICE.replace("service: true", "service: true, allowFailure: true")
     ran = simulate(workflow, "events: [{node: db, readySeconds: 3, durationSeconds: 1, exitCode: 1}]")
@@ -296,6 +323,57 @@ def test_a_stop_reaches_child_runs(action: str, node: str, inner: str) -> None:
     assert ran.nodes["sub"] == node
     assert ran.nodes["sub/x"] == inner
     assert ran.report["outcome"] == "Cancelled"
+
+
+UNDOING = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: undoing}
+spec:
+  nodes:
+  - {name: j, job: J, compensate: {job: J}}
+  - {name: k, dependsOn: [j], %s}
+  finally: [{name: fin, job: J}]
+"""
+
+
+def test_terminate_undoes_nothing_in_a_child_run_that_only_waits() -> None:
+    ran = simulate(
+        "nodes: [{name: ch, workflow: {name: undoing}}]",
+        "actions: [{at: 5, stop: Terminate}]",
+        others=UNDOING % "wait: {seconds: 50}",
+    )
+    assert ran.jobs == ["ch/j#1 0-1"]
+    assert ran.outcome == "Cancelled(Stopped) 5"
+
+
+@pytest.mark.parametrize(
+    ("node", "action"),
+    [
+        ("", "{at: 5, stop: Cancel}, "),
+        ("timeoutSeconds: 5, ", ""),
+    ],
+)
+def test_terminate_reaches_a_child_run_that_is_being_cancelled(node: str, action: str) -> None:
+    ran = simulate(
+        f"nodes: [{{name: ch, {node}workflow: {{name: undoing}}}}]",
+        f"""
+        events: [{{node: ch/k, durationSeconds: 50}}, {{node: ch/j, role: compensate, durationSeconds: 10}}]
+        actions: [{action}{{at: 7, stop: Terminate}}]
+        """,
+        others=UNDOING % "job: J",
+    )
+    assert ran.jobs == ["ch/j#1 0-1", "ch/k#1 1-5", "~ch/j#1 5-7"]
+    assert ran.report["makespanSeconds"] == 7
+
+
+def test_a_drain_leaves_the_child_runs_of_finally_alone() -> None:
+    ran = simulate(
+        "{nodes: [{name: a, job: J}], finally: [{name: ch, workflow: {name: undoing}}]}",
+        "{events: [{node: a, durationSeconds: 5}], actions: [{at: 2, stop: Drain}]}",
+        others=UNDOING % "job: J",
+    )
+    assert ran.nodes["ch"] == "Succeeded 5-8"
 
 
 def test_a_suspension_reaches_child_runs() -> None:

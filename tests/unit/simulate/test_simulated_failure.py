@@ -238,6 +238,14 @@ def test_terminate_skips_compensation_and_finally() -> None:
     assert ran.nodes["report"] == "Skipped(Stopped)"
 
 
+@pytest.mark.parametrize("at", [1.5, 3.5])
+def test_a_run_terminated_while_it_cleans_up_says_so(at: float) -> None:
+    """Before, it had failed, or it had been cancelled."""
+    ran = simulate(UNDO, f"actions: [{{at: {at - 0.5}, stop: Cancel}}, {{at: {at}, stop: Terminate}}]")
+    assert ran.outcome.startswith("Cancelled(Stopped)")
+    assert ran.message() == "stopped by the user (Terminate)"
+
+
 def test_items_and_iterations_that_succeeded_are_undone_one_by_one() -> None:
     ran = simulate(
         """
@@ -306,6 +314,34 @@ def test_rounds_within_rounds_are_undone_too() -> None:
     assert [(job["node"], job["iteration"], job["start"]) for job in expected] == [
         ("out/in/a", 1, 5), ("out/in/a", 0, 6), ("out/in/a", 1, 7), ("out/in/a", 0, 8),
     ]  # fmt: skip
+
+
+def test_a_graph_is_undone_before_what_is_in_it() -> None:
+    """They end in one instant, the graph last."""
+    job = "job: J, compensate: {job: J}"
+    ran = simulate(
+        f"""
+        nodes:
+        - {{name: g, graph: {{name: gg}}, compensate: {{job: J}}}}
+        - {{name: bad, dependsOn: [g], job: J}}
+        graphs: [{{name: gg, nodes: [{{name: a, {job}}}, {{name: b, dependsOn: [a], {job}}}]}}]
+        """,
+        BAD,
+    )
+    assert undone(ran) == ["~g#1", "~g/b#1", "~g/a#1"]
+
+
+def test_so_is_each_round_of_a_while() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: l, while: {condition: "iteration < 1"}, graph: {name: gg}, compensate: {job: J}}
+        - {name: bad, dependsOn: [l], job: J}
+        graphs: [{name: gg, nodes: [{name: a, job: J, compensate: {job: J}}]}]
+        """,
+        BAD,
+    )
+    assert undone(ran) == ["~l<1>#1", "~l/a<1>#1", "~l<0>#1", "~l/a<0>#1"]
 
 
 def test_earlier_rounds_are_undone_even_where_the_last_one_cannot_be() -> None:

@@ -1,0 +1,164 @@
+"""Reruns as a user sees them: what is done again of loops, graphs and what was undone, and what is not."""
+
+from support.simulation import simulate
+
+
+def test_a_list_that_got_shorter_has_the_outputs_of_what_is_in_it() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: src, job: J, compensate: {job: J}}
+        - {name: loop, dependsOn: [src], forEach: {items: nodes.src.outputs.l, maxParallel: 1}, job: J}
+        """,
+        """
+        events:
+        - {node: src, attempt: 1, outputs: {l: [1, 2, 3]}}
+        - {node: src, outputs: {l: [1]}}
+        - {node: loop, index: 2, attempt: 1, exitCode: 1}
+        - {node: loop, outputs: {x: 1}}
+        actions: [{at: 50, rerun: Failed}]
+        """,
+    )
+    assert ran.nodes["loop"].startswith("Succeeded")
+    assert ran.outputs("loop") == {"x": [1]}
+    assert ran.items("loop") == ["Succeeded 1-2"]
+
+
+def test_a_list_that_got_longer_again_goes_on_with_the_numbers_of_its_items() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: src, job: J}
+        - {name: loop, dependsOn: [src], forEach: {items: nodes.src.outputs.l}, job: J}
+        """,
+        """
+        events:
+        - {node: src, attempt: 2, outputs: {l: [1]}}
+        - {node: src, outputs: {l: [1, 2]}}
+        - {node: loop, index: 0, attempt: 3}
+        - {node: loop, exitCode: 1}
+        actions: [{at: 10, rerun: All}, {at: 20, rerun: All}]
+        """,
+    )
+    assert [job for job in ran.jobs if job.startswith("loop[1]")] == ["loop[1]#1 1-2", "loop[1]#2 21-22"]
+
+
+def test_a_graph_that_was_undone_as_a_whole_is_done_again_as_a_whole() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: g, graph: {name: gg}, compensate: {job: J}}
+        - {name: bad, dependsOn: [g], job: J}
+        graphs: [{name: gg, nodes: [{name: a, job: J}, {name: b, dependsOn: [a], job: J}]}]
+        """,
+        "{events: [{node: bad, attempt: 1, exitCode: 1}], actions: [{at: 50, rerun: Failed}]}",
+    )
+    assert ran.jobs[-3:] == ["g/a#2 50-51", "g/b#2 51-52", "bad#2 52-53"]
+
+
+def test_so_are_the_items_of_a_foreach_over_a_graph() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: g, forEach: {range: 2}, graph: {name: gg}, compensate: {job: J}}
+        - {name: bad, dependsOn: [g], job: J}
+        graphs: [{name: gg, nodes: [{name: a, job: J}]}]
+        """,
+        "{events: [{node: bad, attempt: 1, exitCode: 1}], actions: [{at: 50, rerun: Failed}]}",
+    )
+    assert ran.jobs[-3:] == ["g/a[0]#2 50-51", "g/a[1]#2 50-51", "bad#2 51-52"]
+
+
+def test_a_compensation_that_failed_is_tried_again() -> None:
+    nodes = """
+        nodes:
+        - {name: a, job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [a], job: J}
+        """
+    failing = "{node: a, role: compensate, attempt: 1, exitCode: 1}"
+    badly = f"{{events: [{{node: bad, exitCode: 1}}, {failing}], actions: [{{at: 20, rerun: Failed}}]}}"
+    again = simulate(nodes, badly)
+    assert again.nodes["a"] == "Compensated(Compensated) 0-1"
+    assert again.jobs[-2:] == ["bad#2 20-21", "~a#2 21-22"]
+    well = f"{{events: [{{node: bad, attempt: 1, exitCode: 1}}, {failing}], actions: [{{at: 20, rerun: Failed}}]}}"
+    assert simulate(nodes, well).nodes["a"] == "Succeeded 0-1"
+
+
+def test_items_that_were_undone_are_done_again_although_another_could_not_be() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: e, forEach: {range: 2, maxParallel: 1}, job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [e], job: J}
+        """,
+        """
+        events:
+        - {node: bad, attempt: 1, exitCode: 1}
+        - {node: e, role: compensate, index: 1, exitCode: 1}
+        actions: [{at: 20, rerun: Failed}]
+        """,
+    )
+    assert ran.jobs[-2:] == ["e[0]#2 20-21", "bad#2 21-22"]
+
+
+def test_rounds_of_which_one_could_not_be_undone_are_done_again() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: l, while: {condition: "iteration < 1", maxIterations: 5}, job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [l], job: J}
+        """,
+        """
+        events:
+        - {node: bad, attempt: 1, exitCode: 1}
+        - {node: l, role: compensate, iteration: 1, exitCode: 1}
+        actions: [{at: 20, rerun: Failed}]
+        """,
+    )
+    assert ran.jobs[-3:] == ["l<0>#2 20-21", "l<1>#2 21-22", "bad#2 22-23"]
+
+
+def test_a_round_that_could_not_be_undone_is_tried_again() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: l, while: {condition: "iteration < 1", maxIterations: 5}, job: J, compensate: {job: J}}
+        - {name: bad, dependsOn: [l], job: J}
+        """,
+        """
+        events:
+        - {node: bad, exitCode: 1}
+        - {node: l, role: compensate, attempt: 1, exitCode: 1}
+        actions: [{at: 20, rerun: Failed}]
+        """,
+    )
+    assert ran.jobs[-3:] == ["bad#2 20-21", "~l<1>#2 21-22", "~l<0>#2 22-23"]
+    assert ran.nodes["l"].startswith("Compensated")
+
+
+def test_drain_holds_back_the_items_that_are_left_too() -> None:
+    ran = simulate(
+        """
+        parallelism: 1
+        nodes:
+        - {name: w, wait: {seconds: 10}}
+        - {name: p, job: J}
+        - {name: b, dependsOn: [w], job: J}
+        - {name: loop, dependsOn: [p], forEach: {range: 2}, job: J}
+        """,
+        """
+        events: [{node: b, exitCode: 1}, {node: loop, index: 1, attempt: 1, exitCode: 1}]
+        actions: [{at: 50, rerun: Failed}, {at: 100, rerun: Nodes, nodes: [b]}]
+        """,
+    )
+    assert ran.nodes["loop"].startswith("Skipped(RunFailed)")
+    assert not [job for job in ran.jobs if job.startswith("loop[1]#2")]
+    assert not [job for job in ran.jobs if job.startswith("loop[0]#2")]
+
+
+def test_nodes_of_finally_may_be_named_and_are_done_again_as_ever() -> None:
+    ran = simulate(
+        "{nodes: [{name: a, job: J}], finally: [{name: report, job: J}]}",
+        "{actions: [{at: 20, rerun: Nodes, nodes: [report]}]}",
+    )
+    assert ran.jobs == ["a#1 0-1", "report#1 1-2", "report#2 20-21"]
