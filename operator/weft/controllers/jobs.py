@@ -18,7 +18,7 @@ from weft.controllers.leftovers import crowded, overbooked
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.locks import Locks
 from weft.controllers.orphans import strip
-from weft.controllers.patience import hold, passing, wait_out
+from weft.controllers.patience import hold, passing, refusal, wait_out
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
@@ -33,7 +33,6 @@ from weft.kube.errors import (
     Conflict,
     Forbidden,
     Invalid,
-    NamespaceTerminating,
     NotFound,
 )
 from weft.kube.objects import Obj, key_of, uid_of
@@ -169,9 +168,7 @@ class Jobs:
 
     def _refused(self, live: LiveRun, id_: AttemptId, error: ApiError) -> None:
         """The API server will never take it: the attempt has failed, and no retry can help."""
-        reason = Reason.Forbidden if isinstance(error, Forbidden) else Reason.InvalidJob
-        if isinstance(error, NamespaceTerminating | NotFound):
-            reason = Reason.NamespaceTerminating
+        reason = refusal(error, otherwise=Reason.InvalidJob)
         live.forget(id_)
         live.inbox.append(
             AttemptEnded(id_, self._clock.now(), succeeded=False, reason=reason, message=error.message, fatal=True)

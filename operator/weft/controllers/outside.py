@@ -17,7 +17,7 @@ import orjson
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
-from weft.controllers.patience import passing, taken, wait_out
+from weft.controllers.patience import passing, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -25,7 +25,7 @@ from weft.engine.state import AttemptId
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
-from weft.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerError
 from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
@@ -170,7 +170,7 @@ class Outside:
             namespace, name = key_of(child)
             try:
                 await self._client.patch(WORKFLOW_RUNS, name, {"spec": wanted}, namespace=namespace)
-            except (NotFound, Invalid):
+            except (NotFound, Invalid, BadRequest):
                 _log.info("child run %s/%s does not take %s", namespace, name, wanted)
 
     def child_seen(self, live: LiveRun, id_: AttemptId, *, known: bool) -> AttemptEnded | None:
@@ -216,9 +216,10 @@ class Outside:
             self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
-        except (Forbidden, Invalid, NotFound) as error:
+        except (Forbidden, Invalid, BadRequest, NotFound) as error:
             if not wait_out(live, action, error, now=self._clock.now()):
-                self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=error.message, fatal=True)
+                reason = refusal(error, otherwise=Reason.ChildFailed)
+                self._end(live, action.id, succeeded=False, reason=reason, message=error.message, fatal=True)
             return
         taken(live, action.id, now=self._clock.now())
 
@@ -263,6 +264,10 @@ class Outside:
         while True:
             try:
                 resource = await self._discovery.resource(str(manifest["apiVersion"]), str(manifest["kind"]))
+                if not resource.namespaced:
+                    message = f"{resource.kind} is cluster-scoped; a resource node makes objects of the run's namespace"
+                    self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=message, fatal=True)
+                    return
                 obj = await client.patch(
                     resource, metadata["name"], manifest, namespace=live.key.namespace, patch_type=PatchType.APPLY
                 )
@@ -272,7 +277,7 @@ class Outside:
                     self._wake(live.key)
                     await self._clock.sleep(POLL_SECONDS)
                     obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
-            except (Forbidden, Invalid, NotFound) as error:
+            except (Forbidden, Invalid, BadRequest, NotFound) as error:
                 if pending := passing(live, action.id, error, now=self._clock.now()):
                     live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
                     self._wake(live.key)
@@ -285,6 +290,9 @@ class Outside:
                 return
             except ApiError as error:
                 _log.warning("resource of %s %s: %s", live.key, action.id.path, error)
+                if isinstance(error, ServerError):  # a webhook's, say: people should see what it waits for
+                    live.inbox.append(AttemptPending(action.id, Reason.RequestFailed, str(error), self._clock.now()))
+                    self._wake(live.key)
                 await self._clock.sleep(POLL_SECONDS)
 
     def _task(self, live: LiveRun, id_: AttemptId, work: Any) -> None:

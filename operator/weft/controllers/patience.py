@@ -13,7 +13,7 @@ from weft.controllers.live import LiveRun
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptPending
 from weft.engine.state import AttemptId
-from weft.kube.errors import ApiError, NotYetAllowed, QuotaExceeded
+from weft.kube.errors import ApiError, Forbidden, NamespaceTerminating, NotFound, NotYetAllowed, QuotaExceeded
 
 BELIEVED_AFTER_SECONDS = 30.0
 BELIEVED_AFTER_TIMES = 2
@@ -40,6 +40,13 @@ def wait_out(live: LiveRun, action: Start, error: ApiError, *, now: float) -> bo
     if reason is not None:
         hold(live, action, reason, error.message, now=now, seconds=live.refused(action.id))
     return reason is not None
+
+
+def refusal(error: ApiError, *, otherwise: Reason) -> Reason:
+    """Give the reason of an attempt whose object is refused for good; `otherwise` where the object is at fault."""
+    if isinstance(error, NamespaceTerminating | NotFound):
+        return Reason.NamespaceTerminating
+    return Reason.Forbidden if isinstance(error, Forbidden) else otherwise
 
 
 def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float, seconds: float) -> None:

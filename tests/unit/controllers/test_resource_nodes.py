@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.rig import NAMESPACE, Rig
+from support.transport import status
 from weft.kube.objects import Obj
 from weft.kube.resources import CONFIG_MAPS
 
@@ -72,3 +73,34 @@ async def test_an_object_that_is_somebody_elses_is_left_alone(rig: Rig) -> None:
     rig.edit(stop="Cancel")
     await rig.wait(rig.ended)
     assert made(rig) is not None
+
+
+async def test_a_manifest_that_the_api_server_does_not_take_fails_the_node(rig: Rig) -> None:
+    """An admission webhook that denies without a code says 400."""
+    rig.api.fail(400, method="PATCH", plural="configmaps")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Failed(ResourceFailed)"}
+
+
+async def test_a_cluster_scoped_kind_is_refused(rig: Rig) -> None:
+    rig.api.documents["/api/v1"] = {"resources": [{"name": "namespaces", "kind": "Namespace", "namespaced": False}]}
+    rig.workflow("w2", "nodes: [{name: a, resource: {manifest: {apiVersion: v1, kind: Namespace}}}]")
+    await rig.up()
+    rig.start("w2")
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Failed(Forbidden)"}
+    assert "Namespace is cluster-scoped" in rig.first_node()["message"]
+    assert not rig.api.asked("PATCH", "namespaces")
+
+
+async def test_what_an_api_server_in_trouble_says_is_shown_while_it_is_asked_again(rig: Rig) -> None:
+    sick = status(500, reason="InternalError", message="failed calling webhook")
+    rig.api.fail(sick, method="PATCH", plural="configmaps", times=20)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: "failed calling webhook" in rig.first_node().get("message", ""))
+    await rig.wait(lambda: made(rig) is not None)
+    await rig.wait(lambda: not rig.first_node().get("message"))
+    assert rig.nodes() == {"a": "Running"}

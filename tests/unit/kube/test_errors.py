@@ -34,6 +34,7 @@ from weft.kube import errors
         (422, {"reason": "Invalid"}, errors.Invalid),
         (429, {"reason": "TooManyRequests"}, errors.TooManyRequests),
         (500, {"reason": "InternalError"}, errors.ServerError),
+        (500, {"message": "failed to create typed patch object (n/a; /v1, Kind=ConfigMap): .dada"}, errors.Invalid),
         (503, {"reason": "ServiceUnavailable"}, errors.ServerError),
     ],
 )
