@@ -1,4 +1,4 @@
-"""The operator put together: the only place where things are wired.
+"""The operator put together: where all controllers of one realm are wired.
 
 `Operator` knows nothing of kopf, sockets or the system's clock: it is handed a client, a clock, a
 source of randomness and a way to start tasks, so that the whole of it can run in one process on a
@@ -23,6 +23,7 @@ from weft.api.workflow import Notification
 from weft.controllers.approval_status import ApprovalStatus
 from weft.controllers.approvals import decisions_for
 from weft.controllers.catalog import Catalog, parent_uid, spec_changed
+from weft.controllers.channel_status import ChannelStatus
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.feed import Feed
@@ -62,7 +63,7 @@ from weft.metrics import Metrics
 from weft.notify.deliver import Sender
 from weft.notify.guarded_http import GuardedHttp
 from weft.notify.ledger import ConfigMapLedger
-from weft.notify.outbox import Outbox
+from weft.notify.outbox import NoChannel, Outbox
 from weft.notify.secrets import secret_reader
 from weft.render.names import MANAGED_BY_LABEL
 from weft.settings import Settings
@@ -95,7 +96,7 @@ class Operator:
         self._feed = feed
         self.client = client
         self.catalog = Catalog(monotonic=clock.monotonic)
-        self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
+        self.store = ChildStore(monotonic=clock.monotonic)
         self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
         self.revisions = Revisions(self.client, realm=realm)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
@@ -119,11 +120,12 @@ class Operator:
         jobs = Jobs(
             self.client, self.store, self.locks, security, clock=clock, managed=managed, hop=metrics.hop.observe
         )
+        self.channel_status = ChannelStatus(self.client, self.catalog, **common)
         self.outbox = Outbox(
             ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, realm=realm),
             find_channel=self._channel,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
-            on_ended=lambda delivery: None,
+            on_tried=self.channel_status.tried,
             clock=clock,
             rng=rng,
             spawn=spawn,
@@ -200,6 +202,7 @@ class Operator:
             self.admission.configure(key_of(queue), queue["spec"])
         self.admission.restore(self.catalog.runs)
         self._lent_keys.restore(self.catalog.runs)
+        self.channel_status.start()
         await self.outbox.restore()
         self.leading = True
         self._tasks(self.recorder.run(), name="events")
@@ -221,6 +224,7 @@ class Operator:
             for part in self._working_parts():
                 await part.shutdown()
             await self.outbox.shutdown()
+            await self.channel_status.shutdown()
         await self.drop()
 
     async def drop(self) -> None:
@@ -236,7 +240,10 @@ class Operator:
     async def _resync(self) -> None:
         """What kopf does not tell (deletions missed by its watch) is found by listing anew; what nobody names goes."""
         while True:
-            await self.enforcement.look()
+            try:
+                await self.enforcement.look()
+            except Exception:
+                _log.exception("cannot look at the ValidatingAdmissionPolicies")
             await self._clock.sleep(self.settings.resync_seconds)
             try:
                 await self._feed.resync(self.settings.resync_seconds / 2)
@@ -320,14 +327,14 @@ class Operator:
 
     def _run_forgotten(self, key: Key, uid: str) -> None:
         run = self.catalog.run(uid)
-        if run is None:
-            self.outbox.forget(uid)
         if run is not None and not finished(run):
             return
         self._let_go(key, uid)
 
     def _let_go(self, key: Key, uid: str) -> None:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
+        if self.catalog.run(uid) is None:  # else it may be run again, and must not be told of twice
+            self.outbox.forget(uid)
         self.locks.forget(uid)
         self._lent_keys.forget(uid)
         children = self.store.children(key.namespace, uid)
@@ -360,9 +367,11 @@ class Operator:
         if run is not None:
             self.recorder.record(run, "Warning" if type_ == "Warning" else "Normal", reason, message)
 
-    def _channel(self, namespace: str, name: str) -> NotificationChannel | None:
+    def _channel(self, namespace: str, name: str) -> NotificationChannel | NoChannel:
         obj = self.catalog.channels.get(namespace, name)
-        return parse(NotificationChannel, obj)[0] if obj is not None else None
+        if obj is None:
+            return NoChannel.Absent
+        return parse(NotificationChannel, obj)[0] or NoChannel.Invalid
 
     # --- making parts ---
 

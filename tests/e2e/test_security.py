@@ -80,6 +80,8 @@ def test_a_secret_is_in_no_status_no_event_and_no_log(cluster: Cluster, operator
     notifications = [{"channel": "bell"}, {"channel": "horn"}]
     run = place.start("secretive", spec([uses, missing], notifications=notifications)).finish("Failed")
     place.wait_for(lambda: operator.logs().count("notification of") >= 2, "no delivery has failed")
+    failure = ("get", "notificationchannels", "-o", "jsonpath={.items[*].status.lastFailureTime}")
+    place.wait_for(lambda: len(place.kubectl(*failure).split()) == 2, "the channels' status does not tell of it")
     told = place.kubectl("get", "weft,events,jobs,pods,configmaps,controllerrevisions", "-o", "json")
     assert run.name in told
     assert WORD not in told

@@ -40,6 +40,13 @@ def queue(name: str = "default", **spec: Any) -> Obj:
     return _object("WorkflowQueue", _metadata(name, spec), spec, {})
 
 
+def channel(name: str = "team", **spec: Any) -> Obj:
+    """A NotificationChannel that calls a webhook, unless it is given another address."""
+    metadata = _metadata(name, spec)
+    spec = {"type": "Webhook", "webhook": {"url": "http://receiver.example/"}} | spec
+    return _object("NotificationChannel", metadata, spec, {})
+
+
 def approval(name: str, run_uid: str, *, by: str = "ann", node: str = "review", **spec: Any) -> Obj:
     """An Approval that approves, unless it says otherwise."""
     metadata = _metadata(name, spec)

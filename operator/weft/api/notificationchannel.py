@@ -8,7 +8,6 @@ from weft.api.base import (
     API_VERSION,
     ApiVersion,
     Conditions,
-    Count,
     Message,
     Model,
     ObjectName,
@@ -97,10 +96,19 @@ class NotificationChannelStatus(StatusModel):
     observed_generation: int | None = Field(None, description="The generation of spec this status speaks of.")
     conditions: Conditions = Field(default_factory=list, description="Ready: whether deliveries can be made.")
     last_delivery_time: Timestamp | None = Field(None, description="When something was last delivered.")
-    last_failure_time: Timestamp | None = Field(None, description="When a delivery last failed.")
-    last_failure_message: Message | None = Field(None, description="Why it failed.")
-    delivered: Count | None = Field(None, description="Deliveries made.")
-    failed: Count | None = Field(None, description="Deliveries given up.")
+    last_failure_time: Timestamp | None = Field(
+        None, description="When a try to deliver last failed; it is tried again until it is given up."
+    )
+    last_failure_message: Message | None = Field(None, description="Why that try failed.")
+    delivered: int | None = Field(
+        None, ge=0, description="Deliveries made. After a crash of the operator its last seconds may be missing."
+    )
+    failed: int | None = Field(
+        None,
+        ge=0,
+        description="Deliveries given up: the receiver was gone, its address is refused, or retryForSeconds were over. "
+        "After a crash of the operator its last seconds may be missing.",
+    )
 
 
 class NotificationChannel(ResourceModel):

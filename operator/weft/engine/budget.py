@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import base64
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
+from weft.api.conditions import Reason
 from weft.engine.snapshot import Entry, put_outputs
 from weft.engine.state import TERMINAL, NodeState, RunState, Unit
 from weft.engine.step import frames
@@ -28,7 +30,7 @@ MAX_INLINE_OUTPUTS = 128_000
 MAX_CHUNK = 700_000
 """Bytes in one ConfigMap (the API server takes 1 MiB)."""
 MAX_SHOWN = 300
-"""Entries that stay readable when all are packed: what has failed or is active comes first."""
+"""Entries that stay readable when all are packed: what has failed, asks people or is active comes first."""
 MESSAGE_ROOM = 100_000
 """Bytes of messages in packed entries, shared out among them: events and logs have them in full."""
 
@@ -77,7 +79,7 @@ def fit(status: dict[str, Any], nodes: list[Entry], *, previous: Mapping[str, An
     if len(plain) <= min(MAX_ENTRIES, room):
         status["nodes"] = nodes
         return {}
-    shown = [_short(entry) for entry in sorted(nodes, key=_interest)[:MAX_SHOWN]]
+    shown = [_short(entry) for entry in _most_telling(nodes)]
     while shown and len(orjson.dumps(shown)) > room // 2:
         shown = shown[: len(shown) // 2]
     status["nodes"] = shown
@@ -123,9 +125,22 @@ def _cut(entry: Entry, most: int, *, but: tuple[str, ...]) -> Entry:
     return entry
 
 
-def _interest(entry: Entry) -> int:
-    order = {"Failed": 0, "Running": 1, "Waiting": 2, "Cancelled": 3, "Pending": 4}
-    return order.get(entry["phase"], 5)
+_ASKING = "Asking"
+_INTEREST = {"Failed": 0, _ASKING: 0, "Running": 1, "Waiting": 2, "Cancelled": 3, "Pending": 4}
+
+
+def _most_telling(nodes: list[Entry]) -> list[Entry]:
+    """The entries that stay readable. Failures and questions to people take turns, so that neither hide the others:
+    notifications are made of what is readable."""
+    so_far = Counter[str]()
+
+    def interest(entry: Entry) -> tuple[int, int]:
+        kind = _ASKING if entry.get("reason") == Reason.AwaitingApproval else entry["phase"]
+        so_far[kind] += 1
+        rank = _INTEREST.get(kind, 5)
+        return rank, so_far[kind] if rank == 0 else 0
+
+    return sorted(nodes, key=interest)[:MAX_SHOWN]
 
 
 def _short(entry: Entry) -> Entry:

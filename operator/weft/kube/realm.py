@@ -28,6 +28,3 @@ class Realm:
             for obj in await client.list(resource, namespace=namespace, label_selector=label_selector)
             if self.has(key_of(obj).namespace)
         ]
-
-
-EVERYTHING = Realm()

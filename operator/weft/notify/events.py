@@ -131,7 +131,9 @@ def _particulars(fact: _Fact, teller: Json) -> dict[str, Any]:
     data = {"outcome": fact.kind.value, "reason": condition.get("reason"), "message": _short(condition.get("message"))}
     if fact.kind is not EventKind.Succeeded:
         failed = [node for node in teller.get("nodes") or () if node.get("phase") == NodePhase.Failed]
-        data |= {"failures": [_told(node) for node in failed[:MAX_FAILURES]], "failureCount": len(failed)}
+        # A large run's status shows only some of its nodes; its counts are of all, but not of those of subgraphs.
+        count = max(len(failed), (teller.get("counts") or {}).get("failed") or 0)
+        data |= {"failures": [_told(node) for node in failed[:MAX_FAILURES]], "failureCount": count}
     return data | _times(teller)
 
 

@@ -22,7 +22,7 @@ from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
 from weft.kube.limiter import Priority
 from weft.kube.objects import Obj, timestamp
-from weft.kube.realm import EVERYTHING, Realm
+from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.notify.events import EventKind
 
@@ -88,9 +88,7 @@ class Ledger(Protocol):
 class ConfigMapLedger:
     """The ledger of a cluster: one ConfigMap per run, `weft-notifications-<run UID>`."""
 
-    def __init__(
-        self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], realm: Realm = EVERYTHING
-    ) -> None:
+    def __init__(self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], realm: Realm) -> None:
         """Take the client, the labels of a run's children, and the namespaces to look after."""
         self._client = client
         self._labels = labels

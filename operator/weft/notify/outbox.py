@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -34,10 +35,18 @@ MAX_NODE_DELIVERIES = 100
 _NODE_KINDS = (EventKind.NodeFailed, EventKind.ApprovalRequested)
 
 RETRY_FOR_SECONDS = 86_400
-"""Of a delivery whose channel does not exist (yet)."""
+"""Of a delivery that has no channel (yet)."""
+
+
+class NoChannel(StrEnum):
+    """Why there is no channel to deliver to (yet), for people; the channel's name goes into it."""
+
+    Absent = "there is no NotificationChannel {}; create it"
+    Invalid = "NotificationChannel {} is invalid; see its Ready condition"
+
 
 Send = Callable[[NotificationChannel, str, bytes], Awaitable[Outcome]]
-FindChannel = Callable[[str, str], NotificationChannel | None]
+FindChannel = Callable[[str, str], NotificationChannel | NoChannel]
 """Gives the channel of a namespace and name, from a cache."""
 
 
@@ -59,17 +68,17 @@ class Outbox:
         ledger: Ledger,
         find_channel: FindChannel,
         send: Send,
-        on_ended: Callable[[Delivery], None],
+        on_tried: Callable[[Delivery], None],
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
         metrics: Metrics,
     ) -> None:
-        """Take what it works with; `on_ended` is told of each delivery made or given up, to tell people."""
+        """Take what it works with; `on_tried` is told how a delivery stands after each try, to tell people."""
         self._ledger = ledger
         self._find_channel = find_channel
         self._send = send
-        self._on_ended = on_ended
+        self._on_tried = on_tried
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
@@ -157,7 +166,8 @@ class Outbox:
 
     async def _attempt(self, delivery: Delivery) -> Delivery:
         channel = self._find_channel(delivery.run.namespace, delivery.channel)
-        if channel and channel.spec.events and delivery.kind not in channel.spec.events:
+        spec = channel.spec if isinstance(channel, NotificationChannel) else None
+        if spec and spec.events and delivery.kind not in spec.events:
             return replace(delivery, state=State.Filtered, event=None)
         outcome = await self._outcome(channel, delivery)
         tried = replace(delivery, attempts=delivery.attempts + 1, error=outcome.error)
@@ -166,21 +176,23 @@ class Outbox:
         what = f"{delivery.kind} of run {delivery.run.namespace}/{delivery.run.name} to channel {delivery.channel}"
         _log.warning("notification of %s, attempt %d: %s", what, tried.attempts, outcome.error)
         due = self._clock.now() + backoff_seconds(tried.attempts, retry_after=outcome.retry_after, rng=self._rng)
-        last = delivery.since + (channel.spec.retry_for_seconds if channel else RETRY_FOR_SECONDS)
+        last = delivery.since + (spec.retry_for_seconds if spec else RETRY_FOR_SECONDS)
         if outcome.result is not Result.Retry or due > last:
             return self._ended(tried, State.Failed)
         self._count("Retried")
-        return replace(tried, due=due)
+        again = replace(tried, due=due)
+        self._on_tried(again)
+        return again
 
     def _ended(self, delivery: Delivery, state: State) -> Delivery:
         ended = replace(delivery, state=state, event=None)
         self._count(state.value)
-        self._on_ended(ended)
+        self._on_tried(ended)
         return ended
 
-    async def _outcome(self, channel: NotificationChannel | None, delivery: Delivery) -> Outcome:
-        if channel is None:
-            return Outcome(result=Result.Retry, error=f"there is no NotificationChannel {delivery.channel}; create it")
+    async def _outcome(self, channel: NotificationChannel | NoChannel, delivery: Delivery) -> Outcome:
+        if isinstance(channel, NoChannel):
+            return Outcome(result=Result.Retry, error=channel.format(delivery.channel))
         version = (channel.metadata.uid, channel.metadata.generation)
         if version in self._gone:
             return Outcome(result=Result.Gone, error="the receiver answered 410 Gone; edit the channel to try it again")

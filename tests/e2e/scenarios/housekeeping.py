@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from e2e.harness.api import Obj
 from e2e.harness.place import Place, Run
 from e2e.harness.stage import node, scenario, spec
 from standardwebhooks import Webhook
@@ -32,6 +33,28 @@ def notification(place: Place) -> None:
     assert event["id"] == tries[-1]["headers"]["webhook-id"]
     assert (event["data"]["run"], event["data"]["namespace"]) == (run.name, place.name)
     assert event["data"]["failures"][0]["node"] == "bad"
+
+
+@scenario(killed=False)  # a death may cost a channel what it counted in the last seconds
+def delivery_status(place: Place) -> None:
+    """The status of a channel tells of what was delivered, and of what was given up and why."""
+    paths = {"reachable": f"/reachable/{place.name}", "broken": f"/status/{place.name}/503"}
+    for name, path in paths.items():
+        webhook = {"url": place.cluster.receiver.url(path)}
+        place.create("NotificationChannel", name, {"type": "Webhook", "webhook": webhook, "retryForSeconds": 0})
+    wanted = [{"channel": name} for name in paths]
+    run = place.start("counted", spec([node("a", expr={"x": "1"})], notifications=wanted)).finish()
+    reachable, broken = (
+        place.wait_for(lambda name=name: _deliveries(place, name), f"the status of channel {name} tells of no delivery")
+        for name in paths
+    )
+    assert (reachable["delivered"], reachable["failed"]) == (1, 0)
+    assert (broken["delivered"], broken["failed"]) == (0, 1)
+    assert broken["lastFailureMessage"] == "the receiver answered 503"
+    for time in (reachable["lastDeliveryTime"], broken["lastFailureTime"]):
+        assert time >= run.obj["metadata"]["creationTimestamp"]
+    assert ("lastFailureTime" in reachable, "lastDeliveryTime" in broken) == (False, False)
+    assert [one["status"] for one in broken["conditions"]] == ["True"]
 
 
 @scenario()
@@ -71,6 +94,12 @@ def kept_jobs(place: Place) -> None:
 
         place.wait(lambda left=left, names=names: left() == names, f"keep: {keep} leaves {left()}")
         run.until(lambda run, names=names: _ended(run, names), "a Job that stays has no end")
+
+
+def _deliveries(place: Place, channel: str) -> Obj | None:
+    """The status of a channel once it tells of a delivery."""
+    status: Obj = json.loads(place.kubectl("get", "notificationchannel", channel, "-o", "json")).get("status") or {}
+    return status if "delivered" in status else None
 
 
 def _ended(run: Run, names: list[str]) -> bool:

@@ -5,6 +5,7 @@ compresses well.
 """
 
 import random
+from collections import Counter
 from typing import Any
 from unittest.mock import patch
 
@@ -15,6 +16,8 @@ from weft.engine import advance, budget, restore, status
 from weft.engine.actions import Action, Start
 from weft.engine.observation import AttemptEnded
 from weft.engine.state import RunState, Unit
+from weft.notify.events import EventKind, events_between
+from weft.notify.outbox import MAX_NODE_DELIVERIES
 
 MIB = 1024 * 1024
 NODES = 10_000
@@ -147,6 +150,28 @@ def test_what_is_active_or_has_failed_stays_readable_in_a_packed_status() -> Non
     assert found["nodes"][0]["message"] == "disk full"
     assert len(found["nodes"]) == budget.MAX_SHOWN
     assert len(budget.read_nodes(found, {})) == 400
+
+
+@pytest.mark.parametrize(
+    ("failed", "running", "asking"), [(400, 0, 1), (0, 400, 1), (1, 0, 400), (400, 400, 400), (10, 400, 10)]
+)
+def test_in_a_packed_status_neither_failures_nor_questions_hide_the_others(
+    failed: int, running: int, asking: int
+) -> None:
+    bad, slow, review = (
+        [f"{word}{number}" for number in range(many)]
+        for word, many in (("bad", failed), ("slow", running), ("review", asking))
+    )
+    jobs: list[dict[str, Any]] = [{"name": name, "job": "J", "allowFailure": True} for name in bad + slow]
+    run, store = drive({"nodes": jobs + [{"name": name, "approval": {}} for name in review]}), Store()
+    for name in bad:
+        run.fail(name, at=1)
+    with patch.object(budget, "MAX_ENTRIES", 1000):
+        found = store.write(run)
+    metadata = {"namespace": "n", "name": "r", "uid": "u"}
+    told = Counter(event.kind for event in events_between({}, found, {"metadata": metadata, "spec": {}}))
+    for kind, many in ((EventKind.NodeFailed, failed), (EventKind.ApprovalRequested, asking)):
+        assert told[kind] >= min(many, MAX_NODE_DELIVERIES)
 
 
 def test_small_outputs_stay_in_their_entries_and_many_move_out_together() -> None:

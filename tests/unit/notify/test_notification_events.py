@@ -158,6 +158,21 @@ def test_neither_parameters_nor_outputs_are_told() -> None:
     assert "listed" not in told
 
 
+def test_of_a_status_that_shows_only_some_nodes_the_number_of_failures_is_that_of_all() -> None:
+    shown = [node(f"n{number}", "Failed") for number in range(300)]
+    event = events_between(status(), status("Failed", *shown, counts={"failed": 5000}), run())[-1]
+
+    assert event.data["failureCount"] == 5000
+
+
+def test_nodes_of_subgraphs_count_as_failures_too() -> None:
+    nodes = [node("publish", "Failed"), node("publish/upload", "Failed"), node("b", "Succeeded")]
+    event = events_between(status(), status("Failed", *nodes, counts={"failed": 1, "succeeded": 1}), run())[-1]
+
+    assert [failure["node"] for failure in event.data["failures"]] == ["publish", "publish/upload"]
+    assert event.data["failureCount"] == 2
+
+
 def test_however_much_failed_a_body_stays_small() -> None:
     nodes = [node(f"n{number}", "Failed", message="x" * 4000) for number in range(500)]
     event = events_between(status("Running", *nodes), status("Failed", *nodes), run())[0]

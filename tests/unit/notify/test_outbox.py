@@ -22,7 +22,7 @@ from weft.notify.addresses import AddressPolicy
 from weft.notify.deliver import Outcome, Result, Sender
 from weft.notify.guarded_http import GuardedHttp
 from weft.notify.ledger import Delivery, State
-from weft.notify.outbox import IN_FLIGHT_PER_CHANNEL, MAX_NODE_DELIVERIES, Outbox, Send
+from weft.notify.outbox import IN_FLIGHT_PER_CHANNEL, MAX_NODE_DELIVERIES, NoChannel, Outbox, Send
 
 START, END = "2026-11-20T10:00:00Z", "2026-11-20T10:02:30Z"
 DELIVERED = Outcome(result=Result.Delivered)
@@ -93,7 +93,7 @@ class World:
         self.channels = {"ops": channel("ops"), "chat": channel("chat")}
         self.answers = list(answers)
         self.sent: list[tuple[str, str, str, float]] = []
-        self.ended: list[Delivery] = []
+        self.tried: list[Delivery] = []
         self.metrics = Metrics()
         self.send = send or self.accept
         self.outbox = self.new_outbox()
@@ -101,14 +101,17 @@ class World:
     def new_outbox(self) -> Outbox:
         return Outbox(
             ledger=self.ledger,
-            find_channel=lambda namespace, name: self.channels.get(name) if namespace == "shop" else None,
+            find_channel=self.find_channel,
             send=self.send,
-            on_ended=self.ended.append,
+            on_tried=self.tried.append,
             clock=self.clock,
             rng=random.Random(7),
             spawn=spawn,
             metrics=self.metrics,
         )
+
+    def find_channel(self, namespace: str, name: str) -> NotificationChannel | NoChannel:
+        return self.channels.get(name, NoChannel.Absent) if namespace == "shop" else NoChannel.Absent
 
     async def accept(self, to: NotificationChannel, message_id: str, body: bytes) -> Outcome:
         event_type = orjson.loads(body)["type"].removeprefix("dev.weft.")
@@ -149,7 +152,7 @@ async def test_each_event_goes_once_to_each_channel_that_asked() -> None:
     }
     assert world.ledger.states() == [State.Delivered] * 3
     assert world.results() == {"Delivered": 3}
-    assert [delivery.channel for delivery in world.ended] == ["ops", "chat", "ops"]
+    assert [delivery.channel for delivery in world.tried] == ["ops", "chat", "ops"]
 
 
 async def test_a_run_that_names_no_channel_costs_nothing() -> None:
@@ -206,7 +209,8 @@ async def test_given_up_when_the_channels_time_is_over() -> None:
     assert len(world.sent) == 4  # 0, 5, 35 and 155 s; the next would come after 755 s
     [failed] = world.ledger.kept.values()
     assert (failed.state, failed.error, failed.event) == (State.Failed, "the receiver answered 503", None)
-    assert world.ended == [failed]
+    assert [one.state for one in world.tried] == [State.Pending] * 3 + [State.Failed]
+    assert world.tried[-1] == failed
     assert world.results()["Failed"] == 1
 
 
@@ -217,7 +221,7 @@ async def test_a_refused_address_is_not_tried_again() -> None:
     await world.clock.advance(1_000_000)
 
     assert len(world.sent) == 1
-    assert [delivery.error for delivery in world.ended] == ["AddressRefused: ::1 is loopback"]
+    assert [delivery.error for delivery in world.tried] == ["AddressRefused: ::1 is loopback"]
 
 
 async def test_a_receiver_that_is_gone_is_left_alone_until_its_channel_is_edited() -> None:
