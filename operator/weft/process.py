@@ -1,9 +1,9 @@
 """The operator as a process: kopf feeds it, aiohttp serves its numbers, Leases decide on what it works.
 
 kopf watches Weft's own resources (`on.event` only: no patch, no finalizer, no memory of objects) and
-serves the liveness probe, which fails when the event loop or the run queue no longer moves. Jobs and
-Pods come through our own informers. Informers and workers start before kopf, which cancels at its end
-whatever was started after it.
+serves the liveness probe, which fails when the event loop no longer turns. Jobs and Pods come through our
+own informers; when one of them ends, so does the process. Informers and workers start before kopf, which
+cancels at its end whatever was started after it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Collection
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import kopf
 import uvloop
@@ -53,7 +54,7 @@ STUCK_SECONDS = 60.0
 
 
 def main(settings: Settings, environment: dict[str, str]) -> int:
-    """Run the operator until it is told to stop (exit code 0) or has lost its lease (1)."""
+    """Run the operator until it is told to stop (exit code 0), or has lost its lease or cannot go on (1)."""
     set_up_logging(settings)
     # A loop in C: what this process does most is to send requests and to read the lines of watches.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -102,7 +103,7 @@ class _Process:
             replica = Sharded(outfit, on_led=_settle_memory)
         else:
             replica = Single(outfit, on_led=_settle_memory, on_lost=_end_at_once)
-        replica.follow()
+        replica.follow(on_broken=self._fail)
         server = await self._serve(replica, metrics)
         webhook = self._webhook(outfit, replica.feed)
         if webhook is not None:
@@ -146,10 +147,15 @@ class _Process:
     async def _end_in_order(self, replica: Single | Sharded, work: asyncio.Task[None]) -> None:
         """End our own work first: what was started after kopf would be cancelled by its end."""
         await self._stop.wait()
-        await replica.stop()
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        self._kopf_stop.set()
+        try:
+            await replica.stop()
+        except Exception:
+            _log.exception("cannot end in order")
+            self._exit_code = 1
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            self._kopf_stop.set()
 
     async def _work(self, replica: Single | Sharded) -> None:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
@@ -157,6 +163,10 @@ class _Process:
             await replica.work()
         except Exception:
             _log.exception("cannot lead")
+        self._fail()
+
+    def _fail(self) -> None:
+        """End in order, with exit code 1: another process goes on, or this one after its restart."""
         self._exit_code = 1
         self._stop.set()
 
@@ -239,7 +249,7 @@ def _watch(registry: kopf.OperatorRegistry, kind: Resource, feed: Feed) -> None:
 
 def _addresses(host: str) -> frozenset[Any]:
     """The API server's own address, which http nodes and notifications must not call."""
-    name = host.split("://", 1)[-1].rsplit(":", 1)[0].strip("[]")
+    name = urlsplit(host if "://" in host else f"//{host}").hostname or host
     try:
         return frozenset({ip_address(name)})
     except ValueError:

@@ -1,7 +1,7 @@
 """Every setting of the operator, read once at start from the environment's `WEFT_*` variables.
 
-The environment is an argument: nothing here reads `os.environ`. The descriptions are the documentation (docs and the
-chart's comments are generated from them), and every wrong value is reported at once, by the variable's name.
+The environment is an argument: nothing here reads `os.environ`. The descriptions are the documentation
+(docs/reference/settings.md is generated from them), and every wrong value is reported at once, by the variable's name.
 Other variables are ignored on purpose: Kubernetes itself sets `WEFT_SERVICE_HOST` and the like for a Service named
 `weft`, which is also why no setting's name ends in a bare service name and `_PORT`.
 """

@@ -38,9 +38,9 @@ class Single:
         """Give the shards it works on: there are none."""
         return []
 
-    def follow(self) -> None:
-        """Begin to fill the caches."""
-        self.feed.follow()
+    def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
+        """Begin to fill the caches; `on_broken` is told when no more news come in."""
+        self.feed.follow(on_broken=on_broken)
 
     async def work(self) -> None:
         """Lead once the Lease is ours, and keep it; returns when it is lost. Raises when leading fails."""

@@ -171,8 +171,6 @@ _MESSAGES: dict[Reason, str] = {
     Reason.NodeLost: "cluster node {host} was lost",
     Reason.PodDeleted: "the Pod was deleted by somebody",
     Reason.JobDeleted: "the Job was deleted by somebody",
-    Reason.Valid: "a run can be started",
-    Reason.Invalid: "{problem}",
     Reason.Accepted: "the decision counts",
     Reason.Refused: "the decision does not count: {problem}",
     Reason.PoliciesInForce: "Approvals are their authors' own, and who writes a graph may create Pods",

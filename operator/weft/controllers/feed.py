@@ -7,6 +7,7 @@ from then on no older than that call. Without shards there is one reader, who he
 """
 
 import asyncio
+import logging
 import random
 import re
 from collections import defaultdict
@@ -25,6 +26,8 @@ from weft.kube.store import ChildStore
 from weft.kube.trim import trim_job, trim_pod
 from weft.metrics import Metrics
 from weft.render.names import MANAGED_BY_LABEL
+
+_log = logging.getLogger(__name__)
 
 SELECTOR = f"{MANAGED_BY_LABEL}=weft"
 _NAMESPACE = re.compile(rb'"namespace":"([^"]+)"')
@@ -94,9 +97,17 @@ class Feed:
         """Bring it to nobody."""
         self._readers.pop(shard, None)
 
-    def follow(self) -> None:
-        """Begin to watch."""
+    def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
+        """Begin to watch; `on_broken` is told of a watch that has ended by itself: from then on, this feed is blind."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled():
+                _log.critical("a watch has ended, which nothing but a bug can do", exc_info=task.exception())
+                on_broken()
+
         self._tasks = [self._spawn(informer.run(), name="informer") for informer in self._informers]
+        for task in self._tasks:
+            task.add_done_callback(ended)
 
     async def stop(self) -> None:
         """Watch no more."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from weft.api.conditions import ConditionType, Reason, find_condition, message_for, ready_condition
+from weft.api.conditions import ConditionType, Reason, find_condition, ready_condition
 from weft.api.problems import Problem, summary
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.enforcement import Enforcement
@@ -26,6 +26,11 @@ from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 
 KINDS = (NODE_TYPES, WORKFLOWS, NOTIFICATION_CHANNELS)
+_GOOD_FOR = {
+    WORKFLOWS: "a run can be started",
+    NODE_TYPES: "Workflows can use it",
+    NOTIFICATION_CHANNELS: "deliveries can be made",
+}
 
 
 class _Place(NamedTuple):
@@ -132,7 +137,7 @@ class Readiness:
         conditions = ready_condition(
             ready=not problems,
             reason=reason,
-            message=message_for(reason, problem=summary(problems)),
+            message=summary(problems) if problems else _GOOD_FOR[kind],
             previous=previous,
             now=datetime.fromtimestamp(self._clock.now(), UTC),
             generation=generation,

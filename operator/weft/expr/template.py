@@ -55,14 +55,9 @@ class Structure:
     root: Any
     programs: tuple[Program, ...]
 
-    @property
-    def is_static(self) -> bool:
-        """Whether nothing in it is templated."""
-        return not self.programs
-
     def render(self, variables: Mapping[str, Any]) -> Any:
         """A new value with all templates rendered; raises ExpressionError with the `path` of the text that failed."""
-        return _walk(self.root, "", lambda leaf: leaf.render(variables) if isinstance(leaf, Template) else leaf)
+        return _rendered(self.root, "", variables)
 
 
 def compile_template(text: str, names: Collection[str]) -> Template | str:
@@ -89,30 +84,16 @@ def compile_template(text: str, names: Collection[str]) -> Template | str:
     return Template(text, (*parts, literal) if literal else tuple(parts))
 
 
-def compile_structure(value: Any, names: Collection[str]) -> Structure:
-    """The structure of templates in a JSON value (a key cannot be one); raises ExpressionError with its `path`."""
-    programs: list[Program] = []
-
-    def compiled(leaf: Any) -> Any:
-        template = compile_template(leaf, names) if isinstance(leaf, str) else leaf
-        if isinstance(template, Template):
-            programs.extend(template.programs)
-        return template
-
-    return Structure(_walk(value, "", compiled), tuple(programs))
-
-
-def _walk(value: Any, path: str, leaf: Callable[[Any], Any]) -> Any:
-    """A copy of a nested value with `leaf` applied to all but dicts and lists; puts the path on its errors."""
+def _rendered(value: Any, path: str, variables: Mapping[str, Any]) -> Any:
+    """A copy of a nested value with its templates rendered; puts the path on their errors."""
     if isinstance(value, dict):
-        for key in value:
-            if lexical.OPENING in str(key):
-                raise ExpressionError("a key cannot be a template", text=str(key), position=0, path=path)
-        return {key: _walk(item, f"{path}.{key}", leaf) for key, item in value.items()}
+        return {key: _rendered(item, f"{path}.{key}", variables) for key, item in value.items()}
     if isinstance(value, list):
-        return [_walk(item, f"{path}[{index}]", leaf) for index, item in enumerate(value)]
+        return [_rendered(item, f"{path}[{index}]", variables) for index, item in enumerate(value)]
+    if not isinstance(value, Template):
+        return value
     try:
-        return leaf(value)
+        return value.render(variables)
     except ExpressionError as error:
         error.path = path
         raise

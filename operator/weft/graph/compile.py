@@ -49,14 +49,12 @@ def compile_workflow(
     name: str = "workflow",
     node_types: Mapping[str, NodeTypeSpec] | None = None,
     raw: dict[str, Any],
-    at: str = "spec",
 ) -> CompiledWorkflow:
     """The workflow, ready to run; `raw` is the same spec as JSON and is kept with it.
 
-    `node_types` are the specs of the NodeTypes that `use` may name; `at` is where the spec stands in its object.
-    Raises InvalidWorkflow.
+    `node_types` are the specs of the NodeTypes that `use` may name. Raises InvalidWorkflow.
     """
-    workflow, problems, unknown = _compile(spec, name, node_types, raw, at)
+    workflow, problems, unknown = _compile(spec, name, node_types, raw, "spec")
     if workflow is None or problems or unknown:
         raise InvalidWorkflow([*problems, *unknown])
     return workflow

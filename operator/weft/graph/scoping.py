@@ -99,6 +99,9 @@ class Scope:
 
     def _leaves(self, value: Any, path: str) -> Any:
         if isinstance(value, dict):
+            for key in value:
+                if lexical.OPENING in str(key):
+                    self.report(path, f"the key {key} cannot be a template; give the whole object by one expression")
             return {key: self._leaves(item, path_text((str(key),), path)) for key, item in value.items()}
         if isinstance(value, list):
             return [self._leaves(item, f"{path}[{index}]") for index, item in enumerate(value)]

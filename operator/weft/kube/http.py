@@ -114,14 +114,22 @@ class HttpTransport:
     async def _authorization(self) -> str | None:
         if self._monotonic() - self._refreshed_at >= REFRESH_SECONDS:
             self._refreshed_at = self._monotonic()
-            await asyncio.to_thread(self._connection.refresh)
+            await _read(self._connection.refresh)
         return self._connection.authorization
 
     async def _renew(self, refused: str | None) -> None:
         async with self._renewing:
             # Whoever waited here for another's reload has new credentials already.
             if self._connection.authorization == refused:
-                await asyncio.to_thread(self._connection.reload)
+                await _read(self._connection.reload)
+
+
+async def _read(credentials: Callable[[], None]) -> None:
+    """Read the credentials anew, off the event loop. Raises NotSent, whatever file or plugin fails."""
+    try:
+        await asyncio.to_thread(credentials)
+    except Exception as error:
+        raise NotSent(f"the credentials cannot be read: {str(error) or type(error).__name__}") from error
 
 
 class _Last(BytesPayload):

@@ -32,7 +32,7 @@ def trim_pod(pod: Obj) -> None:
     """Keep of a Pod who it is, whose it is, where it runs and how it fares."""
     pod["metadata"] = _metadata(pod["metadata"])
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    kept = pod["spec"] = _picked(spec, ("nodeName", "activeDeadlineSeconds"))
+    kept = pod["spec"] = _picked(spec, ("nodeName", "terminationGracePeriodSeconds"))
     if spec.get("initContainers"):
         kept["initContainers"] = [_picked(each, ("name", "restartPolicy")) for each in spec["initContainers"]]
     told = pod["status"] = _picked(status, _POD_STATUS)

@@ -26,7 +26,7 @@ class Shard:
 
     def __init__(self, clock: VirtualClock) -> None:
         self.catalog = Catalog(monotonic=clock.monotonic)
-        self.store = ChildStore(changed=lambda run: None, monotonic=clock.monotonic)
+        self.store = ChildStore(monotonic=clock.monotonic)
         self.heard: list[str] = []
 
     def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
@@ -136,6 +136,27 @@ async def test_a_reader_that_has_been_away_hears_of_what_vanished(world: World) 
     world.feed.attach(ours, 1)
     await world.clock.run(world.feed.refresh())
     assert ours.heard == [f"ADDED Pod {OURS}/a", f"DELETED Pod {OURS}/a"]
+
+
+async def test_a_watch_that_a_bug_ends_is_told_once_and_logged(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, told = world.shard(1), []
+    world.feed.follow(on_broken=lambda: told.append("broken"))
+    await world.clock.advance(0.1)
+
+    def apply(event_type: str, obj: Obj) -> Any:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(ours.store.pods, "apply", apply)
+    assert told == []
+    world.pod(OURS, "a")
+    await settle()
+    assert told == ["broken"]
+    assert "a watch has ended, which nothing but a bug can do" in caplog.text
+    assert "RuntimeError: a bug" in caplog.text
+    await world.feed.stop()
+    assert told == ["broken"]
 
 
 async def test_those_who_ask_at_the_same_time_share_a_list_that_began_after_they_asked(world: World) -> None:

@@ -98,7 +98,7 @@ async def test_the_workflows_and_types_that_are_there_at_the_start_are_looked_at
     restarted.start()
     await world.settle()
     assert world.ready() == "True Valid: a run can be started"
-    assert world.ready("t", NODE_TYPES) == "True Valid: a run can be started"
+    assert world.ready("t", NODE_TYPES) == "True Valid: Workflows can use it"
     await restarted.shutdown()
 
 
@@ -123,7 +123,7 @@ async def test_a_workflow_follows_the_types_it_uses(world: Workflows) -> None:
     world.add(node_type("t"))
     await world.settle()
     assert world.ready() == "True Valid: a run can be started"
-    assert world.ready("t", NODE_TYPES) == "True Valid: a run can be started"
+    assert world.ready("t", NODE_TYPES) == "True Valid: Workflows can use it"
     before = world.revision()["data"]["nodeTypes"]
     world.change("t", NODE_TYPES, job={"image": "newer"})
     await world.settle()

@@ -3,7 +3,7 @@
 import pytest
 from weft.expr.cel import compile_expression
 from weft.expr.scope import BASE_NAMES, check_references, loop_names
-from weft.expr.template import compile_structure, compile_template
+from weft.expr.template import Structure, Template, compile_template
 
 ALL = ["scrape", "price", "report", "a-b", "a"]
 NAMES = BASE_NAMES | {"b", "item"}
@@ -45,7 +45,8 @@ def test_messages(text: str, messages: list[str]) -> None:
 
 def test_templates_structures_and_plain_text() -> None:
     template = compile_template("${{ params.q }}-${{ params.q }}", BASE_NAMES)
-    structure = compile_structure({"a": ["${{ params.q }}"]}, BASE_NAMES)
+    assert isinstance(template, Template)
+    structure = Structure({"a": [template]}, template.programs)
     expected = ['params.q: there is no parameter named "q"']
     assert check_references(template, ancestors=[], all_nodes=[], params=[]) == expected
     assert check_references(structure, ancestors=[], all_nodes=[], params=[]) == expected

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from weft.expr.cel import ExpressionError
-from weft.expr.template import Structure, Template, compile_structure, compile_template, to_text
+from weft.expr.template import Structure, Template, compile_template, to_text
 
 NAMES = frozenset({"params", "nodes"})
 VARIABLES: dict[str, Any] = {
@@ -118,41 +118,8 @@ def test_to_text(value: Any, text: str) -> None:
     assert to_text(value) == text
 
 
-class TestStructure:
-    def test_renders_every_text_and_keeps_the_rest(self) -> None:
-        source = {
-            "spec": {"replicas": "${{ params.n }}", "args": ["-n", "${{ params.n }}", "x${{ params.s }}"]},
-            "k": 1,
-            "e": "$${{",
-        }
-        structure = compile_structure(source, NAMES)
-        assert structure.render(VARIABLES) == {"spec": {"replicas": 3, "args": ["-n", 3, "xx y"]}, "k": 1, "e": "${{"}
-        assert len(structure.programs) == 3
-        assert not structure.is_static
-
-    @pytest.mark.parametrize("value", ["text", 1, None, {"a": ["b", {"c": True}]}])
-    def test_without_templates_it_is_static(self, value: Any) -> None:
-        structure = compile_structure(value, NAMES)
-        assert isinstance(structure, Structure)
-        assert structure.is_static
-        assert structure.render({}) == value
-
-    @pytest.mark.parametrize(
-        ("value", "path"),
-        [
-            ({"manifest": {"spec": {"replicas": "${{ zebra }}"}}}, ".manifest.spec.replicas"),
-            ({"args": ["a", "${{ zebra }}"]}, ".args[1]"),
-            ("${{ zebra }}", ""),
-            ({"a": {"${{ params.s }}": 1}}, ".a"),
-        ],
-    )
-    def test_a_compile_error_has_its_path(self, value: Any, path: str) -> None:
-        with pytest.raises(ExpressionError) as caught:
-            compile_structure(value, NAMES)
-        assert caught.value.path == path
-
-    def test_a_render_error_has_its_path(self) -> None:
-        structure = compile_structure({"a": [{"b": "${{ params.q }}"}]}, NAMES)
-        with pytest.raises(ExpressionError) as caught:
-            structure.render(VARIABLES)
-        assert caught.value.path == ".a[0].b"
+def test_a_structure_s_render_error_has_its_path() -> None:
+    structure = Structure({"a": [{"b": compile_template("${{ params.q }}", NAMES)}]}, ())
+    with pytest.raises(ExpressionError) as caught:
+        structure.render(VARIABLES)
+    assert caught.value.path == ".a[0].b"

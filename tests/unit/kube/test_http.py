@@ -1,9 +1,12 @@
 """The real transport against a real server on the loopback: sockets cannot be simulated honestly."""
 
 import asyncio
+import ssl
 
 import pytest
+import yaml
 from aiohttp import web
+from kubernetes.config import ConfigException
 from weft.kube.http import REFRESH_SECONDS, HttpTransport
 from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused
 
@@ -20,12 +23,15 @@ class Login:
         self.authorization = "Bearer first"
         self.next = "Bearer first"
         self.reloads = 0
+        self.failure = None
 
     def reload(self):
         self.reloads += 1
         self.refresh()
 
     def refresh(self):
+        if self.failure is not None:
+            raise self.failure
         self.authorization = self.next
 
 
@@ -132,6 +138,43 @@ async def test_the_token_is_asked_for_again_every_minute(world):
     await world.request()
     assert [seen[2]["Authorization"] for seen in world.seen] == ["Bearer first", "Bearer first", "Bearer rotated"]
     assert world.login.reloads == 0
+
+
+UNREADABLE = [
+    ConfigException("exec: process returned 1"),
+    FileNotFoundError(2, "No such file or directory", "/var/run/secrets/token"),
+    ssl.SSLError(9, "PEM lib"),
+    yaml.YAMLError("mapping values are not allowed here"),
+]
+
+
+@pytest.mark.parametrize("failure", UNREADABLE, ids=lambda error: type(error).__name__)
+async def test_a_token_that_cannot_be_read_just_now_is_asked_for_again_and_the_old_one_is_tried_meanwhile(
+    world, failure
+):
+    world.login.failure = failure
+    world.time = REFRESH_SECONDS
+    with pytest.raises(NotSent, match="the credentials cannot be read: "):
+        await world.request()
+    assert (await world.request()).status == 201
+    world.time = 2 * REFRESH_SECONDS
+    with pytest.raises(NotSent, match="the credentials cannot be read: "):
+        await world.lines()
+    world.login.failure, world.login.next, world.accepted = None, "Bearer rotated", {"Bearer rotated"}
+    world.time = 3 * REFRESH_SECONDS
+    assert (await world.request()).status == 201
+
+
+@pytest.mark.parametrize("failure", UNREADABLE, ids=lambda error: type(error).__name__)
+async def test_after_a_401_credentials_that_cannot_be_read_are_read_again_at_the_next_try(world, failure):
+    world.accepted = {"Bearer second"}
+    world.login.next, world.login.failure = "Bearer second", failure
+    with pytest.raises(NotSent, match="the credentials cannot be read: "):
+        await world.request()
+    with pytest.raises(NotSent, match="the credentials cannot be read: "):
+        await world.lines()
+    world.login.failure = None
+    assert (await world.request()).status == 201
 
 
 async def test_no_server_means_not_sent(world, unused_tcp_port_factory):

@@ -32,6 +32,13 @@ def main(state):
 
 
 ENDED = {"terminated": {"exitCode": 3, "reason": "Error", "message": "boom", "finishedAt": "2026-01-01T00:00:05Z"}}
+ENDED_IN_ITS_GRACE = pod(
+    "Failed", spec={"terminationGracePeriodSeconds": 300}, status={"containerStatuses": [main(ENDED)]}
+)
+ENDED_IN_ITS_GRACE["metadata"] = METADATA | {
+    "deletionTimestamp": "2026-01-01T00:04:00Z", "deletionGracePeriodSeconds": 0,
+}  # fmt: skip
+"""main ended early in a long grace; when all had ended, the kubelet deleted the Pod once more, with a grace of 0."""
 PODS = [
     pod("Pending"),
     pod("Pending", status={"conditions": [{"type": "PodScheduled", "status": "False", "message": "no room"}]}),
@@ -50,6 +57,7 @@ PODS = [
         spec={"initContainers": [{"name": "s", "restartPolicy": "Always", "image": "i"}, {"name": "p", "image": "i"}]},
         status={"initContainerStatuses": [{"name": "s", "state": ENDED}, {"name": "p", "state": ENDED}]},
     ),
+    ENDED_IN_ITS_GRACE,
 ]  # fmt: skip
 
 
