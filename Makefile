@@ -74,5 +74,5 @@ bench-gate: venv  ## fail when Weft has become slow against a bare loop; ARGS="-
 	$(EXPORTS) && $(BIN)/python -m bench.gate $(ARGS)
 
 clean:  ## remove what tools left in this folder; not .venv, the cluster, nor the cache (~/.cache/weft)
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* .work build dist
-	find operator tests hack -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage .coverage.* build dist
+	find operator tests hack bench -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -15,7 +15,6 @@ import random
 import subprocess
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench.harness.api import Api
@@ -23,8 +22,6 @@ from bench.harness.bench import Bench, install
 from bench.harness.machine import REPOSITORY
 from bench.harness.report import Report, say
 from bench.measures import MEASURES
-
-Measure = Callable[[Bench], Awaitable[None]]
 
 
 def main() -> int:

@@ -111,12 +111,6 @@ SETS = (
         {"helm": Program("helm.sh/helm/v4/cmd/helm", ("version", "--short"))},
         ("helm.sh/helm/v4/internal/version.version=v{version}",),
     ),
-    Set(
-        "kubeconform",
-        "github.com/yannh/kubeconform",
-        {"kubeconform": Program("github.com/yannh/kubeconform/cmd/kubeconform", ("-v",))},
-        ("main.version=v{version}",),
-    ),
 )
 
 

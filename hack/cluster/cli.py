@@ -92,7 +92,6 @@ def _env(_: argparse.Namespace, settings: Settings) -> int:
         "KUBECONFIG": settings.kubeconfig,
         "WEFT_KUBECTL": choose(settings).kubectl,
         "WEFT_HELM": binaries.locate(settings.cache, ["helm"])["helm"],
-        "WEFT_KUBECONFORM": binaries.locate(settings.cache, ["kubeconform"])["kubeconform"],
         "WEFT_IMAGE": images.OPERATOR,
         "WEFT_EXAMPLES_IMAGE": images.EXAMPLES,
     }

@@ -68,13 +68,13 @@ def layer(entries: Mapping[str, File | Link | Folder]) -> bytes:
     return buffer.getvalue()
 
 
-def image(reference: str, files: bytes, *, command: Sequence[str], env: Sequence[str] = ()) -> bytes:
+def image(reference: str, files: bytes, *, command: Sequence[str]) -> bytes:
     """An OCI archive of one layer, known as `reference` once imported. `command` runs when a Pod names none."""
     configuration = _json(
         {
             "architecture": architecture(),
             "os": "linux",
-            "config": {"Cmd": list(command), "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", *env], "WorkingDir": "/"},
+            "config": {"Cmd": list(command), "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin"], "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [_digest(files)]},
             "history": [{"created_by": "hack/cluster"}],  # builders count these against the layers
         }

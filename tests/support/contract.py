@@ -236,7 +236,7 @@ async def a_pods_deadline_only_comes_nearer(client: Client, namespace: str) -> N
     for later in (61, None):
         with pytest.raises(Invalid):
             await client.patch(PODS, "p", {"spec": {"activeDeadlineSeconds": later}}, namespace=namespace)
-    await client.delete(PODS, "p", namespace=namespace, grace_seconds=0)
+    await client.delete(PODS, "p", namespace=namespace)
 
 
 async def a_deleted_pods_finalizer_outlives_its_kubelet(client: Client, namespace: str) -> None:

@@ -18,6 +18,7 @@ from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.events import Recorder
 from weft.kube.objects import Obj
+from weft.kube.realm import Realm
 from weft.kube.resources import Resource
 from weft.metrics import Metrics
 
@@ -38,7 +39,7 @@ class World:
         self.metrics = Metrics()
         self.client = self.api.client(metrics=self.metrics)
         self.catalog = Catalog(monotonic=self.clock.monotonic)
-        self.revisions = Revisions(self.client)
+        self.revisions = Revisions(self.client, realm=Realm())
         self.recorder = Recorder(
             self.client, clock=self.clock, rng=random.Random(2), metrics=self.metrics, instance="test"
         )

@@ -92,8 +92,6 @@ class ObjectMeta(StatusModel):
     uid: str = ""
     generation: int = 0
     resource_version: str = ""
-    creation_timestamp: str = ""
-    deletion_timestamp: str | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
 

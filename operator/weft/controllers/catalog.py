@@ -69,10 +69,9 @@ class Catalog:
         self._by_uid = Index(uid_of)
         self._by_workflow = Index(lambda run: _in_namespace(run, workflow_of(run)))
         self._by_owner = Index(parent_uid)
-        self._by_queue = Index(lambda run: (key_of(run).namespace, queue_of(run)))
         self._by_run = Index(lambda approval: approval["spec"]["run"]["uid"])
         self._indexes = {
-            WORKFLOW_RUNS: (self._by_uid, self._by_workflow, self._by_owner, self._by_queue),
+            WORKFLOW_RUNS: (self._by_uid, self._by_workflow, self._by_owner),
             APPROVALS: (self._by_run,),
         }
         self.runs = self._caches[WORKFLOW_RUNS]
@@ -112,10 +111,6 @@ class Catalog:
     def child_runs(self, uid: str) -> Objects:
         """Give the runs that the run of that UID has started."""
         return self._by_owner.get(uid)
-
-    def runs_in_queue(self, namespace: str, queue: str) -> Objects:
-        """Give the runs that name a queue, finished ones too."""
-        return self._by_queue.get((namespace, queue))
 
     def approvals_of(self, uid: str) -> Objects:
         """Give the Approvals for the run of that UID."""

@@ -17,7 +17,7 @@ from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
-from weft.kube.realm import EVERYTHING, Realm
+from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.render.names import MANAGED_BY_LABEL, NODE_LABEL, WORKFLOW_LABEL, label_value, short_hash
 
@@ -33,7 +33,7 @@ _POSITION = re.compile(r"\[\d+\]")
 class Results:
     """Outputs by cache key, in ConfigMaps."""
 
-    def __init__(self, client: Client, *, clock: Clock, realm: Realm = EVERYTHING):
+    def __init__(self, client: Client, *, clock: Clock, realm: Realm):
         """Take the namespaces to sweep."""
         self._client = client
         self._clock = clock

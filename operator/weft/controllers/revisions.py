@@ -24,10 +24,12 @@ from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
-from weft.kube.realm import EVERYTHING, Realm
+from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
 
+CAPACITY = 256
+"""So many compiled revisions are kept."""
 _HASHES = (10, 40)
 """Lengths of the hash in the name; the longer one is for the day when the shorter is taken by something else."""
 _LONGEST_NAME = 253
@@ -41,11 +43,10 @@ class RevisionNameTaken(ApiError):
 class Revisions:
     """Frozen specs of all namespaces: `freeze` them, `load` them compiled, `sweep` those nobody names."""
 
-    def __init__(self, client: Client, *, realm: Realm = EVERYTHING, capacity: int = 256):
-        """Take the namespaces to sweep and how many compiled revisions are kept."""
+    def __init__(self, client: Client, *, realm: Realm):
+        """Take the namespaces to sweep."""
         self._client = client
         self._realm = realm
-        self._capacity = capacity
         self._known: set[Key] = set()
         self._handed_out: set[Key] = set()
         self._unnamed: set[Key] = set()
@@ -106,7 +107,7 @@ class Revisions:
             async with self._lock(key):
                 if key not in self._compiled:
                     self._compiled[key] = _compiled(name, await self._data(key))
-                    if len(self._compiled) > self._capacity:
+                    if len(self._compiled) > CAPACITY:
                         self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
         return self._compiled[key]
@@ -119,7 +120,7 @@ class Revisions:
             return compiled.spec
         if key not in self._specs:
             self._specs[key] = (await self._data(key)).get("workflow") or {}
-            if len(self._specs) > self._capacity:
+            if len(self._specs) > CAPACITY:
                 self._specs.popitem(last=False)
         return self._specs[key]
 

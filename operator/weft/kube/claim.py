@@ -21,6 +21,12 @@ _log = logging.getLogger(__name__)
 DURATION = 13.0
 """How long a claim is good, in seconds. Two less than is common: a Pod's death, the heir's last look before it and a
 slow server's answers come on top, and all of it has to stay under the 20 s that are promised."""
+RENEW_DEADLINE = 10.0
+"""A claim that has not been renewed for so many seconds is lost; nobody else may take it before `DURATION`."""
+RETRY_PERIOD = 2.0
+"""Seconds between two renewals of a claim."""
+LOOK_PERIOD = 1.0
+"""Seconds between two looks at somebody else's Lease: what a dead one's waits for on top of a claim's life."""
 
 Notes = Callable[[Obj], dict[str, str]]
 """Gives the annotations to write along with a claim, from the Lease as it stands ({} for none)."""

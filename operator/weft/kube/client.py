@@ -49,18 +49,9 @@ class Client:
         metrics: Metrics,
         limiter: Limiter,
         attempts: int = 5,
-        time_limit: float = 15.0,
     ):
-        """Take what it works with; `attempts` and `time_limit` (seconds, of one attempt) bound each call."""
-        self._sender = Sender(
-            transport,
-            clock=clock,
-            rng=rng,
-            metrics=metrics,
-            limiter=limiter,
-            attempts=attempts,
-            time_limit=time_limit,
-        )
+        """Take what it works with; `attempts` bounds each call."""
+        self._sender = Sender(transport, clock=clock, rng=rng, metrics=metrics, limiter=limiter, attempts=attempts)
 
     def acting_as(self, user: str) -> "Client":
         """Give a client that impersonates the user (`system:serviceaccount:NAMESPACE:NAME`), else the same."""
@@ -82,31 +73,20 @@ class Client:
         *,
         namespace: str = "",
         label_selector: str = "",
-        field_selector: str = "",
-        limit: int = PAGE_SIZE,
         continue_token: str = "",
     ) -> Obj:
         """Read one page of a list as the server gives it; `metadata.continue` leads to the next (Gone if too late)."""
-        params = _selectors(label_selector, field_selector)
-        params["limit"] = str(limit)
+        params = {**_selected(label_selector), "limit": str(PAGE_SIZE)}
         if continue_token:
             params["continue"] = continue_token
         return await self._sender.send(Call("list", resource, "GET", resource.path(namespace=namespace), params))
 
-    async def list(
-        self, resource: Resource, *, namespace: str = "", label_selector: str = "", field_selector: str = ""
-    ) -> Objects:
+    async def list(self, resource: Resource, *, namespace: str = "", label_selector: str = "") -> Objects:
         """Read all pages of a list; its items are completed with their apiVersion and kind."""
         items: Objects = []
         token = ""
         while True:
-            page = await self.page(
-                resource,
-                namespace=namespace,
-                label_selector=label_selector,
-                field_selector=field_selector,
-                continue_token=token,
-            )
+            page = await self.page(resource, namespace=namespace, label_selector=label_selector, continue_token=token)
             items += items_of(page, resource)
             token = page.get("metadata", {}).get("continue", "")
             if not token:
@@ -119,7 +99,6 @@ class Client:
         resource_version: str,
         namespace: str = "",
         label_selector: str = "",
-        field_selector: str = "",
         timeout_seconds: int,
         idle_timeout: float,
         skip: Callable[[bytes], bool] | None = None,
@@ -129,8 +108,8 @@ class Client:
         An ERROR event is raised as the exception it stands for (Gone, mostly); silence for `idle_timeout` as TimedOut.
         Lines that `skip` picks out are passed over before they are parsed.
         """
-        params = _selectors(label_selector, field_selector)
-        params |= {
+        params = {
+            **_selected(label_selector),
             "watch": "1",
             "allowWatchBookmarks": "true",
             "resourceVersion": resource_version,
@@ -144,11 +123,9 @@ class Client:
                     raise from_status(int(obj.get("code") or 500), obj)
                 yield kind, obj
 
-    async def create(
-        self, resource: Resource, obj: Obj, *, namespace: str = "", priority: Priority = Priority.START
-    ) -> Obj:
-        """Create the object and give it as stored. The namespace defaults to the object's own."""
-        namespace = namespace or obj.get("metadata", {}).get("namespace", "")
+    async def create(self, resource: Resource, obj: Obj, *, priority: Priority = Priority.START) -> Obj:
+        """Create the object in its own namespace and give it as stored."""
+        namespace = obj.get("metadata", {}).get("namespace", "")
         return await self._sender.send(
             Call(
                 "create",
@@ -195,34 +172,21 @@ class Client:
             )
         )
 
-    async def patch_status(
-        self, resource: Resource, name: str, body: Obj, *, namespace: str = "", priority: Priority = Priority.FINISH
-    ) -> Obj:
+    async def patch_status(self, resource: Resource, name: str, body: Obj, *, namespace: str = "") -> Obj:
         """Merge-patch the object's status subresource; the body is the whole patch (`{"status": {...}}`)."""
-        return await self.patch(resource, name, body, namespace=namespace, subresource="status", priority=priority)
+        return await self.patch(resource, name, body, namespace=namespace, subresource="status")
 
     async def delete(
-        self,
-        resource: Resource,
-        name: str,
-        *,
-        namespace: str = "",
-        uid: str = "",
-        version: str = "",
-        propagation: str = "Background",
-        grace_seconds: int | None = None,
-        priority: Priority = Priority.FINISH,
+        self, resource: Resource, name: str, *, namespace: str = "", uid: str = "", version: str = ""
     ) -> bool:
         """Delete the object; False when it was gone already.
 
         With a UID only that one, with a version only as it was then, else Conflict.
         """
-        options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        options: Obj = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         conditions = {"uid": uid, "resourceVersion": version}
         if conditions := {name: value for name, value in conditions.items() if value}:
             options["preconditions"] = conditions
-        if grace_seconds is not None:
-            options["gracePeriodSeconds"] = grace_seconds
         call = Call(
             "delete",
             resource,
@@ -230,7 +194,7 @@ class Client:
             resource.path(namespace=namespace, name=name),
             body=orjson.dumps(options),
             content_type="application/json",
-            priority=priority,
+            priority=Priority.FINISH,
         )
         try:
             await self._sender.send(call)
@@ -248,9 +212,8 @@ def items_of(page: Obj, resource: Resource) -> Objects:
     return items
 
 
-def _selectors(label_selector: str, field_selector: str) -> dict[str, str]:
-    selectors = {"labelSelector": label_selector, "fieldSelector": field_selector}
-    return {name: selector for name, selector in selectors.items() if selector}
+def _selected(label_selector: str) -> dict[str, str]:
+    return {"labelSelector": label_selector} if label_selector else {}
 
 
 def _begins_with_test(body: Obj | Sequence[Obj]) -> bool:

@@ -37,20 +37,20 @@ class Connection:
         )
 
 
-def load_configuration(*, kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+def load_configuration(*, kubeconfig: str | None = None) -> Configuration:
     """Load from the named kubeconfig, else as a Pod's service account, else from the user's own kubeconfig.
 
     Raises kubernetes.config.ConfigException when there is none.
     """
     configuration = Configuration()
-    if kubeconfig is None and context is None:
+    if kubeconfig is None:
         try:
             kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             return configuration
         except kubernetes_config.ConfigException:
             pass
     kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-        config_file=kubeconfig, context=context, client_configuration=configuration, persist_config=False
+        config_file=kubeconfig, client_configuration=configuration, persist_config=False
     )
     return configuration
 

@@ -14,7 +14,7 @@ from contextlib import aclosing
 from typing import Protocol
 
 from weft.kube.cache import Change
-from weft.kube.client import PAGE_SIZE, Client, items_of
+from weft.kube.client import Client, items_of
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError, Gone, OutcomeUnknown, TimedOut, Unreachable
 from weft.kube.objects import Obj, Objects, version_of
@@ -114,7 +114,6 @@ class Informer:
                 self._resource,
                 namespace=self._namespace,
                 label_selector=self._label_selector,
-                limit=PAGE_SIZE,
                 continue_token=token,
             )
             version = version or version_of(page)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from weft.kube.board import Board
-from weft.kube.claim import Claim
+from weft.kube.claim import LOOK_PERIOD, RENEW_DEADLINE, RETRY_PERIOD, Claim
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn, within
 from weft.kube.shards import shares
@@ -26,13 +26,8 @@ from weft.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
-RENEW_DEADLINE = 10.0
-"""A claim that has not been renewed for so long is lost; nobody else may take it before 13 s."""
 BOARD_DEADLINE = 25.0
-"""The same for the layout's claim."""
-RETRY_PERIOD = 2.0
-LOOK_PERIOD = 1.0
-"""How often a shard of somebody else's is looked at: what a dead one's shards wait for on top of a claim's life."""
+"""What `RENEW_DEADLINE` is to a shard's claim, for the layout's."""
 ATTEMPT_SECONDS = 6.0
 """How long one look or one renewal may take: after one that hangs there is time for another."""
 STOP_SECONDS = 5.0
@@ -116,7 +111,6 @@ class Keeper:
         ]
         self._serving: dict[int, _Serving] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._leaving = False
 
     @property
     def held(self) -> list[int]:
@@ -131,7 +125,6 @@ class Keeper:
 
     async def stop(self) -> None:
         """Hand all our shards over in order and leave."""
-        self._leaving = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,7 +1,7 @@
 """Leader election: of several operators one works, the others stand by with warm caches.
 
 A Lease says who leads and is renewed every few seconds (`kube/claim.py` has its rules). A leader that cannot renew
-stops before its lease can be taken (`renew_deadline` < `duration`); what stopping means (the process exits) is the
+stops before its lease can be taken (`RENEW_DEADLINE` < `DURATION`); what stopping means (the process exits) is the
 caller's business. Those who stand by look more often than the leader renews, because the lease runs from when its last
 renewal was seen, and they are there the moment it runs out.
 """
@@ -10,7 +10,7 @@ import logging
 import random
 from collections.abc import Callable
 
-from weft.kube.claim import DURATION, Claim
+from weft.kube.claim import LOOK_PERIOD, RENEW_DEADLINE, RETRY_PERIOD, Claim
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.metrics import Metrics
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 class Elector:
-    """Acquires a Lease, keeps it, and says when it is lost. Times are in seconds."""
+    """Acquires a Lease, keeps it, and says when it is lost."""
 
     def __init__(
         self,
@@ -34,23 +34,14 @@ class Elector:
         rng: random.Random,
         spawn: Spawn,
         metrics: Metrics,
-        duration: float = DURATION,
-        renew_deadline: float = 10.0,
-        retry_period: float = 2.0,
-        look_period: float = 1.0,
     ):
         """Take the Lease's place, who we are (unique among the candidates), and whom to tell."""
-        self._claim = Claim(
-            client, namespace=namespace, name=name, identity=identity, clock=clock, spawn=spawn, duration=duration
-        )
+        self._claim = Claim(client, namespace=namespace, name=name, identity=identity, clock=clock, spawn=spawn)
         self._on_started = on_started
         self._on_lost = on_lost
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
-        self._renew_deadline = renew_deadline
-        self._retry_period = retry_period
-        self._look_period = look_period
         self._leading = False
 
     @property
@@ -58,23 +49,18 @@ class Elector:
         """Say whether we lead; False as soon as the lease may have run out, even if this process was frozen."""
         return self._leading and self._claim.holds
 
-    @property
-    def holder(self) -> str:
-        """Give the identity that held the Lease when it was last read, or ""."""
-        return self._claim.holder
-
     async def run(self) -> None:
         """Wait for the lease, call `on_started`, renew until it is lost, call `on_lost` and return."""
         claim = self._claim
-        while not await claim.take(self._renew_deadline):
-            period = self._look_period * (1 + self._rng.random() / 5)
+        while not await claim.take(RENEW_DEADLINE):
+            period = LOOK_PERIOD * (1 + self._rng.random() / 5)
             until_free = claim.free_at - self._clock.monotonic()
             await self._clock.sleep(min(period, until_free) if until_free > 0 else period)
         self._lead(True)
         _log.info("%s leads (%s)", claim.identity, claim.name)
         self._on_started()
         while (left := self._left()) > 0:
-            await self._clock.sleep(min(left, self._retry_period))
+            await self._clock.sleep(min(left, RETRY_PERIOD))
             left = self._left()
             if left <= 0 or (not await claim.take(left) and claim.holder != claim.identity):
                 break
@@ -86,11 +72,11 @@ class Elector:
         """Give the lease back for the next in line to take at once. Cancel `run` first, after all work has stopped."""
         if self.is_leader:
             self._lead(False)
-            await self._claim.release(self._retry_period)
+            await self._claim.release(RETRY_PERIOD)
 
     def _left(self) -> float:
         """Seconds until the lease has to have been renewed."""
-        return self._claim.renewed_at + self._renew_deadline - self._clock.monotonic()
+        return self._claim.renewed_at + RENEW_DEADLINE - self._clock.monotonic()
 
     def _lead(self, leading: bool) -> None:
         self._leading = leading

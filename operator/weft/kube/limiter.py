@@ -47,11 +47,6 @@ class Limiter:
         """Give the number of writes allowed in flight now."""
         return int(self._limit)
 
-    @property
-    def in_flight(self) -> int:
-        """Give the number of writes in flight now."""
-        return self._in_flight
-
     async def acquire(self, priority: Priority) -> int:
         """Wait for a slot and give the ticket that `release` wants back."""
         if self._in_flight < self.limit:

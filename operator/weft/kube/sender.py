@@ -31,6 +31,9 @@ from weft.kube.retry import delay_before, may_retry
 from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused, Transport
 from weft.metrics import Metrics
 
+ATTEMPT_SECONDS = 15.0
+"""How long one attempt may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -60,16 +63,14 @@ class Sender:
         metrics: Metrics,
         limiter: Limiter,
         attempts: int,
-        time_limit: float,
     ):
-        """Take what it works with; `attempts` and `time_limit` (seconds, of one attempt) bound each call."""
+        """Take what it works with; `attempts` bounds each call."""
         self._transport = transport
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
         self._limiter = limiter
         self._attempts = attempts
-        self._time_limit = time_limit
         self._headers: dict[str, str] = {}
 
     def with_headers(self, headers: Mapping[str, str]) -> "Sender":
@@ -131,7 +132,7 @@ class Sender:
                     headers=self._headers,
                     body=call.body,
                     content_type=call.content_type,
-                    time_limit=self._time_limit,
+                    time_limit=ATTEMPT_SECONDS,
                 )
             if response.status >= 400:
                 raise from_response(response.status, response.body, response.headers)

@@ -49,11 +49,10 @@ class Children(NamedTuple):
 class ChildStore:
     """Jobs and Pods by run. Give `jobs` and `pods` to the informers as caches, `on_job` and `on_pod` as handlers."""
 
-    def __init__(self, *, changed: Callable[[RunKey], None], monotonic: Callable[[], float]):
-        """Take whom to tell that a run's children have changed: synchronous and fast."""
+    def __init__(self, *, monotonic: Callable[[], float]):
+        """Take the clock by which the caches forget the dead."""
         self.jobs = Cache(monotonic=monotonic)
         self.pods = Cache(monotonic=monotonic)
-        self._changed = changed
         self._jobs_of_run: dict[RunKey, dict[Key, Obj]] = {}
         self._pods_of_run: dict[RunKey, dict[Key, Obj]] = {}
         self._pods_of_job: dict[str, dict[Key, Obj]] = {}
@@ -72,7 +71,7 @@ class ChildStore:
         return tuple(self._pods_of_job.get(uid_of(job), {}).values())
 
     def remember_created(self, obj: Obj) -> None:
-        """Take in the answer to our own POST or PATCH of a Job or Pod; `changed` is not called, the caller knows.
+        """Take in the answer to our own POST or PATCH of a Job or Pod.
 
         The object stays whole; what is kept of it is a trimmed copy.
         """
@@ -89,34 +88,29 @@ class ChildStore:
 
     def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
         """Take in one change of a Job: the handler of the informer that feeds `jobs`."""
-        self._tell(self._index_job(Change(event_type, job, old)))
+        self._index_job(Change(event_type, job, old))
 
     def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
         """Take in one change of a Pod: the handler of the informer that feeds `pods`."""
-        self._tell(self._index_pod(Change(event_type, pod, old)))
+        self._index_pod(Change(event_type, pod, old))
 
-    def _tell(self, run: RunKey | None) -> None:
-        if run is not None:
-            self._changed(run)
-
-    def _index_job(self, change: Change) -> RunKey | None:
+    def _index_job(self, change: Change) -> None:
         job = change.obj
         run, uid = _run_of(job), uid_of(job)
         if run is None:
-            return None
+            return
         if change.type == "DELETED":
             _remove(self._jobs_of_run, run, key_of(job))
             if uid not in self._pods_of_job:
                 self._run_of_job.pop(uid, None)
-            return run
+            return
         self._jobs_of_run.setdefault(run, {})[key_of(job)] = job
         if uid not in self._run_of_job:
             self._run_of_job[uid] = run
             for key, pod in self._pods_of_job.get(uid, {}).items():
                 self._pods_of_run.setdefault(run, {})[key] = pod
-        return run
 
-    def _index_pod(self, change: Change) -> RunKey | None:
+    def _index_pod(self, change: Change) -> None:
         pod = change.obj
         job_uid, key = _job_uid(pod), key_of(pod)
         run = _run_of(pod) or self._run_of_job.get(job_uid)
@@ -126,12 +120,11 @@ class ChildStore:
                 _remove(self._pods_of_run, run, key)
             if job_uid not in self._pods_of_job and not self._job_stands(pod):
                 self._run_of_job.pop(job_uid, None)
-            return run
+            return
         if job_uid:
             self._pods_of_job.setdefault(job_uid, {})[key] = pod
         if run is not None:
             self._pods_of_run.setdefault(run, {})[key] = pod
-        return run
 
     def _job_stands(self, pod: Obj) -> bool:
         owner = owner_of(pod, "Job")

@@ -23,15 +23,13 @@ class PodState(StrEnum):
 
 @dataclass(slots=True, frozen=True)
 class PodFact:
-    """One Pod's story so far. `text` is main's termination message as it is; times are epoch seconds."""
+    """One Pod's story so far. `text` is main's termination message as it is."""
 
     state: PodState
     reason: Reason | None = None
     message: str = ""
     exit_code: int | None = None
     text: str | None = None
-    started_at: float | None = None
-    ended_at: float | None = None
 
     @property
     def ended(self) -> bool:
@@ -71,16 +69,8 @@ def epoch(time: str | None) -> float | None:
 def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = None, message: str = "") -> PodFact:
     """Make the fact of a Pod that has ended, with what its container main (`container_state`) left behind."""
     last = main.get("terminated") or {}
-    ran = not never_ran(last)
-    return PodFact(
-        state,
-        reason,
-        message,
-        exit_code=last.get("exitCode"),
-        text=last.get("message") if ran else None,
-        started_at=epoch(last.get("startedAt")) if ran else None,
-        ended_at=epoch(last.get("finishedAt")),
-    )
+    text = None if never_ran(last) else last.get("message")
+    return PodFact(state, reason, message, exit_code=last.get("exitCode"), text=text)
 
 
 def never_ran(terminated: Mapping[str, Any]) -> bool:

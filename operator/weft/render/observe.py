@@ -15,7 +15,7 @@ from weft.kube.objects import Obj
 from weft.render.facts import POD_GONE as POD_GONE
 from weft.render.facts import PodFact as PodFact
 from weft.render.facts import PodState as PodState
-from weft.render.facts import condition, container_state, ending, epoch
+from weft.render.facts import condition, container_state, ending
 from weft.render.overlay import MAIN
 from weft.render.postmortem import failed_fact
 
@@ -47,9 +47,8 @@ def pod_fact(pod: Obj) -> PodFact:
         return PodFact(PodState.Failed, Reason.PodDeleted, message_for(Reason.PodDeleted))
     if phase == "Pending" or "waiting" in main:
         return _pending(pod, status)
-    began = (main.get("running") or main.get("terminated") or {}).get("startedAt")
     ready = phase == "Running" and "running" in main and condition(status, "Ready").get("status") == "True"
-    return PodFact(PodState.Ready if ready else PodState.Running, started_at=epoch(began))
+    return PodFact(PodState.Ready if ready else PodState.Running)
 
 
 def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
@@ -89,7 +88,6 @@ class JobFact:
     state: JobState
     reason: Reason | None = None
     message: str = ""
-    ended_at: float | None = None
 
 
 def job_fact(job: Obj) -> JobFact:
@@ -98,12 +96,11 @@ def job_fact(job: Obj) -> JobFact:
     for kind, state in (("Complete", JobState.Succeeded), ("Failed", JobState.Failed)):
         ended = condition(status, kind)
         if ended.get("status") == "True":
-            at = epoch(ended.get("lastTransitionTime"))
             if state is JobState.Succeeded:
-                return JobFact(state, ended_at=at)
+                return JobFact(state)
             late = ended.get("reason") == "DeadlineExceeded"
             told = ended.get("message") or ended.get("reason") or ""
-            return JobFact(state, Reason.DeadlineExceeded if late else Reason.Error, told, at)
+            return JobFact(state, Reason.DeadlineExceeded if late else Reason.Error, told)
     if job["spec"].get("suspend"):
         told = condition(status, "Suspended").get("message") or "the Job is suspended"
         return JobFact(JobState.Suspended, Reason.WaitingForPod, told)

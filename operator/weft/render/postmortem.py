@@ -66,7 +66,7 @@ def failed_fact(pod: Obj) -> PodFact:
     if failure:
         said = (failure.get("message") or "no message").strip()
         message = f"init container {init} exited with code {failure['exitCode']}: {said}"
-        return PodFact(PodState.Failed, Reason.Error, message, ended_at=finished)
+        return PodFact(PodState.Failed, Reason.Error, message)
     if why:
         return _disruption(Reason.Evicted, f"the cluster node did not admit it: {why}: {told}", pod, main)
     return _disruption(Reason.NodeLost, "", pod, main)

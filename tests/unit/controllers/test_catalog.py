@@ -59,8 +59,6 @@ def test_indexes_follow_what_happens(catalog: Catalog) -> None:
     assert found["metadata"]["name"] == "child"
     assert names(catalog.runs_of_workflow("ns", "w")) == ["child"]
     assert names(catalog.child_runs("uid-parent")) == ["child"]
-    assert names(catalog.runs_in_queue("ns", "gpu")) == ["child"]
-    assert names(catalog.runs_in_queue("ns", "default")) == ["parent", "inline"]
     assert names(catalog.approvals_of("uid-parent")) == ["yes"]
     catalog.apply(WORKFLOW_RUNS, "MODIFIED", run("child", owner="uid-parent", queue="gpu", version="2", phase="Failed"))
     assert catalog.child_runs("uid-parent")[0]["status"]["phase"] == "Failed"

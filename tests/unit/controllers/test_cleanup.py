@@ -18,7 +18,7 @@ from weft.kube.store import ChildStore
 class Runs(World):
     def __init__(self) -> None:
         super().__init__()
-        self.store = ChildStore(changed=lambda key: None, monotonic=self.clock.monotonic)
+        self.store = ChildStore(monotonic=self.clock.monotonic)
         self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **self.tools)
         self.cleanup.follow()
 

@@ -51,7 +51,7 @@ def live_run() -> LiveRun:
 def test_after_a_restart_a_job_of_the_built_in_controller_leaves_the_word_to_its_pod(
     ended: str, phase: str, pods: bool
 ) -> None:
-    store = ChildStore(changed=lambda run: None, monotonic=lambda: 0.0)
+    store = ChildStore(monotonic=lambda: 0.0)
     store.remember_created(job(ended=ended))
     if pods:
         store.remember_created(pod(phase=phase, text="n=1"))

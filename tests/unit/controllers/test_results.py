@@ -4,6 +4,7 @@ import pytest
 from support.fakeapi import FakeApi
 from weft.controllers.results import KEEP_SECONDS, Results
 from weft.kube.objects import Key
+from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.kube.transport import Dropped
 
@@ -17,7 +18,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def results(api: FakeApi) -> Results:
-    return Results(api.client(), clock=api.clock)
+    return Results(api.client(), clock=api.clock, realm=Realm())
 
 
 async def test_what_was_remembered_is_found(api: FakeApi, results: Results) -> None:

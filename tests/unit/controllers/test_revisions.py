@@ -12,6 +12,7 @@ from weft.graph.compile import InvalidWorkflow
 from weft.graph.types import used_types
 from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
 from weft.kube.objects import Key
+from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.kube.transport import Dropped
 
@@ -27,7 +28,7 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def revisions(api: FakeApi) -> Revisions:
-    return Revisions(api.client())
+    return Revisions(api.client(), realm=Realm())
 
 
 def stored(api: FakeApi) -> list[str]:
@@ -37,7 +38,7 @@ def stored(api: FakeApi) -> list[str]:
 async def test_the_same_content_is_one_revision(api: FakeApi, revisions: Revisions) -> None:
     name = await revisions.freeze("ns", "listing", SPEC, {})
     assert await revisions.freeze("ns", "listing", {"nodes": list(SPEC["nodes"])}, TYPES) == name
-    assert await Revisions(api.client()).freeze("ns", "listing", SPEC, {}) == name
+    assert await Revisions(api.client(), realm=Realm()).freeze("ns", "listing", SPEC, {}) == name
     (revision,) = api.all(CONTROLLER_REVISIONS)
     assert revision["data"] == {"workflow": SPEC, "nodeTypes": {}}
     assert revision["metadata"]["labels"] == {"weft.dev/workflow": "listing", "app.kubernetes.io/managed-by": "weft"}
@@ -82,7 +83,7 @@ async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeA
     api.remove(CONTROLLER_REVISIONS, "ns", name)
     foreign = {"kind": "ControllerRevision", "metadata": {"namespace": "ns", "name": name}, "data": {"evil": 1}}
     api.add(foreign)
-    fresh = Revisions(api.client())
+    fresh = Revisions(api.client(), realm=Realm())
     longer = await fresh.freeze("ns", "w", SPEC, {})
     assert longer.startswith(name)
     assert longer != name
@@ -91,7 +92,7 @@ async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeA
     foreign["metadata"]["name"] = longer
     api.add(foreign)
     with pytest.raises(RevisionNameTaken, match=longer):
-        await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+        await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
 
 
 async def test_long_workflow_names_are_cut(api: FakeApi, revisions: Revisions) -> None:
@@ -104,7 +105,7 @@ async def test_a_create_that_was_lost_on_the_way_is_found_again(api: FakeApi, re
 
 
 async def test_a_failed_create_is_not_taken_for_made(api: FakeApi) -> None:
-    revisions = Revisions(api.client(attempts=1))
+    revisions = Revisions(api.client(attempts=1), realm=Realm())
     api.fail(Dropped("cut"), method="POST")
     with pytest.raises(OutcomeUnknown):
         await revisions.freeze("ns", "w", SPEC, {})
@@ -119,8 +120,10 @@ async def test_many_runs_compile_it_once(api: FakeApi, revisions: Revisions) -> 
     assert len(api.asked("GET", "controllerrevisions")) == 1
 
 
-async def test_the_least_used_are_compiled_again(api: FakeApi) -> None:
-    revisions = Revisions(api.client(), capacity=1)
+async def test_the_least_used_are_compiled_again(
+    api: FakeApi, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.controllers.revisions.CAPACITY", 1)
     one = await revisions.freeze("ns", "one", SPEC, {})
     two = await revisions.freeze("ns", "two", SPEC, {})
     for name in (one, two, two, one):
@@ -144,7 +147,7 @@ async def test_what_cannot_be_loaded_says_why(api: FakeApi, revisions: Revisions
 
 async def test_only_those_without_a_name_in_two_sweeps_go(api: FakeApi, revisions: Revisions) -> None:
     names = [await revisions.freeze("ns", name, SPEC, {}) for name in ("kept", "gone")]
-    restarted = Revisions(api.client())
+    restarted = Revisions(api.client(), realm=Realm())
     in_use = {Key("ns", names[0])}
     await restarted.sweep(lambda: in_use)
     assert stored(api) == sorted(names)
@@ -166,8 +169,8 @@ async def test_one_that_was_handed_out_since_the_last_sweep_is_spared(api: FakeA
 
 
 async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -> None:
-    await Revisions(api.client()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client())
+    await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client(), realm=Realm())
     await revisions.sweep(set)
 
     async def run_starts(asked: Any) -> None:
@@ -181,8 +184,8 @@ async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -
 
 
 async def test_one_that_is_wanted_while_it_is_being_deleted_is_made_again(api: FakeApi) -> None:
-    name = await Revisions(api.client()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client())
+    name = await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client(), realm=Realm())
     await revisions.load("ns", name)
     await revisions.sweep(set)
     starting: list[asyncio.Task[str]] = []
@@ -206,8 +209,10 @@ async def test_one_that_somebody_deleted_is_made_again(api: FakeApi, revisions: 
     assert (await revisions.load("ns", name)).spec == SPEC
 
 
-async def test_the_spec_is_given_without_compiling(api: FakeApi) -> None:
-    revisions = Revisions(api.client(), capacity=1)
+async def test_the_spec_is_given_without_compiling(
+    api: FakeApi, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.controllers.revisions.CAPACITY", 1)
     names = [await revisions.freeze("ns", name, {"description": name}, {}) for name in ("one", "two")]
     assert [await revisions.spec("ns", name) for name in [*names, *names]] == [
         {"description": "one"},
@@ -221,15 +226,15 @@ async def test_the_spec_is_given_without_compiling(api: FakeApi) -> None:
 
 
 async def test_one_that_was_deleted_and_made_again_during_the_sweep_stays(api: FakeApi) -> None:
-    name = await Revisions(api.client()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client())
+    name = await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client(), realm=Realm())
     await revisions.sweep(set)
 
     async def made_again(asked: Any) -> None:
         if asked.method == "DELETE":
             api.before.clear()
             api.remove(CONTROLLER_REVISIONS, "ns", name)
-            await Revisions(api.client()).freeze("ns", "w", SPEC, {})
+            await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
 
     api.before.append(made_again)
     await revisions.sweep(set)

@@ -13,14 +13,14 @@ def kubeconfig(tmp_path, monkeypatch):
     for variable in ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"):
         monkeypatch.delenv(variable, raising=False)
 
-    def write(*, server="https://10.0.0.1:6443/", user, context="here", **cluster):
+    def write(*, server="https://10.0.0.1:6443/", user, **cluster):
         content = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "here",
             "clusters": [{"name": "c", "cluster": {"server": server, **cluster}}],
             "users": [{"name": "u", "user": user}],
-            "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
         }
         path = tmp_path / "kubeconfig"
         path.write_text(yaml.safe_dump(content))
@@ -29,8 +29,8 @@ def kubeconfig(tmp_path, monkeypatch):
     return write
 
 
-def connect(path, **options):
-    return Connection(lambda: load_configuration(kubeconfig=path, **options))
+def connect(path):
+    return Connection(lambda: load_configuration(kubeconfig=path))
 
 
 def test_a_kubeconfig_gives_address_token_and_tls(kubeconfig):
@@ -66,11 +66,6 @@ def test_a_rotated_token_file_is_read_again_on_reload(kubeconfig, tmp_path):
     token.write_text("second")
     connection.reload()
     assert connection.authorization == "Bearer second"
-
-
-def test_a_context_can_be_chosen(kubeconfig):
-    path = kubeconfig(user={"token": "secret"}, context="elsewhere")
-    assert connect(path, context="elsewhere").authorization == "Bearer secret"
 
 
 def test_refresh_asks_the_loader_for_a_token_that_it_renews_itself():
