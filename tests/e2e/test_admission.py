@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from e2e.harness.api import Obj
+from e2e.harness.api import Obj, Refused
 from e2e.harness.operator import Operator
 from e2e.harness.people import Person, enroll
 from e2e.harness.place import Cluster, Place, Run, refused
@@ -67,8 +67,43 @@ def test_nobody_speaks_for_a_group_he_is_not_in(shop: Place, ana: Person, eve: P
     assert status["accepted"] is False
 
 
+def test_what_is_no_decision_is_anybodys_to_change(shop: Place, ana: Person, eve: Person) -> None:
+    ana.create(shop, "Workflow", spec([node("review", approval={"quorum": 2})]), name="ask-two")
+    run = started(eve, shop, workflowRef={"name": "ask-two"})
+    run.reaches("review", "Waiting")
+    made = eve.decide(run, "review")["metadata"]["name"]
+    ana.change(shop, "approvals", made, {"metadata": {"labels": {"seen-by": "ana"}}})
+    assert approval(shop, made)["metadata"]["labels"]["seen-by"] == "ana"
+    assert approval(shop, made)["spec"]["by"] == "eve"
+    run.edit(stop="Terminate")
+    run.finish("Cancelled")
+
+
+def test_an_approval_can_be_deleted_in_every_way(shop: Place, ana: Person, eve: Person) -> None:
+    ana.create(shop, "Workflow", spec([node("review", approval={"quorum": 2})]), name="ask-pair")
+    run = started(eve, shop, workflowRef={"name": "ask-pair"})
+    run.reaches("review", "Waiting")
+    for policy in ("Foreground", "Orphan"):  # the garbage collector takes its own finalizer off, as itself
+        path = f"{APPROVALS.format(shop.name)}/{eve.decide(run, 'review')['metadata']['name']}"
+        shop.cluster.api.delete(path, propagationPolicy=policy)
+        shop.wait_for(lambda path=path: gone(shop, path), f"the Approval stays, deleted with {policy}")
+    run.edit(stop="Terminate")
+    run.finish("Cancelled")
+
+
+def gone(shop: Place, path: str) -> bool:
+    try:
+        shop.cluster.api.get(path)
+    except Refused as refusal:
+        return refusal.code == 404
+    return False
+
+
+APPROVALS = "/apis/weft.dev/v1alpha1/namespaces/{}/approvals"
+
+
 def approval(shop: Place, name: str) -> Obj:
-    return shop.cluster.api.get(f"/apis/weft.dev/v1alpha1/namespaces/{shop.name}/approvals/{name}")
+    return shop.cluster.api.get(f"{APPROVALS.format(shop.name)}/{name}")
 
 
 @pytest.mark.parametrize("kind", ["Workflow", "NodeType", "WorkflowRun"])
