@@ -15,14 +15,14 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Literal
 
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.problems import parse
 from weft.api.workflow import Notification
 from weft.controllers.approval_status import ApprovalStatus
 from weft.controllers.approvals import decisions_for
-from weft.controllers.catalog import Catalog, parent_uid, spec_changed
+from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.channel_status import ChannelStatus
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.enforcement import Enforcement
@@ -39,36 +39,41 @@ from weft.controllers.passes import Passes
 from weft.controllers.perform import Performer
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.queue_status import QueueStatus
-from weft.controllers.queues import Admission
+from weft.controllers.queues import Queues
 from weft.controllers.record import Record
 from weft.controllers.results import Results
-from weft.controllers.retention import jobs_to_delete
+from weft.controllers.retention import jobs_to_delete, kept_jobs
 from weft.controllers.revisions import Revisions, revisions_named
-from weft.controllers.run_facts import finished
+from weft.controllers.run_facts import finished, parent_uid, workflow_of
 from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
+from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import ApiError
 from weft.kube.events import Recorder
 from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.realm import Realm
-from weft.kube.resources import APPROVALS, WORKFLOW_QUEUES, WORKFLOW_RUNS
-from weft.kube.store import ChildStore, run_uid_of
+from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
+from weft.kube.store import ChildStore, RunKey, run_uid_of
 from weft.kube.tasks import Tasks
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.notify.deliver import Sender
 from weft.notify.guarded_http import GuardedHttp
-from weft.notify.ledger import ConfigMapLedger
+from weft.notify.ledger import ConfigMapLedger, NotifiedRun
 from weft.notify.outbox import NoChannel, Outbox
 from weft.notify.secrets import secret_reader
 from weft.render.names import MANAGED_BY_LABEL
 from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
+
+_ENDINGS = frozenset({"RunSucceeded", "RunFailed", "RunCancelled"})
+"""Reasons of the Events that tell how a run ended."""
 
 
 class Operator:
@@ -100,8 +105,8 @@ class Operator:
         self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
         self.revisions = Revisions(self.client, realm=realm)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
-        self.admission = Admission(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
-        self.queue_status = QueueStatus(self.client, self.catalog, count=self.admission.count, **common)
+        self.queues = Queues(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
+        self.queue_status = QueueStatus(self.client, self.catalog, count=self.queues.count, **common)
         self.enforcement = Enforcement(self.client, settings.admission_policies, clock=clock)
         self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **common)
         self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
@@ -126,6 +131,7 @@ class Operator:
             find_channel=self._channel,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
             on_tried=self.channel_status.tried,
+            on_trouble=self._notification_failed,
             clock=clock,
             rng=rng,
             spawn=spawn,
@@ -136,7 +142,7 @@ class Operator:
             self.revisions,
             find_workflow=self.catalog.workflows.get,
             find_node_types=self.catalog.node_type_specs,
-            ask_queue=self.admission.ask,
+            ask_queue=self.queues.ask,
             clock=clock,
         )
         writer = StatusWriter(
@@ -144,11 +150,12 @@ class Operator:
             bytes_per_second=settings.status_bytes_per_second,
         )  # fmt: skip
         hooks = Hooks(
-            begins=self.admission.begins,
+            begins=self.queues.begins,
             idle=self._lent_keys.take_back,
             restored=self._lent_keys.give_back,
             forgotten=self._run_forgotten,
             written=self._status_written,
+            refused=self._run_refused,
             refresh=self._remember_run,
             vanished=lambda run: self.catalog.apply(WORKFLOW_RUNS, "DELETED", run),
             decisions=self._decisions,
@@ -185,9 +192,11 @@ class Operator:
         self.runs.queue = self._run_queue
         self._orphan_queue = self._queue("orphans", orphans.reconcile, 4, rng)
         self.catalog.subscribe(WORKFLOW_RUNS, self._on_run)
-        self.catalog.subscribe(WORKFLOW_RUNS, self.admission.on_run)
+        self.catalog.subscribe(WORKFLOW_RUNS, self.queues.on_run)
         self.catalog.subscribe(WORKFLOW_RUNS, self.approval_status.on_run)
-        self.catalog.subscribe(WORKFLOW_QUEUES, self.admission.on_queue)
+        self.catalog.subscribe(WORKFLOWS, self._on_workflow)
+        self.catalog.subscribe(NODE_TYPES, self._on_node_type)
+        self.catalog.subscribe(WORKFLOW_QUEUES, self.queues.on_queue)
         self.catalog.subscribe(APPROVALS, self._on_approval)
         self.catalog.subscribe(APPROVALS, self.approval_status.on_approval)
         self.readiness.follow()
@@ -199,8 +208,8 @@ class Operator:
         """Start the work. Raises ApiError when the API server cannot be read."""
         await self._feed.refresh()
         for queue in self.catalog.queues:
-            self.admission.configure(key_of(queue), queue["spec"])
-        self.admission.restore(self.catalog.runs)
+            self.queues.configure(key_of(queue), queue["spec"])
+        self.queues.restore(self.catalog.runs)
         self._lent_keys.restore(self.catalog.runs)
         self.channel_status.start()
         await self.outbox.restore()
@@ -210,7 +219,7 @@ class Operator:
             part.start()
         for run in self.catalog.runs:
             self._wake(key_of(run))
-            self._observe(run)
+        self._tasks(self._observe_all(), name="observe")
         for child in (*self.store.pods, *self.store.jobs):
             self._orphan_queue.add(child_key(child))
         self._tasks(self._resync(), name="resync")
@@ -266,6 +275,24 @@ class Operator:
             if live is not None:
                 self._wake(live.key)
 
+    def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
+        if event_type == "ADDED":
+            self._wake_waiting(key_of(workflow))
+
+    def _on_node_type(self, event_type: str, node_type: Obj, old: Obj | None) -> None:
+        if event_type == "ADDED":
+            namespace, name = key_of(node_type)
+            for workflow in self.catalog.workflows:
+                key = key_of(workflow)
+                if key.namespace == namespace and name in used_types(workflow["spec"]):
+                    self._wake_waiting(key)
+
+    def _wake_waiting(self, workflow: Key) -> None:
+        """Wake the runs that wait for their Workflow, or for what it uses."""
+        for run in self.catalog.runs_of_workflow(*workflow):
+            if not finished(run) and not (run.get("status") or {}).get("startTime"):
+                self._wake(key_of(run))
+
     def _on_approval(self, event_type: str, approval: Obj, old: Obj | None) -> None:
         live = self.runs.live(approval["spec"]["run"]["uid"])
         if live is not None and old is None:
@@ -286,6 +313,9 @@ class Operator:
         gone = pod if event_type == "DELETED" else None
         if not self.runs.touch(run_uid_of(pod), "Pod", name, gone, ended=ended):
             owner = owner_of(pod, "Job")
+            run = RunKey(key_of(pod).namespace, run_uid_of(pod))
+            if (ended or gone is not None) and not self._is_active(run.uid):
+                self._lent_keys.forget(run)
             if gone is None:
                 self._orphan_queue.add(child_key(pod))
             elif owner is not None:
@@ -319,9 +349,8 @@ class Operator:
         return live.state if live is not None else None
 
     def _jobs_to_delete(self, live: LiveRun) -> set[str]:
-        keep = (live.frozen.get("jobs") or {}).get("keep") or "Failed"
         families = self.store.children(*live.run_key).jobs
-        return {key_of(job).name for job in jobs_to_delete(keep, families)}
+        return {key_of(job).name for job in jobs_to_delete(kept_jobs(live.frozen), families)}
 
     # --- events out ---
 
@@ -335,8 +364,7 @@ class Operator:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
         if self.catalog.run(uid) is None:  # else it may be run again, and must not be told of twice
             self.outbox.forget(uid)
-        self.locks.forget(uid)
-        self._lent_keys.forget(uid)
+        self._lent_keys.forget(RunKey(key.namespace, uid))
         children = self.store.children(key.namespace, uid)
         for child in (*(family.job for family in children.jobs), *children.pods):
             self._orphan_queue.add(child_key(child))  # what was told of it was told to the run
@@ -347,8 +375,27 @@ class Operator:
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self._remember_run(run)
         if not finished(run):  # one that has ended gave its place back just now
-            self.admission.started(run)
+            self.queues.started(run)
         self._observe(run, live.frozen)
+
+    def _run_refused(self, run: Obj, phase: str, message: str) -> None:
+        """A run has ended that never began: people hear of it like of any other."""
+        self.recorder.record(run, "Warning", f"Run{phase}", message, urgent=True)
+        self._observe(run)
+
+    async def _observe_all(self) -> None:
+        """Let the outbox see what was told while nobody was there, run by run as it is then."""
+        for uid in [uid_of(run) for run in self.catalog.runs]:
+            run = self.catalog.run(uid)
+            if run is None:
+                continue
+            revision = (run.get("status") or {}).get("workflowRevision")
+            try:
+                frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
+            except ApiError as error:
+                _log.warning("run %s/%s: its revision cannot be read, nobody is notified: %s", *key_of(run), error)
+                continue
+            self._observe(self.catalog.run(uid) or run, frozen)
 
     def _observe(self, run: Obj, frozen: dict[str, Any] | None = None) -> None:
         """Let the outbox see a run's status; which channels want it stands in the spec it was started with."""
@@ -358,14 +405,19 @@ class Operator:
             self.outbox.observe(run, wanted)
 
     def _workflow_spec(self, run: Obj) -> dict[str, Any]:
-        name = (run["spec"].get("workflowRef") or {}).get("name", "")
-        workflow = self.catalog.workflows.get(key_of(run).namespace, name)
+        workflow = self.catalog.workflows.get(key_of(run).namespace, workflow_of(run) or "")
         return workflow["spec"] if workflow is not None else {}
 
     def _say(self, live: LiveRun, type_: str, reason: str, message: str) -> None:
         run = self.catalog.runs.get(*live.key)
         if run is not None:
-            self.recorder.record(run, "Warning" if type_ == "Warning" else "Normal", reason, message)
+            kind: Literal["Normal", "Warning"] = "Warning" if type_ == "Warning" else "Normal"
+            self.recorder.record(run, kind, reason, message, urgent=reason in _ENDINGS)
+
+    def _notification_failed(self, notified: NotifiedRun, message: str) -> None:
+        run = self.catalog.run(notified.uid)
+        if run is not None:
+            self.recorder.record(run, "Warning", "NotificationFailed", message)
 
     def _channel(self, namespace: str, name: str) -> NotificationChannel | NoChannel:
         obj = self.catalog.channels.get(namespace, name)

@@ -16,11 +16,11 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.workflows import PARAMETERS_PER_ROUND, Case, Chooser, in_rounds, random_case
+from support.workflows import PARAMETERS_PER_ROUND, Case, Chooser, in_rounds, random_case, rerun_on_other_lists
+from weft.api.times import moment
 from weft.engine import advance, budget, restore, status
 from weft.engine.actions import Acquire, Action, LookUp, Release, Start
 from weft.engine.observation import Observation
-from weft.engine.snapshot import moment
 from weft.engine.state import AttemptId
 from weft.simulate.agenda import NEWS
 from weft.simulate.program import Document, Program, load_program
@@ -170,6 +170,12 @@ def test_whatever_the_form_of_the_status(form: str) -> None:
 @given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
 def test_nor_where_earlier_rounds_are_undone(seed: int, every: int) -> None:
     check(seed, every=every, case=in_rounds(case_of(seed)))
+
+
+@examples
+@given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
+def test_nor_where_reruns_find_other_lists(seed: int, every: int) -> None:
+    check(seed, every=every, case=rerun_on_other_lists(case_of(seed)))
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.recount import recounted
-from support.workflows import Case, cases
+from support.workflows import Case, cases, rerun_on_other_lists
 from weft.engine import advance as engine
 from weft.engine.state import NodeState, Unit
 from weft.simulate.history import Attempt, History
@@ -70,6 +70,15 @@ def test_every_run_ends_unless_somebody_is_waited_for(case: Case) -> None:
             "waits for one of the",
         )  # people, or a place a service holds
         assert any(words in history.stuck for words in waited_for), history.stuck
+
+
+@profile
+@given(cases())
+def test_a_rerun_that_finds_other_lists_ends_and_leaves_nothing_running(case: Case) -> None:
+    history = run(rerun_on_other_lists(case))
+    if history.stuck is None:
+        assert history.run.state.finished
+        assert [attempt for attempt in history.attempts if attempt.end is None] == []
 
 
 @profile

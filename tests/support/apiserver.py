@@ -4,7 +4,8 @@
         run(["status", "--kubeconfig", server.kubeconfig(tmp_path)])
 
 It adds what only such clients ask for: who they are (`server.user`), logs of Pods (`server.logs`), Tables of runs.
-`server.on_watch` is called, in the server's own thread, when a watch begins: the place to let things happen.
+The next logs break off after as many bytes as `server.log_breaks` says. `server.on_watch` is called, in the thread of
+the server, when a watch begins: the place to let things happen.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ class ApiServer:
         self.api = api
         self.user: Obj = {"username": "alice", "groups": ["merchants", "system:authenticated"]}
         self.logs: dict[str, bytes] = {}
+        self.log_breaks: list[int] = []
         self.on_watch: list[Callable[[], Any]] = []
         self.port = 0
         self._acting: asyncio.Future[None] | None = None
@@ -58,7 +60,7 @@ class ApiServer:
         if request.path.endswith("/selfsubjectreviews"):
             return web.json_response({"status": {"userInfo": self.user}}, status=201)
         if request.path.endswith("/log"):
-            return self._log(request.path.split("/")[-2])
+            return await self._log(request, request.path.split("/")[-2])
         if request.query.get("watch"):
             return await self._watch(request)
         answer = await self.api.request(
@@ -70,9 +72,20 @@ class ApiServer:
             body = orjson.dumps(_table(orjson.loads(body)["items"]))
         return web.Response(body=body, status=answer.status, content_type="application/json")
 
-    def _log(self, pod: str) -> web.Response:
+    async def _log(self, request: web.Request, pod: str) -> web.StreamResponse:
         if pod in self.logs:
-            return web.Response(body=self.logs[pod], content_type="text/plain")
+            body = self.logs[pod]
+            if request.query.get("timestamps") == "true":
+                lines = enumerate(body.splitlines(keepends=True))
+                body = b"".join(b"2026-01-02T03:04:05.%09dZ %b" % line for line in lines)
+            if self.log_breaks:
+                response = web.StreamResponse()
+                await response.prepare(request)
+                await response.write(body[: self.log_breaks.pop(0)])
+                assert request.transport is not None
+                request.transport.close()
+                return response
+            return web.Response(body=body, content_type="text/plain")
         answer = {"kind": "Status", "code": 404, "reason": "NotFound", "message": f'pods "{pod}" not found'}
         return web.json_response(answer, status=404)
 

@@ -29,10 +29,11 @@ from support.admission import refusal_of
 from support.clock import VirtualClock
 from support.transport import status
 from weft.api.base import GROUP
+from weft.api.times import timestamp
 from weft.kube import resources
 from weft.kube.client import Client, PatchType
 from weft.kube.limiter import Limiter
-from weft.kube.objects import Key, Obj, key_of, timestamp
+from weft.kube.objects import Key, Obj, key_of
 from weft.kube.resources import JOBS, NAMESPACES, PODS, Resource
 from weft.kube.transport import Response, StreamRefused
 from weft.metrics import Metrics

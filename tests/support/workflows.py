@@ -119,6 +119,26 @@ def in_rounds(case: Case) -> Case:
     return case
 
 
+def rerun_on_other_lists(case: Case) -> Case:
+    """The case failed once, its lists shorter in every second rerun, all jobs to be undone, and some undone in vain."""
+    inner = [node for graph in case.spec.get("graphs", []) for node in graph["nodes"]]
+    for number, node in enumerate([*case.spec["nodes"], *inner]):
+        if "forEach" in node:
+            node["forEach"].setdefault("maxParallel", 1 + number % 2)
+            node["forEach"]["range"] = f"run.attempt % 2 == 0 ? {number % 2} : {node['forEach']['range']}"
+        if "job" in node and not node.get("service"):
+            node.setdefault("compensate", {"job": {"image": "i"}})
+            if number % 3 == 0:
+                event = {"node": node["name"], "role": "compensate", "attempt": 1, "exitCode": 1}
+                case.scenario["events"].insert(0, event)
+    done = [f"{node['name']}:Done" for node in case.spec["nodes"]]
+    case.spec["nodes"].append({"name": "last", "dependsOn": done, "job": {"image": "i"}})
+    case.scenario["events"].insert(0, {"node": "last", "attempt": 1, "exitCode": 1})
+    reruns = [{"at": 100, "rerun": "Failed"}, {"at": 200, "rerun": "All"}, {"at": 300, "rerun": "Failed"}]
+    case.scenario["actions"] = [*case.scenario.get("actions", ()), *reruns]
+    return case
+
+
 def _document(kind: str, name: str, spec: Json) -> Json:
     return {"apiVersion": "weft.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 
@@ -226,7 +246,7 @@ def _modifiers(choose: Chooser, node: Json, graphs: list[str]) -> None:
     ):  # a key held around a key may wait for itself
         policy = choose.pick(["Queue", "Skip", "CancelRunning"])
         node["concurrency"] = {"key": choose.pick(["k", "l"]), "limit": 1 + choose.below(2), "policy": policy}
-    if choose.one_in(10):
+    if choose.one_in(10) and not node.get("service"):
         node["cache"] = {"key": "'same'"}
 
 

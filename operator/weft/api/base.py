@@ -30,6 +30,7 @@ API_VERSION: ApiVersion = "weft.dev/v1alpha1"
 
 MAX_SECONDS = 2_147_483_647
 MAX_EXPRESSION = 8192
+"""Characters of an expression, in the CRD and for the compiler alike."""
 MAX_TEXT = 32_768
 
 SERVER_DEFAULT: dict[str, Any] = {"x-weft-server-default": True}

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from weft.api.base import (
     MAX_EXPRESSION,
-    MAX_SECONDS,
     Expression,
     Json,
     Model,
@@ -33,7 +32,10 @@ from weft.api.retry import Retry
 Arguments = Annotated[dict[str, Json], Field(max_length=64)]
 Url = Annotated[str, Field(min_length=1, max_length=8192)]
 
-_WAIT = int_or_string(low=0, high=MAX_SECONDS, longest=MAX_EXPRESSION)
+MAX_WAIT = 10 * 366 * 86400
+"""Longest wait in seconds: ten years."""
+
+_WAIT = int_or_string(low=0, high=MAX_WAIT, longest=MAX_EXPRESSION)
 
 
 class GraphBody(Model):

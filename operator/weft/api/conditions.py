@@ -2,14 +2,15 @@
 
 A reason is a promise to scripts and dashboards; a message is for a person and names the mend. Functions at the end
 build the standard conditions of a run and of a Workflow from its phase, keeping lastTransitionTime where a
-condition's status stays the same. Conditions are plain mappings, as the API carries them: they are written on the hot
-path.
+condition's status stays the same; `now` is in epoch seconds. Conditions are plain mappings, as the API carries them:
+they are written on the hot path.
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypedDict
+
+from weft.api.times import timestamp
 
 
 class RunPhase(StrEnum):
@@ -89,8 +90,10 @@ class Reason(StrEnum):
     WaitingForPod = "WaitingForPod"
     BackOff = "BackOff"
     QuotaExceeded = "QuotaExceeded"
+    ApiServerError = "ApiServerError"
     Unschedulable = "Unschedulable"
     ImagePullFailed = "ImagePullFailed"
+    ContainerCannotStart = "ContainerCannotStart"
     # A node that was skipped.
     UpstreamSkipped = "UpstreamSkipped"
     UpstreamFailed = "UpstreamFailed"
@@ -155,6 +158,8 @@ _MESSAGES: dict[Reason, str] = {
     Reason.WorkflowNotFound: "no Workflow {workflow} in namespace {namespace}; create it or correct spec.workflowRef",
     Reason.Unschedulable: "no cluster node can run the Pod: {message}",
     Reason.ImagePullFailed: "image {image} cannot be pulled: {message}",
+    Reason.ContainerCannotStart: "container {container} cannot start: {message}",
+    Reason.WaitingForConcurrency: "waits for the concurrency key {key}",
     Reason.ConditionFalse: "when is false: {when}",
     Reason.ConcurrencySkipped: "the concurrency key {key} is taken",
     Reason.Cached: "outputs of an earlier success with the same key",
@@ -211,9 +216,9 @@ class Condition(TypedDict, total=False):
 MAX_MESSAGE = 4096
 
 
-def rfc3339(moment: datetime) -> str:
-    """Spell a moment as Kubernetes does: UTC, whole seconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def shortened(message: str, most: int = MAX_MESSAGE) -> str:
+    """Give a message of at most so many characters, with an ellipsis where the rest was."""
+    return message if len(message) <= most else message[: most - 1] + "…"
 
 
 def run_conditions(
@@ -222,7 +227,7 @@ def run_conditions(
     reason: str,
     message: str,
     previous: Iterable[Mapping[str, Any]],
-    now: datetime,
+    now: float,
     generation: int,
 ) -> list[Condition]:
     """Give the four conditions of a run.
@@ -241,7 +246,7 @@ def run_conditions(
 
 
 def ready_condition(
-    *, ready: bool, reason: str, message: str, previous: Iterable[Mapping[str, Any]], now: datetime, generation: int
+    *, ready: bool, reason: str, message: str, previous: Iterable[Mapping[str, Any]], now: float, generation: int
 ) -> list[Condition]:
     """Give the condition Ready, of a Workflow, a NodeType or a NotificationChannel."""
     statuses = {ConditionType.Ready: _flag(ready)}
@@ -249,7 +254,7 @@ def ready_condition(
 
 
 def admission_condition(
-    reason: Reason, message: str, *, previous: Iterable[Mapping[str, Any]], now: datetime, generation: int
+    reason: Reason, message: str, *, previous: Iterable[Mapping[str, Any]], now: float, generation: int
 ) -> list[Condition]:
     """Give the condition AdmissionEnforced: whether the API server holds people to what the operator cannot see."""
     status = {Reason.PoliciesInForce: "True", Reason.PoliciesMissing: "False"}.get(reason, "Unknown")
@@ -272,11 +277,11 @@ def _conditions(
     reason: str,
     message: str,
     previous: Iterable[Mapping[str, Any]],
-    now: datetime,
+    now: float,
     generation: int,
 ) -> list[Condition]:
     before = {str(condition.get("type")): condition for condition in previous}
-    text = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    text = shortened(message)
     conditions: list[Condition] = []
     for kind, status in statuses.items():
         old = before.get(kind, {})
@@ -287,7 +292,7 @@ def _conditions(
                 status=status,
                 reason=str(reason),
                 message=text,
-                lastTransitionTime=str(old["lastTransitionTime"]) if unchanged else rfc3339(now),
+                lastTransitionTime=str(old["lastTransitionTime"]) if unchanged else timestamp(now),
                 observedGeneration=generation,
             )
         )

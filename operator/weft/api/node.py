@@ -174,9 +174,8 @@ class Node(OneBody):
             raise ValueError(_LOOPS)
         if (self.for_each is not None or self.while_ is not None) and self.body_kind not in LOOPING_BODIES:
             raise ValueError(_NO_LOOP)
-        if self.service and (
-            self.body_kind not in ("job", "use") or self.for_each is not None or self.while_ is not None
-        ):
+        unfit = (self.for_each, self.while_, self.cache) != (None, None, None)
+        if self.service and (self.body_kind not in ("job", "use") or unfit):
             raise ValueError(_SERVICE)
         return self
 
@@ -188,7 +187,11 @@ class Node(OneBody):
             *super().rules(),
             ("!(has(self.forEach) && has(self.__while__))", _LOOPS),
             (f"!({loops}) || !(has(self.switch) || has(self.approval) || has(self.wait))", _NO_LOOP),
-            (f"!has(self.service) || !self.service || ((has(self.job) || has(self.use)) && !({loops}))", _SERVICE),
+            (
+                "!has(self.service) || !self.service"
+                f" || ((has(self.job) || has(self.use)) && !({loops} || has(self.cache)))",
+                _SERVICE,
+            ),
         ]
 
 
@@ -196,7 +199,7 @@ _LOOPS = "forEach and while cannot be used together; put one of them on a node o
 _NO_LOOP = (
     "forEach and while work on job, graph, workflow, http, resource, expr and use, not on switch, approval or wait"
 )
-_SERVICE = "a service is a job (or use of one) without forEach and while"
+_SERVICE = "a service is a job (or use of one) without forEach, while and cache"
 
 
 def split_edge(text: str) -> tuple[str, str]:

@@ -4,14 +4,17 @@
 It fills in defaults and reports every problem, each with the parameter's name and the mend; it converts nothing.
 """
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
+from pydantic.alias_generators import to_camel
 
 from weft.api.base import Count, Json, Model, Short, ValueName, plain, unique_names
 from weft.api.patterns import InvalidPattern, matches
+from weft.api.problems import YAML_BOOLEANS, Problem
 
 ParameterType = Literal["string", "integer", "number", "boolean", "array", "object"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -24,7 +27,9 @@ class Parameter(Model):
     type: ParameterType = Field("string", description="Type of the value; nothing is converted.")
     description: Annotated[str, Field(max_length=4096)] | None = Field(None, description="What it is for.")
     default: Json | None = Field(None, description="Value when none is given; without it the parameter is required.")
-    enum: Annotated[list[Json], Field(max_length=256)] | None = Field(None, description="The values allowed.")
+    enum: Annotated[list[Json], Field(min_length=1, max_length=256)] | None = Field(
+        None, description="The values allowed."
+    )
     minimum: Number | None = Field(None, description="Least value of an integer or number.")
     maximum: Number | None = Field(None, description="Greatest value of an integer or number.")
     min_length: Count | None = Field(None, description="Least length of a string.")
@@ -93,15 +98,59 @@ def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) ->
     return values, problems
 
 
-def check_defaults(declared: Iterable[Parameter]) -> list[str]:
-    """Say what is wrong with the declarations themselves: defaults and enum values that break their own rules."""
-    problems: list[str] = []
-    for parameter in declared:
-        of_the_enum = (_type_problem(parameter, value) for value in parameter.enum or [])
-        problems += [f"{problem} (in its enum)" for problem in of_the_enum if problem]
-        if parameter.default is not None:
-            problems += [f"{problem} (its default)" for problem in check_value(parameter, parameter.default)]
-    return problems
+_RANGES = (("minimum", "maximum"), ("min_length", "max_length"), ("min_items", "max_items"))
+_RULES: dict[str, tuple[str, ...]] = {
+    "minimum": ("integer", "number"),
+    "maximum": ("integer", "number"),
+    "min_length": ("string",),
+    "max_length": ("string",),
+    "pattern": ("string",),
+    "min_items": ("array",),
+    "max_items": ("array",),
+}
+"""The types of which each rule is asked."""
+
+
+def check_declarations(declared: Iterable[Parameter], at: str) -> list[Problem]:
+    """Say what is wrong with the declarations at the path `at` themselves: rules that are asked of nothing or can never
+    hold, and defaults and enum values that break them.
+    """
+    return [
+        Problem(f"{at}[{index}].{field}", message)
+        for index, parameter in enumerate(declared)
+        for field, message in _declaration_messages(parameter)
+    ]
+
+
+def _declaration_messages(parameter: Parameter) -> Iterator[tuple[str, str]]:
+    for name, types in _RULES.items():
+        if getattr(parameter, name) is not None and parameter.type not in types:
+            wanted = f"is a rule for a parameter of type {' or '.join(types)}"
+            yield to_camel(name), f"{wanted}; {parameter.name!r} is of type {parameter.type}"
+    for low, high in _RANGES:
+        least, most = getattr(parameter, low), getattr(parameter, high)
+        if least is not None and most is not None and least > most:
+            told = f"{plain(least)} is more than {to_camel(high)}, {plain(most)}: no value can fit"
+            yield to_camel(low), told
+    within = parameter.model_copy(update={"enum": None})
+    for index, value in enumerate(parameter.enum or ()):
+        yield from (
+            (f"enum[{index}]", message) for message in check_value(within, value) or _infinite(parameter, value)
+        )
+    if parameter.default is not None:
+        problems = check_value(parameter, parameter.default) or _infinite(parameter, parameter.default)
+        yield from (("default", message) for message in problems)
+
+
+def _infinite(parameter: Parameter, value: Any) -> list[str]:
+    """Say that there is a number somewhere in the value that JSON cannot write, as YAML can: .inf and .nan."""
+    rest = [value]
+    while rest:
+        one = rest.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return [f"parameter {parameter.name!r} must hold finite numbers alone, got {one}"]
+        rest += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return []
 
 
 def check_value(parameter: Parameter, value: Any) -> list[str]:
@@ -109,6 +158,8 @@ def check_value(parameter: Parameter, value: Any) -> list[str]:
     if problem := _type_problem(parameter, value):
         return [problem]
     name = f"parameter {parameter.name!r}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"{name} must be a finite number, got {value}"]
     problems: list[str] = []
     if parameter.enum is not None and not any(_same(value, choice) for choice in parameter.enum):
         problems.append(f"{name} must be one of {', '.join(map(str, parameter.enum))}, got {value!r}")
@@ -133,8 +184,10 @@ def _type_problem(parameter: Parameter, value: Any) -> str | None:
         return None
     word = _WORDS.get(type(value), type(value).__name__)
     hint = ""
-    if parameter.type == "string":
-        hint = f'; write it in quotes: "{value}"' if word in ("integer", "number", "boolean") else ""
+    if parameter.type == "string" and word == "boolean":
+        hint = f"; {YAML_BOOLEANS}"
+    elif parameter.type == "string":
+        hint = f'; write it in quotes: "{value}"' if word in ("integer", "number") else ""
     elif word == "string" and parameter.type in ("integer", "number", "boolean"):
         hint = "; write it without quotes"
     return f"parameter {parameter.name!r} must be of type {parameter.type}, got the {word} {value!r}{hint}"

@@ -40,7 +40,7 @@ _TYPES = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-_YAML_BOOLEANS = "YAML reads on, off, yes and no as booleans; put it in quotes"
+YAML_BOOLEANS = "YAML reads on, off, yes and no as booleans; put it in quotes"
 
 
 @dataclass(frozen=True, order=True)
@@ -90,8 +90,8 @@ def path_text(location: Location, at: str = "") -> str:
 
 def _problem(model: type[BaseModel], detail: ErrorDetails, at: str) -> Problem:
     location = tuple(part for part in detail["loc"] if part != "[key]")
-    if detail["type"] == "invalid_key":
-        location = location[:-1]
+    if detail["type"] == "invalid_key" or (detail["type"] == "string_type" and detail["loc"][-1] == "[key]"):
+        return Problem(path_text(location[:-1], at), _no_key(detail["input"]))
     if detail["type"] == "extra_forbidden":
         return Problem(path_text(location[:-1], at), _unknown_field(model, location))
     return Problem(path_text(location, at), _message(detail))
@@ -106,8 +106,6 @@ def _message(detail: ErrorDetails) -> str:
             return "is required"
         case "value_error":
             return str(context["error"])
-        case "invalid_key":
-            return f"the key {value!r} is not a string; {_YAML_BOOLEANS}"
         case "greater_than_equal":
             return f"must be at least {plain(context['ge'])}, got {plain(value)}"
         case "less_than_equal":
@@ -121,6 +119,11 @@ def _message(detail: ErrorDetails) -> str:
         case "literal_error":
             return _choice(str(context["expected"]), value)
     return f"{detail['msg'][0].lower()}{detail['msg'][1:]}, got {_named(value)}"
+
+
+def _no_key(key: Any) -> str:
+    mend = YAML_BOOLEANS if isinstance(key, bool) else f'put it in quotes: "{key}"'
+    return f"the key {key!r} is not a string; {mend}"
 
 
 def _unknown_field(model: type[BaseModel], location: Location) -> str:
@@ -153,13 +156,13 @@ def _choice(expected: str, value: Any) -> str:
     close = get_close_matches(str(value), choices, n=1) or [one for one in choices if one.lower() == str(value).lower()]
     hint = f"; did you mean {close[0]}?" if close else ""
     if isinstance(value, bool):
-        hint = f"; {_YAML_BOOLEANS}"
+        hint = f"; {YAML_BOOLEANS}"
     return f"must be one of {', '.join(choices)}, got {_named(value)}{hint}"
 
 
 def _hint(kind: str, value: Any) -> str:
     if kind == "string_type" and isinstance(value, bool):
-        return f"; {_YAML_BOOLEANS}"
+        return f"; {YAML_BOOLEANS}"
     if kind == "string_type" and isinstance(value, int | float):
         return f'; put it in quotes: "{value}"'
     if kind == "bool_type" and str(value).lower() in ("true", "false"):

@@ -173,6 +173,7 @@ class NodeStatus(StatusModel):
     start_time: Timestamp | None = Field(None, description="When its first attempt started.")
     completion_time: Timestamp | None = Field(None, description="When it ended.")
     job: Short | None = Field(None, description="Job of the latest attempt.")
+    run: Short | None = Field(None, description="Child run of the latest attempt, where the node runs a Workflow.")
     outputs: Json | None = Field(None, description="What it wrote.")
     exit_code: int | None = Field(None, description="Exit code of the latest attempt.")
 

@@ -18,8 +18,9 @@ from weft.cli import runs
 from weft.cli.frozen import frozen_workflow, node_spec
 from weft.cli.nodes import Entry, matching, unknown_node
 from weft.cli.session import Session, in_cluster
+from weft.controllers.run_facts import rerun_known
 from weft.kube.errors import AlreadyExists
-from weft.kube.objects import Obj, uid_of
+from weft.kube.objects import Obj, cut_name, uid_of
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
 from weft.render.names import NODE_LABEL, RUN_LABEL, label_value, short_hash
 
@@ -118,7 +119,7 @@ def approval_of(
     run: Obj, question: Entry, by: str, decision: Decision, *, groups: Sequence[str], comment: str | None
 ) -> Obj:
     """Give the Approval to create."""
-    name, uid, path, generation = run["metadata"]["name"], uid_of(run), question["name"], runs.generation_of(run)
+    name, uid, path, generation = run["metadata"]["name"], uid_of(run), question["name"], rerun_known(run)
     spec: Obj = {
         "run": {"name": name, "uid": uid},
         "node": path,
@@ -134,7 +135,7 @@ def approval_of(
         "apiVersion": API_VERSION,
         "kind": "Approval",
         "metadata": {
-            "name": f"{name[:200]}-{short_hash(f'{uid}/{path}/{generation}/{by}', 10)}",
+            "name": cut_name(name, f"-{short_hash(f'{uid}/{path}/{generation}/{by}', 10)}"),
             "labels": {RUN_LABEL: label_value(name), NODE_LABEL: label_value(path)},
             "ownerReferences": [{"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": name, "uid": uid}],
         },

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from kubernetes import config as kubernetes_config
 from kubernetes.client import ApiClient, ApiException, Configuration, CustomObjectsApi
 from kubernetes.watch import Watch
 from urllib3.exceptions import HTTPError
 
+from weft.cli.kubeconfig import NoKubeconfig, read_kubeconfig
 from weft.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Unreachable, from_response
 from weft.kube.objects import Obj, Objects, version_of
 from weft.kube.resources import Resource
@@ -30,6 +31,10 @@ PAGE = 500
 """Objects asked for at once: a run's status may be large."""
 PATIENCE = 30
 """Attempts, a second or two apart, to reach an API server that was there a moment ago."""
+
+AWAY = (Unreachable, ServerError, TooManyRequests)
+
+T = TypeVar("T")
 
 _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
@@ -87,6 +92,15 @@ class Cluster:
             except (ApiException, HTTPError):
                 self.sleep(1)
 
+    def patiently(self, call: Callable[[], T]) -> T:
+        """Give what a call gives, patient with a server that is away for a while."""
+        for _ in range(PATIENCE):
+            try:
+                return call()
+            except AWAY:
+                self.sleep(2)
+        return call()
+
     def table(self, resource: Resource, *, all_namespaces: bool = False) -> Obj:
         """Give the objects as kubectl prints them: the server's own Table, without the objects themselves."""
         call, place = self._collection(resource, all_namespaces)
@@ -110,11 +124,29 @@ class Cluster:
         call = self._core.list_namespaced_pod
         return _pages(lambda more: self._json(call, self.namespace, label_selector=selector, limit=PAGE, **more))
 
-    def log(self, pod: str, *, container: str, follow: bool) -> Iterator[bytes]:
+    def follow_log(self, pod: str, *, container: str) -> Iterator[bytes]:
+        """Give the lines of a container's log until it has ended; one that breaks off goes on from where it was."""
+        last, failed = b"", 0
+        while True:
+            try:
+                for line in self.log(pod, container=container, follow=True, timestamps=True):
+                    stamp, _, text = line.partition(b" ")
+                    if stamp > last:
+                        last, failed = stamp, 0
+                        yield text
+                return
+            except AWAY:
+                failed += 1
+                if failed > PATIENCE:
+                    raise
+                self.sleep(2)
+
+    def log(self, pod: str, *, container: str, follow: bool, timestamps: bool = False) -> Iterator[bytes]:
         """Give the lines of a container's log, without their ends; with `follow`, until the container has ended."""
+        patience = (CONNECT_SECONDS, SILENCE_SECONDS if follow else READ_SECONDS)
         answer = self._call(
             self._core.read_namespaced_pod_log, pod, self.namespace, container=container, follow=follow,
-            _preload_content=False, _request_timeout=(CONNECT_SECONDS, SILENCE_SECONDS if follow else READ_SECONDS),
+            timestamps=timestamps, _preload_content=False, _request_timeout=patience,
         )  # fmt: skip
         try:
             rest = b""
@@ -137,19 +169,11 @@ class Cluster:
 
     def _until_gone(self, resource: Resource, name: str) -> Iterator[Obj]:
         """Give the object again and again, patient with a server that is away for a while."""
-        failed = 0
         while True:
             try:
-                stored = self.get(resource, name)
-                failed = 0
+                stored = self.patiently(lambda: self.get(resource, name))
             except NotFound:
                 return
-            except (Unreachable, ServerError, TooManyRequests):
-                failed += 1
-                if failed > PATIENCE:
-                    raise
-                self.sleep(2)
-                continue
             yield stored
 
     def _place(self, resource: Resource) -> tuple[str, str, str, str]:
@@ -176,6 +200,8 @@ class Cluster:
             raise from_response(error.status, body, error.headers or {}) from None
         except HTTPError as error:
             raise Unreachable(f"cannot reach {self.host}: {_cause(error)}") from None
+        except (OSError, ValueError, kubernetes_config.ConfigException) as error:  # credentials, when they are renewed
+            raise ApiError(f"cannot ask {self.host}: {error}") from None
         status = getattr(answer, "status", 200) if options.get("_preload_content") is False else 200
         if status >= 300:
             raise from_response(status, answer.data, answer.headers)
@@ -184,23 +210,17 @@ class Cluster:
 
 def connect(*, kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
     """Connect as kubectl would: by the kubeconfig, else as the Pod this runs in. Raises ApiError."""
-    file = kubeconfig or os.environ.get("KUBECONFIG") or None
-    configuration = Configuration()
     try:
-        contexts, current = kubernetes_config.list_kube_config_contexts(config_file=file)  # type: ignore[no-untyped-call]
-        chosen = current if context is None else next((one for one in contexts if one["name"] == context), None)
-        if chosen is None:
-            names = ", ".join(one["name"] for one in contexts)
-            raise ApiError(f"there is no context {context!r} in the kubeconfig; there are: {names}")
-        kubernetes_config.load_kube_config(  # type: ignore[no-untyped-call]
-            config_file=file, context=chosen["name"], client_configuration=configuration, persist_config=False
-        )
-    except kubernetes_config.ConfigException as error:
+        configuration, named = read_kubeconfig(kubeconfig or os.environ.get("KUBECONFIG") or None, context)
+    except NoKubeconfig:
         if kubeconfig or context or not _SERVICE_ACCOUNT_NAMESPACE.exists():
-            raise ApiError(f"no cluster to talk to: {error}; give --kubeconfig or set KUBECONFIG") from None
+            raise
+        configuration, named = Configuration(), _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
         kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return Cluster(configuration, namespace or _SERVICE_ACCOUNT_NAMESPACE.read_text().strip())
-    return Cluster(configuration, namespace or chosen["context"].get("namespace") or "default")
+    try:
+        return Cluster(configuration, namespace or named or "default")
+    except OSError as error:  # ssl's errors are of these: no certificate, a key of another one
+        raise ApiError(f"no cluster to talk to: the credentials for {configuration.host} are broken: {error}") from None
 
 
 def _pages(fetch: Callable[[dict[str, str]], Obj]) -> Objects:

@@ -10,11 +10,13 @@ from typing import get_args
 
 import click
 
+from weft.api.paths import plain_path
 from weft.api.workflowrun import RerunFrom, Stop
 from weft.cli import runs
 from weft.cli.follow import follow
-from weft.cli.nodes import Entry, plain, unknown_node
+from weft.cli.nodes import Entry, unknown_node
 from weft.cli.session import Session, in_cluster
+from weft.controllers.run_facts import rerun_asked, rerun_known
 from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 
@@ -24,12 +26,16 @@ FROM: tuple[str, ...] = get_args(RerunFrom)
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@click.option("--drain", "how", flag_value="Drain", help="Let running Jobs end.")
-@click.option("--cancel", "how", flag_value="Cancel", help="Stop running Jobs too; compensate, run finally (default).")
-@click.option("--terminate", "how", flag_value="Terminate", help="Skip compensation and finally as well.")
+@click.option("--drain", is_flag=True, help="Let running Jobs end.")
+@click.option("--cancel", is_flag=True, help="Stop running Jobs too; compensate, run finally (default).")
+@click.option("--terminate", is_flag=True, help="Skip compensation and finally as well.")
 @in_cluster
-def stop(session: Session, run: str, how: str | None) -> None:
+def stop(session: Session, run: str, drain: bool, cancel: bool, terminate: bool) -> None:
     """End RUN early. A stop can only be made stronger: Drain, Cancel, Terminate."""
+    given = [how for how, asked in zip(STOPS, (drain, cancel, terminate), strict=True) if asked]
+    if len(given) > 1:
+        raise click.UsageError("give one of --drain, --cancel and --terminate")
+    how = given[0] if given else None
     found = session.find_run(run)
     patch = stop_patch(found, how)
     if patch is None:
@@ -117,10 +123,10 @@ def rerun_patch(run: Obj, entries: Sequence[Entry], start: str | None, paths: Se
         raise click.UsageError("--from Nodes needs --node, and --node goes with --from Nodes alone")
     if not runs.has_ended(run):
         raise click.ClickException(f"run {name} is active ({runs.phase_of(run)}); wait for its end, or stop it first")
-    known = {plain(entry["name"]) for entry in entries}
+    known = {plain_path(entry["name"]) for entry in entries}
     for path in paths:
-        if plain(path) not in known:
+        if plain_path(path) not in known:
             raise click.ClickException(unknown_node(path, name, entries))
-    last = max(runs.generation_of(run), (run["spec"].get("rerun") or {}).get("generation") or 0)
+    last = max(rerun_known(run), rerun_asked(run))
     # A null removes the nodes of an earlier rerun, which would be merged with this one otherwise.
     return {"spec": {"rerun": {"generation": last + 1, "from": origin, "nodes": list(paths) or None}, "stop": None}}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.api.node import BODIES
+from weft.api.paths import segment_name
 from weft.cli.cluster import Cluster
 from weft.kube.errors import Forbidden, NotFound
 from weft.kube.objects import Obj
@@ -33,7 +34,7 @@ def node_spec(workflow: Mapping[str, Any] | None, path: str) -> Obj:
     around: Mapping[str, Any] = workflow or {}
     node: Obj = {}
     for part in path.split("/"):
-        name = part.partition("[")[0]
+        name = segment_name(part)
         siblings = [*(around.get("nodes") or ()), *(around.get("finally") or ())]
         node = next((one for one in siblings if one["name"] == name), {})
         around = graphs.get((node.get("graph") or {}).get("name"), {})

@@ -1,7 +1,8 @@
 """`weft logs RUN [NODE]`: what the containers of a run have written, of each node's and item's latest attempt.
 
 Pods are found by the run's label, and of each the container `main` is read; lines of several begin with whose they are.
-With `-f` it looks for new Pods every second and reads each to its end, until the run has ended.
+With `-f` it looks for new Pods every second and reads each to its end, until the run has ended. An API server that is
+away for a while is waited for, and a log that breaks off goes on from where it was.
 """
 
 import sys
@@ -12,16 +13,20 @@ from typing import Any
 
 import click
 
+from weft.api.paths import plain_path
 from weft.cli import runs
 from weft.cli.absence import no_logs, no_logs_of_run
 from weft.cli.follow import INTERRUPTED
 from weft.cli.frozen import body_kind, frozen_workflow, node_spec
-from weft.cli.nodes import matching, plain, unknown_node
+from weft.cli.nodes import matching, unknown_node
 from weft.cli.refusals import explain
 from weft.cli.session import Session, in_cluster
 from weft.cli.sources import CONTAINER, Source, chosen, latest_attempt, source_of
-from weft.kube.errors import ApiError
+from weft.controllers.retention import kept_jobs
+from weft.controllers.run_facts import rerun_asked
+from weft.kube.errors import ApiError, NotFound
 from weft.kube.objects import Obj, uid_of
+from weft.kube.resources import WORKFLOW_RUNS
 from weft.render.names import RUN_LABEL, label_value
 
 MAX_FOLLOWED = 50
@@ -42,7 +47,7 @@ def logs(session: Session, run: str, node: str | None, attempt: int | None, item
     """Show the logs of RUN, or of one NODE of it: price, price[3], publish/upload, or publish for all in it."""
     found = session.find_run(run)
     entries = runs.node_entries(session.cluster, found)
-    if node is not None and plain(node) not in {plain(entry["name"]) for entry in entries}:
+    if node is not None and plain_path(node) not in {plain_path(entry["name"]) for entry in entries}:
         raise click.ClickException(unknown_node(node, run, entries))
     selection = Selection(session, found, node, attempt, item)
     if follow:
@@ -92,8 +97,10 @@ class Writer:
                 try:
                     self._out.write(self._title(source) + line + b"\n")
                     self._out.flush()
-                except BrokenPipeError:
+                except OSError as error:
                     self.closed = True
+                    if not isinstance(error, BrokenPipeError):
+                        click.echo(f"cannot write: {error.strerror or error}", err=True)
                     return
 
     def _title(self, source: Source) -> bytes:
@@ -110,8 +117,12 @@ def _copy(session: Session, source: Source, writer: Writer, *, follow: bool) -> 
     if not source.started:
         click.echo(f"{source.title}: Pod {source.pod} has not started yet ({source.waits})", err=True)
         return 0
+    cluster = session.cluster
     try:
-        writer.write(source, session.cluster.log(source.pod, container=CONTAINER, follow=follow))
+        if follow:
+            writer.write(source, cluster.follow_log(source.pod, container=CONTAINER))
+        else:
+            writer.write(source, cluster.log(source.pod, container=CONTAINER, follow=False))
     except ApiError as error:
         click.echo(f"{source.title}: {explain(error)}", err=True)
         return 1
@@ -125,7 +136,8 @@ def follow_pods(session: Session, selection: Selection) -> int:
     name = selection.run["metadata"]["name"]
     try:
         for ended in _endings(session, selection.run):
-            sources = [source for source in selection.look() if source.started and source.pod not in readers]
+            found = session.cluster.patiently(selection.look)
+            sources = [source for source in found if source.started and source.pod not in readers]
             room = MAX_FOLLOWED - sum(reader.is_alive() for reader in readers.values())
             for source in sources[: max(0, room)]:
                 reader = threading.Thread(
@@ -139,24 +151,30 @@ def follow_pods(session: Session, selection: Selection) -> int:
             session.cluster.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except NotFound:
+        for reader in readers.values():
+            reader.join(timeout=0.1)
+        click.echo(f"run {name} is gone: it was deleted", err=True)
+        return 1
     if not readers:
         click.echo(f"run {name} has ended, and no Pod of it is left to read", err=True)
     return 0
 
 
 def _endings(session: Session, run: Obj) -> Iterator[bool]:
-    """Say again and again whether the run has ended, or is gone."""
-    while True:
-        generation = (run["spec"].get("rerun") or {}).get("generation") or 0
-        yield runs.has_ended(run, generation=generation)
-        run = session.find_run(run["metadata"]["name"])
+    """Say again and again whether the run has ended. Raises NotFound when it is gone, and ApiError."""
+    name, uid = run["metadata"]["name"], uid_of(run)
+    while uid_of(run) == uid:
+        yield runs.has_ended(run, generation=rerun_asked(run))
+        run = session.cluster.patiently(lambda: session.cluster.get(WORKFLOW_RUNS, name))
+    raise NotFound(f"run {name} is another one now")
 
 
 def _nothing(session: Session, run: Obj, entries: list[Any], node: str | None, attempt: int | None) -> str:
     """Say why there are no logs. The Workflow is asked for only here."""
     workflow = frozen_workflow(session.cluster, run)
-    keep = ((workflow or {}).get("jobs") or {}).get("keep") or "Failed"
+    keep = kept_jobs(workflow or {})
     if node is None:
         return no_logs_of_run(run, keep=keep)
-    meant = matching(node, entries) or matching(plain(node), entries)
+    meant = matching(node, entries) or matching(plain_path(node), entries)
     return no_logs(run, meant[0], kind=body_kind(node_spec(workflow, node)), keep=keep, attempt=attempt)

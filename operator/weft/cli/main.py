@@ -4,6 +4,7 @@ A new command is a click command in a file of this folder, named like the comman
 """
 
 import gc
+import os
 import sys
 from importlib import import_module
 from pathlib import PurePath
@@ -59,7 +60,16 @@ def weft() -> None:
 def main() -> None:
     """Be the program `weft`, or the kubectl plugin of that name."""
     gc.set_threshold(50_000, 20, 50)  # a large workflow is large, not garbage: looking for some took half of the time
-    weft(prog_name="kubectl weft" if PurePath(sys.argv[0]).name.startswith("kubectl-weft") else "weft")
+    try:
+        try:
+            weft(prog_name="kubectl weft" if PurePath(sys.argv[0]).name.startswith("kubectl-weft") else "weft")
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the rest would be tried once more at the end
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"Error: {error.strerror or error}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 PyYAML speaks YAML 1.1 whole; kubectl's reader knows neither timestamps nor sexagesimal numbers, and takes 1e3 for a
 number. Limits come first, over the stream of events, before anything is built: size, depth, and how much an alias may
-unfold. A key that stands twice in one object is refused: one of the two would be lost in silence.
+unfold. A key that stands twice in one object is refused: one of the two would be lost in silence. So is a key that is
+no string: kubectl would send `yes` as "true".
 """
 
 import re
@@ -14,6 +15,8 @@ from typing import Any
 
 import yaml
 
+from weft.api.base import GROUP
+from weft.api.problems import YAML_BOOLEANS
 from weft.cli.visible import visible
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -147,9 +150,13 @@ def _documents(text: bytes) -> Iterator[Any]:
         loader.dispose()
 
 
+_STRINGS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
+_BOOLEAN = "tag:yaml.org,2002:bool"
+
+
 def _check_keys(root: yaml.Node) -> None:
-    """Raise UnreadableManifest for a key that stands twice in one mapping."""
-    stack, seen = [root], {id(root)}
+    """Raise UnreadableManifest for a key that stands twice in one mapping, or is no string in what is Weft's."""
+    stack, seen, foreign = [root], {id(root)}, _is_foreign(root)
     while stack:
         node = stack.pop()
         children: list[yaml.Node] = []
@@ -159,6 +166,9 @@ def _check_keys(root: yaml.Node) -> None:
                 line = key.start_mark.line + 1
                 if not isinstance(key, yaml.ScalarNode):
                     raise UnreadableManifest(f"line {line}: a key must be a text")
+                if key.tag not in _STRINGS and not foreign:
+                    mend = YAML_BOOLEANS if key.tag == _BOOLEAN else f'put it in quotes: "{key.value}"'
+                    raise UnreadableManifest(f"line {line}: the key {key.value!r} is not a string; {mend}")
                 if first := lines.get((key.tag, key.value)):
                     raise UnreadableManifest(
                         f"line {line}: the key {key.value!r} stands twice in one object (first on line {first})"
@@ -171,3 +181,12 @@ def _check_keys(root: yaml.Node) -> None:
             if id(child) not in seen:
                 seen.add(id(child))
                 stack.append(child)
+
+
+def _is_foreign(root: yaml.Node) -> bool:
+    """Whether a document is of a group that is not Weft's; a List may hold anything."""
+    fields = dict.fromkeys(("apiVersion", "kind"), "")
+    for key, value in root.value if isinstance(root, yaml.MappingNode) else ():
+        if isinstance(key, yaml.ScalarNode) and isinstance(value, yaml.ScalarNode) and key.value in fields:
+            fields[key.value] = value.value
+    return bool(fields["apiVersion"]) and fields["apiVersion"].split("/")[0] != GROUP and fields["kind"] != "List"

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.api.conditions import NodePhase, Reason
+from weft.api.paths import plain_path
+from weft.api.times import moment
 from weft.cli.refusals import closest
-from weft.engine.snapshot import moment
 from weft.engine.status import duration_text
 
 Entry = Mapping[str, Any]
@@ -60,6 +61,7 @@ def _row(path: str, label: str, entry: Entry, loop: str) -> Row:
     told = entry.get("message", "")
     if told and entry.get("phase") in ENDED:
         loop = ""  # the message of an end speaks of the items itself
+    child = f"run {entry['run']}" if entry.get("run") and entry.get("phase") not in ENDED else ""
     return Row(
         path=path,
         label=label,
@@ -68,7 +70,7 @@ def _row(path: str, label: str, entry: Entry, loop: str) -> Row:
         start=moment(entry.get("startTime")),
         end=moment(entry.get("completionTime")),
         reason=entry.get("reason", ""),
-        message="; ".join(part for part in (loop, told) if part),
+        message="; ".join(part for part in (loop, child, told) if part),
     )
 
 
@@ -100,21 +102,17 @@ def _depth(outer: str, names: Iterable[str]) -> int:
     return depth
 
 
-def plain(path: str) -> str:
-    """Give a path without positions in loops: price/tag for price[3]/tag."""
-    return "/".join(part.partition("[")[0] for part in path.split("/"))
-
-
 def matching(path: str, entries: Iterable[Entry]) -> list[Entry]:
     """Give the entries a user means by a path: the one of that name, else all it stands for with positions left out."""
     found = list(entries)
     exact = [entry for entry in found if entry["name"] == path]
-    return exact or [entry for entry in found if plain(entry["name"]) == path]
+    return exact or [entry for entry in found if plain_path(entry["name"]) == path]
 
 
 def unknown_node(path: str, run: str, entries: Iterable[Entry]) -> str:
     """Say that a run has no such node, and which was probably meant."""
-    return f"run {run} has no node {path!r}{closest(path, dict.fromkeys(plain(entry['name']) for entry in entries))}"
+    known = dict.fromkeys(plain_path(entry["name"]) for entry in entries)
+    return f"run {run} has no node {path!r}{closest(path, known)}"
 
 
 _URGENCY = (NodePhase.Failed, NodePhase.Running, NodePhase.Waiting, NodePhase.Cancelled, NodePhase.Pending)

@@ -11,6 +11,10 @@ from typing import Any
 
 from weft.api.parameters import Parameter
 
+MAX_DEPTH = 100
+SHOWN = 60
+"""Characters of a value that are told."""
+
 
 def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter]) -> tuple[dict[str, Any], list[str]]:
     """Give the values by name, and what is wrong with those that cannot be read."""
@@ -26,17 +30,37 @@ def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter]) -> tupl
         try:
             values[name] = _read(text, _KINDS[kind]) if kind != "string" else text
         except ValueError:
-            problems.append(f"parameter {name!r} must be {_EXPECTED[kind]}, got {text!r}")
+            shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+            problems.append(f"parameter {name!r} must be {_EXPECTED[kind]}, got {shown!r}")
     return values, problems
 
 
 def _read(text: str, kinds: tuple[type, ...]) -> Any:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError(text) from None
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise ValueError(text)
-    if isinstance(value, float) and not math.isfinite(value):
+    if not _fits(value):
         raise ValueError(text)
     return value
+
+
+def _fits(value: Any) -> bool:
+    """Whether the API server would take the value: finite numbers, whole ones of 64 bits, not nested for ever."""
+    rest = [(value, 0)]
+    while rest:
+        one, depth = rest.pop()
+        if isinstance(one, float) and not math.isfinite(one):
+            return False
+        if isinstance(one, int) and not -(2**63) <= one < 2**63:
+            return False
+        inside = one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        if inside and depth >= MAX_DEPTH:
+            return False
+        rest += [(part, depth + 1) for part in inside]
+    return True
 
 
 _KINDS: dict[str, tuple[type, ...]] = {

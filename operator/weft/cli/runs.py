@@ -12,14 +12,15 @@ from typing import Any
 import click
 
 from weft.api.conditions import ConditionType, NodePhase, Reason, RunPhase, find_condition
+from weft.api.times import moment, timestamp
 from weft.cli.cluster import Cluster
 from weft.cli.nodes import Entry
+from weft.controllers.run_facts import finished, rerun_known, workflow_of
 from weft.controllers.writer import chunk_name
 from weft.engine.budget import chunk_names, read_nodes
-from weft.engine.snapshot import moment
 from weft.engine.status import duration_text
 from weft.kube.errors import Forbidden, NotFound
-from weft.kube.objects import Obj, timestamp, uid_of
+from weft.kube.objects import Obj, uid_of
 
 EXIT_CODES = {RunPhase.Succeeded: 0, RunPhase.Failed: 1, RunPhase.Cancelled: 2}
 """Of commands that wait for a run's end."""
@@ -54,15 +55,9 @@ def phase_of(run: Obj) -> str:
     return str((run.get("status") or {}).get("phase") or "Pending")
 
 
-def generation_of(run: Obj) -> int:
-    """Give the rerun that the run has carried out last, or is carrying out: 0 before any."""
-    return int((run.get("status") or {}).get("rerunGeneration") or 0)
-
-
 def has_ended(run: Obj, *, generation: int = 0) -> bool:
     """Whether the run has ended, after the rerun of that generation if there was one."""
-    finished = find_condition((run.get("status") or {}).get("conditions") or (), ConditionType.Finished)
-    return finished is not None and finished.get("status") == "True" and generation_of(run) >= generation
+    return finished(run) and rerun_known(run) >= generation
 
 
 def exit_code(run: Obj) -> int:
@@ -92,7 +87,7 @@ def summary(run: Obj, now: float) -> list[tuple[str, str]]:
     told = ": ".join(filter(None, (reason, message))) or "no operator has taken it up yet"
     lines = [
         ("Run", run["metadata"]["name"]),
-        ("Workflow", (spec.get("workflowRef") or {}).get("name") or "(inline)"),
+        ("Workflow", workflow_of(run) or "(inline)"),
         ("Status", ", ".join(filter(None, (phase_of(run), _progress(status), duration(run, now))))),
         ("Reason", told),
         ("Started", _second(status.get("startTime"))),

@@ -1,7 +1,7 @@
 """`weft simulate FILE`: the real engine on a virtual clock, without a cluster.
 
 What is wrong with the workflow, its parameters or the scenario goes to stderr as `file: path: message`, exit status 1.
-However the run itself ends, the exit status is 0.
+However the run itself ends, the exit status is 0. What a scenario says of nodes that are not there is only told.
 """
 
 import shutil
@@ -13,13 +13,14 @@ import click
 import orjson
 
 from weft.api.problems import Problem
-from weft.cli.manifests import MAX_BYTES, Manifest, UnreadableManifest, line, read_manifests
+from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.cli.parameters import read_parameters
 from weft.cli.visible import visible
 from weft.simulate.program import Document, Program, load_program
 from weft.simulate.report import json_report
 from weft.simulate.scenario import Scenario, parse_scenario
 from weft.simulate.timeline import timeline
+from weft.simulate.unmatched import unmatched
 from weft.simulate.world import ScenarioError, World
 
 
@@ -42,7 +43,10 @@ def simulate(file: str, scenario: str | None, params: tuple[str, ...], as_json: 
     """
     program = _program(file)
     values = _values(file, program, params)
-    world = World(program.workflows, _scenario(scenario), seed=seed)
+    happens = _scenario(scenario)
+    for problem in unmatched(happens, program):
+        print(line(scenario or file, problem.path, problem.message), file=sys.stderr)
+    world = World(program.workflows, happens, seed=seed)
     try:
         history = world.run(program.main, values)
     except ScenarioError as error:
@@ -85,12 +89,9 @@ def _scenario(file: str | None) -> Scenario:
 
 def _read(file: str) -> list[Manifest]:
     try:
-        with click.open_file(file, "rb") as stream:
-            return read_manifests(stream.read(MAX_BYTES + 1))
+        return load_manifests(file)
     except UnreadableManifest as error:
         _refuse(file, [Problem("", str(error))])
-    except OSError as error:
-        _refuse(file, [Problem("", error.strerror or str(error))])
 
 
 def _refuse(file: str, problems: Iterable[Problem]) -> NoReturn:

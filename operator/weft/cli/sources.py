@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from weft.cli.nodes import Entry, plain
+from weft.api.paths import place_of, plain_path
+from weft.cli.nodes import Entry
 from weft.kube.objects import Obj, annotation
 from weft.render.names import IDENTITY_ANNOTATION, parse_identity
 
@@ -31,8 +32,7 @@ class Source:
     @property
     def place(self) -> str:
         """The path with the position in the node's own loop: price[3]."""
-        position = self.index if self.index is not None else self.iteration
-        return self.path if position is None else f"{self.path}[{position}]"
+        return place_of(self.path, self.index, self.iteration)
 
     @property
     def title(self) -> str:
@@ -74,7 +74,7 @@ def _is_meant(source: Source, node: str | None, item: int | None) -> bool:
     if node is None:
         return True
     inside = (f"{node}/", f"{node}[")
-    return any(place == node or place.startswith(inside) for place in (source.place, plain(source.place)))
+    return any(place == node or place.startswith(inside) for place in (source.place, plain_path(source.place)))
 
 
 def latest_attempt(source: Source, entries: Iterable[Entry]) -> int:

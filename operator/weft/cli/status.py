@@ -6,12 +6,12 @@ and a good eye. `-o json|yaml` of one run is the object with its nodes in full, 
 
 import json
 import time
-from datetime import datetime
 from typing import Any
 
 import click
 import yaml
 
+from weft.api.times import moment
 from weft.cli import nodes, runs
 from weft.cli.detail import run_detail
 from weft.cli.session import Session, in_cluster
@@ -73,8 +73,8 @@ def run_rows(answer: Obj, *, wide: bool) -> tuple[list[str], list[tuple[str, lis
     return columns, [(_namespace(row["object"]), [_cell(row["cells"][place]) for place in shown]) for row in lines]
 
 
-def _created(obj: Obj) -> tuple[datetime, str]:
-    return datetime.fromisoformat(obj["metadata"]["creationTimestamp"]), obj["metadata"]["name"]
+def _created(obj: Obj) -> tuple[float, str]:
+    return moment(obj["metadata"]["creationTimestamp"]) or 0.0, obj["metadata"]["name"]
 
 
 def _namespace(obj: Obj) -> str:

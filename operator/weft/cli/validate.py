@@ -13,7 +13,7 @@ import click
 from weft.api.nodetype import NodeType, NodeTypeSpec
 from weft.api.problems import parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
-from weft.graph.validate import is_weft
+from weft.graph.validate import is_weft, name_problems
 from weft.graph.validate import validate as check
 
 
@@ -53,9 +53,9 @@ def _lines(file: str, manifests: list[Manifest], types: dict[str, NodeTypeSpec] 
             said = f"{content.get('apiVersion', 'no apiVersion')}, {content.get('kind', 'no kind')}"
             click.echo(line(file, manifest.path, f"passed over: not a kind of Weft's ({said})"), err=True)
             continue
-        lines += [
-            line(file, manifest.at(problem.path), problem.message) for problem in check(content, node_types=types)
-        ]
+        named = name_problems(content) if isinstance(content, dict) else []
+        problems = [*named, *check(content, node_types=types)]
+        lines += [line(file, manifest.at(problem.path), problem.message) for problem in problems]
     return lines
 
 

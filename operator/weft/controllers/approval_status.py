@@ -8,16 +8,14 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
-from weft.controllers.catalog import Catalog
+from weft.controllers.approvals import ACCEPTED, Verdict, judge, made_at, names, refused
+from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
-from weft.controllers.queues import is_over
+from weft.controllers.run_facts import is_over
 from weft.engine.budget import read_nodes
-from weft.engine.snapshot import moment
 from weft.engine.state import RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.errors import NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import APPROVALS
 from weft.kube.workqueue import WorkQueue
@@ -87,17 +85,13 @@ class ApprovalStatus:
         if verdict.accepted:
             message = self._enforcement.about_author(message, approval["spec"]["by"])
         status = {"accepted": verdict.accepted, "reason": str(verdict.reason), "message": message}
-        try:
-            written = await self._client.patch_status(APPROVALS, key.name, {"status": status}, namespace=key.namespace)
-        except NotFound:
-            return
-        self._catalog.remember(APPROVALS, written)
+        await write_status(self._client, self._catalog, APPROVALS, key, status)
 
     def _verdict(self, approval: Obj) -> Verdict | None:
         uid = approval["spec"]["run"]["uid"]
         run, state = self._catalog.run(uid), self._find_state(uid)
         if run is None or key_of(run).namespace != key_of(approval).namespace:
-            until = (moment(approval["metadata"].get("creationTimestamp")) or 0.0) + LONGEST_WAIT_FOR_RUN
+            until = made_at(approval) + LONGEST_WAIT_FOR_RUN
             if self._clock.now() < until:
                 self._queue.add_after(key_of(approval), until)
                 return None

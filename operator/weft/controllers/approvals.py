@@ -6,19 +6,17 @@ its author is among those who are asked now, by name or by one of the groups he 
 and groups are true is held by admission policy; that an Approval cannot be changed, by the API server.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason, message_for
+from weft.api.paths import plain_path, positions
+from weft.api.times import moment
 from weft.engine.observation import Decision
-from weft.engine.snapshot import moment
 from weft.engine.state import ACTIVE, TERMINAL, Frame, RunState, Unit
 from weft.engine.step import frames
 from weft.graph.compiled import Approvers, CompiledWorkflow
 from weft.kube.objects import Obj, Objects, key_of
-
-_POSITION = re.compile(r"\[(\d+)\]")
 
 
 class Verdict(NamedTuple):
@@ -48,7 +46,7 @@ def decisions_for(state: RunState, approvals: Iterable[Obj]) -> Iterator[Decisio
         spec = approval["spec"]
         for id_, unit in asked:
             if speaks_of(spec, unit, state) and may_decide(asks(unit), spec) and not _has_decided(unit, spec["by"]):
-                yield Decision(id_, spec["by"], spec["decision"], _made_at(approval))
+                yield Decision(id_, spec["by"], spec["decision"], made_at(approval))
 
 
 def judge(approval: Obj, approvals: Objects, state: RunState) -> Verdict | None:
@@ -81,14 +79,13 @@ def speaks_of(spec: Obj, unit: Unit, state: RunState) -> bool:
         return index in (None, *indices[-1:]) and iteration in (None, *iterations[-1:])
     # Without positions in the path, index and iteration must say all there is to say.
     given = ([index] if index is not None else [], [iteration] if iteration is not None else [])
-    return node == _plain(unit.path) and given == (indices, iterations)
+    return node == plain_path(unit.path) and given == (indices, iterations)
 
 
 def names(spec: Obj, path: str) -> bool:
     """Say whether an Approval's spec names the question at that path (`price[3]/review`): an ended run has no units."""
     given = [spec[field] for field in ("index", "iteration") if spec.get(field) is not None]
-    passed = [int(number) for number in _POSITION.findall(path)]
-    return spec["node"] == path or (spec["node"] == _plain(path) and sorted(given) == sorted(passed))
+    return spec["node"] == path or (spec["node"] == plain_path(path) and sorted(given) == sorted(positions(path)))
 
 
 def asks(unit: Unit) -> Approvers:
@@ -108,10 +105,11 @@ def may_decide(asked: Approvers, spec: Obj) -> bool:
 def in_order(approvals: Iterable[Obj]) -> Objects:
     """Give the Approvals that were not refused, the oldest first."""
     standing = (each for each in approvals if (each.get("status") or {}).get("accepted") is not False)
-    return sorted(standing, key=lambda each: (_made_at(each), each["metadata"]["name"]))
+    return sorted(standing, key=lambda each: (made_at(each), each["metadata"]["name"]))
 
 
-def _made_at(approval: Obj) -> float:
+def made_at(approval: Obj) -> float:
+    """Give when a decision was made, in epoch seconds."""
     return moment(approval["metadata"].get("creationTimestamp")) or 0.0
 
 
@@ -146,14 +144,10 @@ def _approval_units(state: RunState) -> Iterator[Unit]:
                     yield from node.units.values()
 
 
-def _plain(path: str) -> str:
-    return _POSITION.sub("", path)
-
-
 def _unknown(workflow: CompiledWorkflow, spec: Obj) -> str:
     """Say why the Approval can never meet a question of the workflow; "" when it may."""
     path = spec["node"]
-    first, *rest = _plain(path).split("/")
+    first, *rest = plain_path(path).split("/")
     graph: Any = next((each for each in (workflow.main, workflow.final) if each and first in each.by_name), None)
     loops = [0, 0]
     node = None
@@ -169,7 +163,7 @@ def _unknown(workflow: CompiledWorkflow, spec: Obj) -> str:
         graph = node.body.graph
     if node is None or node.body.approval is None:
         return f"node {path} is no approval"
-    if path != _plain(path) or loops == [spec.get("index") is not None, spec.get("iteration") is not None]:
+    if path != plain_path(path) or loops == [spec.get("index") is not None, spec.get("iteration") is not None]:
         return ""
     if loops == [0, 0]:
         return f"{path} stands in no loop; leave out index and iteration"

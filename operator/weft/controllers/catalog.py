@@ -7,12 +7,15 @@ Indexes answer what would otherwise cost a walk over all runs.
 """
 
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
 
+from weft.controllers.run_facts import parent_uid, workflow_of
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
+from weft.kube.errors import NotFound
 from weft.kube.informer import drop_managed_fields
-from weft.kube.objects import Key, Obj, Objects, key_of, owner_of, uid_of, version_of
+from weft.kube.objects import Key, Obj, Objects, key_of, uid_of, version_of
 from weft.kube.resources import (
     APPROVALS,
     NODE_TYPES,
@@ -137,18 +140,22 @@ async def list_kind(client: Client, kind: Resource, namespaces: Sequence[str] = 
     objects: Objects = []
     version = ""
     for namespace in namespaces or ("",):
-        token = ""
-        while True:
-            page = await client.page(kind, namespace=namespace, continue_token=token)
+        async for page in client.pages(kind, namespace=namespace):
             # The oldest version of all pages and namespaces: what is newer than it cannot be missing.
             version = version or version_of(page)
             objects += items_of(page, kind)
-            token = page.get("metadata", {}).get("continue", "")
-            if not token:
-                break
     for obj in objects:
         drop_managed_fields(obj)
     return objects, version
+
+
+async def write_status(client: Client, catalog: Catalog, kind: Resource, key: Key, status: Mapping[str, Any]) -> None:
+    """Write the status of one of our resources, if it still stands, and take the answer in. Raises ApiError."""
+    try:
+        written = await client.patch_status(kind, key.name, {"status": status}, namespace=key.namespace)
+    except NotFound:
+        return
+    catalog.remember(kind, written)
 
 
 def spec_changed(obj: Obj, old: Obj | None) -> bool:
@@ -157,23 +164,6 @@ def spec_changed(obj: Obj, old: Obj | None) -> bool:
         return True
     now, before = obj["metadata"], old["metadata"]
     return any(now.get(name) != before.get(name) for name in _WHAT_PEOPLE_WRITE)
-
-
-def workflow_of(run: Obj) -> str | None:
-    """Give the name of the run's Workflow; None for an inline one."""
-    name: str | None = (run["spec"].get("workflowRef") or {}).get("name")
-    return name
-
-
-def queue_of(run: Obj) -> str:
-    """Give the name of the run's queue."""
-    return str(run["spec"].get("queue") or "default")
-
-
-def parent_uid(run: Obj) -> str | None:
-    """Give the UID of the run that started this one; None for a run that somebody made."""
-    owner = owner_of(run, WORKFLOW_RUNS.kind)
-    return None if owner is None else str(owner["uid"])
 
 
 def _in_namespace(run: Obj, name: str | None) -> Hashable | None:

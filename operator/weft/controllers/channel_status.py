@@ -11,12 +11,13 @@ patches its own fields.
 import random
 from typing import Any, NamedTuple
 
-from weft.api.conditions import MAX_MESSAGE
+from weft.api.conditions import shortened
+from weft.api.times import timestamp
 from weft.controllers.catalog import Catalog
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
-from weft.kube.objects import Key, Obj, timestamp, uid_of, version_of
+from weft.kube.objects import Key, Obj, uid_of, version_of
 from weft.kube.resources import NOTIFICATION_CHANNELS
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
@@ -107,6 +108,5 @@ def _changes(standing: Obj, delivery: Delivery, now: float) -> dict[str, Any]:
     if delivery.state is State.Delivered:
         return numbers | {"lastDeliveryTime": timestamp(now)}
     # The message is the outbox's: it names no secret, and of an address only the host.
-    message = delivery.error or ""
-    text = message if len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    text = shortened(delivery.error or "")
     return numbers | {"lastFailureTime": timestamp(now), "lastFailureMessage": text}

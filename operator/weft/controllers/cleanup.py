@@ -10,10 +10,10 @@ import random
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from weft.controllers.catalog import Catalog, parent_uid, spec_changed, workflow_of
-from weft.controllers.queues import is_over
-from weft.controllers.retention import expires_at, jobs_to_delete, runs_to_delete
+from weft.controllers.catalog import Catalog, spec_changed
+from weft.controllers.retention import expires_at, jobs_to_delete, kept_jobs, runs_to_delete
 from weft.controllers.revisions import Revisions
+from weft.controllers.run_facts import is_over, parent_uid, workflow_of
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
@@ -101,8 +101,8 @@ class Cleanup:
 
     async def _look_at_run(self, place: _Place, run: Obj) -> None:
         spec = await self._spec(run)
-        keep = (spec.get("jobs") or {}).get("keep") or "Failed"
-        await self._delete(JOBS, jobs_to_delete(keep, self._store.children(place.key.namespace, uid_of(run)).jobs))
+        families = self._store.children(place.key.namespace, uid_of(run)).jobs
+        await self._delete(JOBS, jobs_to_delete(kept_jobs(spec), families))
         due = expires_at(run["status"], spec.get("ttlSecondsAfterFinished"))
         if due is None or parent_uid(run) is not None:
             return

@@ -8,7 +8,6 @@ NodeTypes and Approvals say what is not enforced.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from weft.api.conditions import Condition, ConditionType, Reason, admission_condition, find_condition, message_for
@@ -66,8 +65,7 @@ class Enforcement:
         if self._looked is None:
             before = find_condition(previous, ConditionType.AdmissionEnforced)
             return [Condition(**before)] if before is not None else []  # type: ignore[typeddict-item]
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
-        message = self._message(*self._looked)
+        message, now = self._message(*self._looked), self._clock.now()
         return admission_condition(self._looked[0], message, previous=previous, now=now, generation=generation)
 
     def about_author(self, message: str, by: str) -> str:

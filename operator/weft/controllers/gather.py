@@ -11,17 +11,18 @@ from collections.abc import Iterable, Iterator
 
 from weft.api.conditions import Reason, message_for
 from weft.controllers.live import LiveRun, Release
+from weft.controllers.releasing import has_done_its_work
 from weft.engine.actions import Start
 from weft.engine.lookup import reckon, settled
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.restore import RESEND
 from weft.engine.state import STOPPING, AttemptId
-from weft.kube.objects import Obj, annotation, key_of, owner_of, uid_of
+from weft.kube.objects import Obj, annotation, key_of
 from weft.kube.store import ChildStore
 from weft.render.facts import POD_GONE, PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
 from weft.render.observe import JobFact, JobState, job_fact, pod_fact
-from weft.render.pod import TRACKING_FINALIZER, is_managed
+from weft.render.pod import is_managed, is_tracked
 
 
 def attempt_of(obj: Obj, run_uid: str) -> AttemptId | None:
@@ -68,7 +69,7 @@ def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -
     """
     if id_._replace(attempt=id_.attempt + 1) not in live.ahead:
         return False
-    _release(live, job_of(live, store, id_), None, POD_GONE)
+    _release(live, job_of(live, store, id_), None, POD_GONE, succeeded=False)
     live.forget(id_)
     live.inbox.append(_ended(id_, POD_GONE, now, stopped=None))
     return True
@@ -105,10 +106,7 @@ def _job_deleted(id_: AttemptId) -> AttemptEnded:
 def _pod_seen(
     live: LiveRun, store: ChildStore, id_: AttemptId, pod: Obj, *, gone: bool, now: float
 ) -> Iterable[Observation]:
-    owner = owner_of(pod, "Job")
-    job = store.jobs.get(live.key.namespace, owner["name"]) if owner else None
-    if job is not None and owner is not None and uid_of(job) != owner["uid"]:
-        job = None
+    job = store.job_of(pod)
     unit = live.state.active.get(id_)
     if unit is None and not settled(live.state, id_):
         # The cluster knows more than the status that was restored.
@@ -118,7 +116,7 @@ def _pod_seen(
     if gone and not fact.ended:
         fact = POD_GONE
     if fact.ended:
-        _release(live, job, None if gone else pod, fact)
+        _release(live, job, None if gone else pod, fact, succeeded=has_done_its_work(pod, fact))
     if unit is None:
         _note_stray(live, id_, ended=fact.ended)
         return ()
@@ -148,11 +146,10 @@ def _ended(id_: AttemptId, fact: PodFact, now: float, *, stopped: str | None) ->
     )  # fmt: skip
 
 
-def _release(live: LiveRun, job: Obj | None, pod: Obj | None, fact: PodFact) -> None:
-    ours = pod is not None and TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
+def _release(live: LiveRun, job: Obj | None, pod: Obj | None, fact: PodFact, *, succeeded: bool) -> None:
+    ours = pod is not None and is_tracked(pod)
     unfinished = job is not None and is_managed(job) and job_fact(job).state in (JobState.Active, JobState.Suspended)
     if (job is None or is_managed(job)) and (ours or unfinished):
-        succeeded = fact.state is PodState.Succeeded
         live.releases.append(
             Release(job if unfinished else None, pod if ours else None, succeeded, str(fact.reason or ""), fact.message)
         )
@@ -169,6 +166,9 @@ def _job_seen(
             live.ahead.setdefault(id_, set()).add(("Job", key_of(job).name))
         return ()
     has_pod = bool(store.pods_of(job))
+    if id_ in live.doubted:  # it was made after all
+        live.held.pop(id_, None)
+        live.accepted(id_)
     if gone:
         if has_pod or id_ in live.held:
             return ()  # the Pod's end will tell

@@ -11,13 +11,15 @@ from weft.kube.objects import Key, Obj
 
 @dataclass(slots=True)
 class Hooks:
-    """What others are told (each status written, a fresher copy of a run), and what they know."""
+    """What others are told (each status written, a run that ended before it began, with its phase and why, a fresher
+    copy of a run), and what they know."""
 
     begins: Callable[[Obj], bool]
     idle: Callable[[LiveRun, list[AttemptId]], None]
     restored: Callable[[LiveRun], None]
     forgotten: Callable[[Key, str], None]
     written: Callable[[LiveRun, Obj], None]
+    refused: Callable[[Obj, str, str], None]
     refresh: Callable[[Obj], None]
     vanished: Callable[[Obj], None]
     decisions: Callable[[LiveRun], list[Observation]]

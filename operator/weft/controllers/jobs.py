@@ -17,9 +17,9 @@ from weft.controllers.gather import attempt_of, job_of, overtaken
 from weft.controllers.leftovers import crowded, overbooked
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.locks import Locks
-from weft.controllers.orphans import strip
 from weft.controllers.patience import hold, passing, refusal, wait_out
 from weft.controllers.pod_security import PodSecurity
+from weft.controllers.releasing import finish_job, strip
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -34,14 +34,13 @@ from weft.kube.errors import (
     Forbidden,
     Invalid,
     NotFound,
+    ServerError,
 )
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import ChildStore
 from weft.kube.trim import has_template
-from weft.render.facts import epoch
 from weft.render.job import JobTemplate
-from weft.render.job_status import failed_status, succeeded_status
 from weft.render.names import (
     ATTEMPT_LABEL,
     NODE_LABEL,
@@ -111,9 +110,11 @@ class Jobs:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:
             return await self._adopt(live, action)
-        except (Forbidden, Invalid, BadRequest, NotFound) as error:
+        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 self._refused(live, action.id, error)
+            elif isinstance(error, ServerError):
+                live.doubted.add(action.id)
             return None
         self._store.remember_created(job)
         return job
@@ -202,8 +203,9 @@ class Jobs:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             del live.unanswered[id_]
             return
-        except (Forbidden, Invalid, BadRequest, NotFound) as error:
-            del live.unanswered[id_]
+        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
+            if not isinstance(error, ServerError):  # else it may have been made
+                del live.unanswered[id_]
             if reason := passing(live, id_, error, now=self._clock.now()):
                 live.podless[id_] = self._clock.now() + live.refused(id_)
                 live.inbox.append(AttemptPending(id_, reason, error.message, self._clock.now(), podless=True))
@@ -217,9 +219,10 @@ class Jobs:
 
     async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
         """Stop the attempt's Pod so that its logs stay; one that no kubelet has seen is deleted."""
-        if id_ in live.held:
+        if id_ in live.held and id_ not in live.doubted:
             self._never_made(live, id_, reason)
             return
+        live.held.pop(id_, None)
         job = job_of(live, self._store, id_)
         pods = self._store.pods_of(job) if job is not None else ()
         if not pods:
@@ -283,17 +286,11 @@ class Jobs:
                 await self._client.delete(JOBS, key_of(job).name, namespace=key_of(job).namespace, uid=uid_of(job))
             self._store.remember_deleted(job)
             return
-        start = epoch(job["metadata"].get("creationTimestamp")) or now
-        body = (
-            succeeded_status(start, now)
-            if release.succeeded
-            else failed_status(start, now, release.reason or Reason.Error, release.message)
+        stored = await finish_job(
+            self._client, job, succeeded=release.succeeded, reason=release.reason, message=release.message, now=now
         )
-        try:
-            stored = await self._client.patch_status(JOBS, key_of(job).name, body, namespace=key_of(job).namespace)
-        except (NotFound, Invalid):
-            return  # gone, or finished by an earlier try
-        self._store.remember_created(stored)
+        if stored is not None:
+            self._store.remember_created(stored)
 
     async def _strip(self, pod: Obj) -> None:
         stored = await strip(self._client, pod)

@@ -1,4 +1,4 @@
-"""Concurrency keys after a restart: who had one, and who turns out not to need it.
+"""Concurrency keys by what stands in the cluster: after a restart, and when a run has gone before its Pods.
 
 Statuses say who holds a key, and may be behind; a Job or Pod that was made with a key bears its name. Each is lent its
 key before any run is worked on, so that nobody else gets it meanwhile. What was lent for nothing is given back when the
@@ -20,7 +20,9 @@ from weft.engine.actions import Release
 from weft.engine.lookup import settled
 from weft.engine.state import AttemptId
 from weft.kube.objects import Obj, annotation, key_of, uid_of
+from weft.kube.resources import PODS
 from weft.kube.store import ChildStore, RunKey, run_uid_of
+from weft.render.observe import pod_fact
 
 
 class LentKeys:
@@ -47,9 +49,13 @@ class LentKeys:
         for child in (*self._store.jobs, *self._store.pods):
             run_key = RunKey(key_of(child).namespace, run_uid_of(child))
             held = _key_had(child, run_key.uid)
-            if held is not None and self._is_active(run_key.uid):
+            if held is None:
+                continue
+            if self._is_active(run_key.uid):
                 self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
                 self._lent[run_key.uid].append(held)
+            elif _runs(child):
+                self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
 
     def give_back(self, live: LiveRun) -> None:
         """The run has been read: give back what was lent for attempts that are over, or of which nothing stands.
@@ -72,14 +78,25 @@ class LentKeys:
         for attempt in idle:
             self._locks.give_back(Holder(live.run_key, attempt.gate))
 
-    def forget(self, uid: str) -> None:
-        """The run is over."""
-        self._lent.pop(uid, None)
+    def forget(self, run: RunKey) -> None:
+        """The run is over, or was deleted: its keys are free but for those of Pods that still run.
+
+        Call it again when one of these has ended: a Pod that is deleted with its run takes its time to end.
+        """
+        self._lent.pop(run.uid, None)
+        children = self._store.children(run.namespace, run.uid)
+        had = (_key_had(pod, run.uid) for pod in children.pods if _runs(pod))
+        used = {Holder(run, held.attempt.gate).unit for held in had if held is not None}
+        self._locks.forget(run.uid, used=used)
 
 
 class _KeyHad(NamedTuple):
     key: str
     attempt: AttemptId
+
+
+def _runs(child: Obj) -> bool:
+    return child["kind"] == PODS.kind and not pod_fact(child).ended
 
 
 def _key_had(child: Obj, uid: str) -> _KeyHad | None:

@@ -58,6 +58,7 @@ class LiveRun:
     held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
     unanswered: dict[AttemptId, None] = field(default_factory=dict)  # their Pods may have been made: no answer came
+    doubted: set[AttemptId] = field(default_factory=set)  # held back, and their Jobs may have been made: 5xx
     refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
     missing: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row for something that may be late
     releases: list[Release] = field(default_factory=list)
@@ -90,6 +91,7 @@ class LiveRun:
         """Begin to count anew: the API server has taken what it was asked for."""
         self.refusals.pop(id_, None)
         self.missing.pop(id_, None)
+        self.doubted.discard(id_)
 
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
@@ -97,6 +99,7 @@ class LiveRun:
             self.held, self.podless, self.refusals, self.missing, self.objects, self.manifests,
         ):  # fmt: skip
             kept.pop(id_, None)
+        self.doubted.discard(id_)
         task = self.tasks.pop(id_, None)
         if task is not None:
             task.cancel()

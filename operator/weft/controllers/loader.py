@@ -17,27 +17,29 @@ from weft.api.conditions import Reason, RunPhase, message_for
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.parameters import Parameter, check_parameters
 from weft.api.problems import Problem, parse, summary
+from weft.api.times import milli_timestamp, moment
 from weft.api.workflow import WorkflowSpec
 from weft.controllers.live import LiveRun
 from weft.controllers.queues import Verdict
 from weft.controllers.revisions import Revisions
-from weft.controllers.run_facts import rerun_asked
+from weft.controllers.run_facts import rerun_asked, workflow_of
 from weft.controllers.writer import load_chunks
 from weft.engine import restore
 from weft.engine.advance import Result
 from weft.engine.budget import read_nodes
 from weft.engine.observation import Controls
-from weft.engine.snapshot import moment, stamp
 from weft.engine.state import RunContext, RunState
 from weft.graph.compile import InvalidWorkflow, compile_workflow
 from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock
+from weft.kube.errors import NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
+from weft.kube.resources import NODE_TYPES, WORKFLOWS, Resource
 from weft.render.names import RunRef
 
 WORKFLOW_GRACE_SECONDS = 30.0
-"""How long a run waits for a Workflow that is not there: the two may be applied in any order."""
+"""How long a run waits for a Workflow or a NodeType that is not there: they may be applied in any order."""
 
 CHECKED = 1024
 """Versions of Workflows whose check is remembered."""
@@ -51,6 +53,9 @@ class Refusal:
     reason: str
     message: str
     again_at: float | None = None
+
+
+_STOPPED = Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
 
 
 @dataclass(slots=True, frozen=True)
@@ -97,15 +102,21 @@ class Loader:
         namespace, name = key_of(run)
         spec = run["spec"]
         found: Obj | None = None
+        if spec.get("stop"):
+            return _STOPPED
         if spec.get("workflow") is not None:
             workflow_name, raw = "", spec["workflow"]
         else:
             workflow_name = spec["workflowRef"]["name"]
             found = self._find_workflow(namespace, workflow_name)
+            found = found or await self._ask_for(WORKFLOWS, namespace, workflow_name)
             if found is None:
-                return self._no_workflow(run, workflow_name, now)
+                message = message_for(Reason.WorkflowNotFound, workflow=workflow_name, namespace=namespace)
+                return self._missing(run, Reason.WorkflowNotFound, message, now)
             raw = found["spec"]
-        types = self._find_node_types(namespace, used_types(raw))
+        types, unknown = await self._node_types(namespace, used_types(raw))
+        if unknown:
+            return self._missing(run, Reason.InvalidWorkflow, _no_types(unknown), now)
         declared = self._declared(found, raw, types)
         if isinstance(declared, Refusal):
             return declared
@@ -121,13 +132,13 @@ class Loader:
         state = RunState(workflow, context, start=round(now, 3))
         # A rerun of what never began is its first run, and not one more after it.
         state.generation = rerun_asked(run)
-        queued = status.get("queuedTime") or stamp(now)
+        queued = status.get("queuedTime") or milli_timestamp(now)
         return Loaded(self._live(run, ref, state, revision, status, queued), None)
 
     def _in_line(self, run: Obj) -> Refusal | None:
         """Why the run, or its rerun, does not begin now although it could; None when it does."""
         if run["spec"].get("stop"):
-            return Refusal(RunPhase.Cancelled, Reason.Stopped, "stopped before it began")
+            return _STOPPED
         verdict = self._ask_queue(run)
         if verdict.admitted:
             return None
@@ -149,13 +160,30 @@ class Loader:
                 del self._checked[next(iter(self._checked))]
         return self._checked[version]
 
-    def _no_workflow(self, run: Obj, workflow_name: str, now: float) -> Refusal:
-        message = message_for(Reason.WorkflowNotFound, workflow=workflow_name, namespace=key_of(run).namespace)
+    async def _node_types(self, namespace: str, wanted: set[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The specs of the NodeTypes that are there, and the names of those that are not."""
+        types = self._find_node_types(namespace, wanted)
+        for name in sorted(wanted - types.keys()):
+            if (found := await self._ask_for(NODE_TYPES, namespace, name)) is not None:
+                types[name] = found["spec"]
+        return types, sorted(wanted - types.keys())
+
+    async def _ask_for(self, kind: Resource, namespace: str, name: str) -> Obj | None:
+        """What no watch has told of yet: it may have been applied together with the run."""
+        try:
+            return await self._client.get(kind, name, namespace=namespace)
+        except NotFound:
+            return None
+
+    def _missing(self, run: Obj, reason: Reason, message: str, now: float) -> Refusal:
+        """The run waits for something that is not there, for a while; whoever sees it appear wakes the run."""
+        if run["spec"].get("suspend"):
+            return Refusal(RunPhase.Suspended, Reason.Suspended, message)
         created = moment(run["metadata"].get("creationTimestamp")) or now
         until = created + WORKFLOW_GRACE_SECONDS
         if now < until:
-            return Refusal(RunPhase.Queued, Reason.WorkflowNotFound, message, again_at=until)
-        return Refusal(RunPhase.Failed, Reason.WorkflowNotFound, message)
+            return Refusal(RunPhase.Queued, reason, message, again_at=until)
+        return Refusal(RunPhase.Failed, reason, message)
 
     async def _restore(self, run: Obj, status: dict[str, Any]) -> Loaded | Refusal:
         namespace, name = key_of(run)
@@ -165,7 +193,7 @@ class Loader:
         params, problems = check_parameters(workflow.main.parameters, run["spec"].get("parameters") or {})
         if problems:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(problems))
-        workflow_name = (run["spec"].get("workflowRef") or {}).get("name", "")
+        workflow_name = workflow_of(run) or ""
         ref = RunRef(namespace, name, uid_of(run), workflow_name)
         context = RunContext(name=name, namespace=namespace, uid=ref.uid, params=params, entropy=ref.uid)
         start = moment(status["startTime"]) or self._clock.now()
@@ -175,7 +203,9 @@ class Loader:
         live = self._live(run, ref, state, revision, status, status.get("queuedTime") or status["startTime"])
         return Loaded(live, result)
 
-    def _live(self, run: Obj, ref: RunRef, state: Any, revision: str, status: dict[str, Any], queued: str) -> LiveRun:
+    def _live(
+        self, run: Obj, ref: RunRef, state: RunState, revision: str, status: dict[str, Any], queued: str
+    ) -> LiveRun:
         workflow = state.workflow
         return LiveRun(
             key=Key(ref.namespace, ref.name),
@@ -208,6 +238,11 @@ def check(spec: dict[str, Any], types: dict[str, dict[str, Any]]) -> tuple[Param
         return _invalid(error.problems)
     except ValidationError:
         return _invalid([Problem("", "a NodeType that it uses is invalid; see that NodeType's Ready condition")])
+
+
+def _no_types(names: Sequence[str]) -> str:
+    problem = f"there is no NodeType {', '.join(names)} in the namespace; create it or correct `use`"
+    return message_for(Reason.InvalidWorkflow, problem=problem)
 
 
 def _invalid(problems: Sequence[Problem]) -> Refusal:

@@ -4,7 +4,7 @@ The table itself is `engine/keys`. Keys are not stored anywhere: whoever holds o
 `restore` takes that in before any run is worked on.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple, Self
 
 from weft.engine.budget import read_nodes
@@ -60,9 +60,9 @@ class Locks:
         mine = self._of_run.get(holder.run.uid, ())
         self._release(holder.run.uid, [(place, who) for place, who in mine if who == holder.unit])
 
-    def forget(self, uid: str) -> None:
-        """Give back everything that the run holds or awaits: it has ended or was deleted."""
-        self._release(uid, list(self._of_run.get(uid, ())))
+    def forget(self, uid: str, *, used: Collection[Holder]) -> None:
+        """Give back what the run holds or awaits: it has ended or was deleted. Not the keys of the units in `used`."""
+        self._release(uid, [each for each in self._of_run.get(uid, ()) if each[1] not in used])
 
     def restore(self, namespace: str, key: str, holder: Holder) -> None:
         """Take in that the holder has the key, as its run's status says, whatever the limit may be."""

@@ -14,21 +14,21 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
+from weft.controllers.releasing import finish_job, has_done_its_work, strip
 from weft.controllers.run_facts import finished, rerun_wanted
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.budget import read_nodes
 from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
 from weft.kube.client import Client
 from weft.kube.clock import Clock
-from weft.kube.errors import Conflict, Invalid, NotFound
+from weft.kube.errors import Conflict, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
-from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.kube.store import ChildStore, run_uid_of
-from weft.render.facts import POD_GONE, PodFact, epoch
-from weft.render.job_status import failed_status, succeeded_status
+from weft.render.facts import POD_GONE, PodFact
 from weft.render.names import IDENTITY_ANNOTATION, Identity, parse_identity
 from weft.render.observe import JobState, PodState, job_fact, pod_fact
-from weft.render.pod import TRACKING_FINALIZER, is_managed
+from weft.render.pod import is_managed, is_tracked
 
 
 class ChildKey(NamedTuple):
@@ -76,25 +76,22 @@ class Orphans:
 
     async def _let_go(self, key: Key, pod: Obj) -> None:
         fact = pod_fact(pod)
-        owner = owner_of(pod, "Job")
-        job = self._store.jobs.get(key.namespace, owner["name"]) if owner else None
-        if job is not None and owner is not None and uid_of(job) != owner["uid"]:
-            job = None
+        job = self._store.job_of(pod)
         if not fact.ended and not pod["metadata"].get("deletionTimestamp"):
             if job is not None:
                 await self._stop(job, pod)
                 return
-            if owner is not None:
+            if owner_of(pod, "Job") is not None:
                 # Its creation arrived when the Job was over and deleted, or the Job has just gone: nobody wants it.
                 # Where the Job was deleted and its Pods were to stay, the version has changed.
                 with suppress(Conflict):
                     await self._client.delete(
                         PODS, key.name, namespace=key.namespace, uid=uid_of(pod), version=version_of(pod)
                     )
-        if TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ()) and (job is None or is_managed(job)):
+        if is_tracked(pod) and (job is None or is_managed(job)):
             await strip(self._client, pod)
         if job is not None and fact.ended and is_managed(job) and job_fact(job).state is JobState.Active:
-            await self._finish(job, fact)
+            await self._finish(job, PodFact(PodState.Succeeded) if has_done_its_work(pod, fact) else fact)
 
     async def _stop(self, job: Obj, pod: Obj) -> None:
         """Stop a Pod of a run that has ended; what the cache says of the run may be old."""
@@ -122,17 +119,8 @@ class Orphans:
             await self._finish(job, POD_GONE)
 
     async def _finish(self, job: Obj, fact: PodFact) -> None:
-        now = self._clock.now()
-        start = epoch(job["metadata"].get("creationTimestamp")) or now
-        if fact.state is PodState.Succeeded:
-            body = succeeded_status(start, now)
-        else:
-            body = failed_status(start, now, fact.reason or Reason.Error, fact.message)
-        namespace, name = key_of(job)
-        try:
-            await self._client.patch_status(JOBS, name, body, namespace=namespace)
-        except (NotFound, Invalid):
-            return  # gone, or finished already
+        succeeded, now = fact.state is PodState.Succeeded, self._clock.now()
+        await finish_job(self._client, job, succeeded=succeeded, reason=fact.reason, message=fact.message, now=now)
 
 
 def succeeded_by(status: Mapping[str, Any], attempt: Identity) -> bool:
@@ -147,14 +135,3 @@ def succeeded_by(status: Mapping[str, Any], attempt: Identity) -> bool:
     before = iteration is not None and iteration < entry.get("iteration", 0)
     latest = entry.get("attempts", 0) - entry.get("spent", 0) == number
     return before or (latest and phase in (SUCCEEDED, COMPENSATED))
-
-
-async def strip(client: Client, pod: Obj) -> Obj | None:
-    """Take our finalizer off a Pod; gives it as stored, None when it is gone or another one of that name."""
-    namespace, name = key_of(pod)
-    rest = [finalizer for finalizer in pod["metadata"].get("finalizers") or () if finalizer != TRACKING_FINALIZER]
-    body = {"metadata": {"uid": uid_of(pod), "finalizers": rest or None}}
-    try:
-        return await client.patch(PODS, name, body, namespace=namespace)
-    except (NotFound, Conflict, Invalid):
-        return None

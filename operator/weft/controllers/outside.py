@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from weft.api.base import API_VERSION
+from weft.api.base import API_VERSION, GROUP
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
 from weft.controllers.patience import passing, refusal, taken, wait_out
@@ -26,13 +26,15 @@ from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
 from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerError
-from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
+from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
 from weft.render.names import child_annotations, child_labels, job_name, run_owner
 
 _log = logging.getLogger(__name__)
 
+SUSPENDED_ANNOTATION = f"{GROUP}/suspended-with-parent"
+"""On a child run: it is resumed with the run that started it."""
 POLL_SECONDS = 2.0
 """How often a resource node's object is looked at."""
 
@@ -44,6 +46,10 @@ class Runs(Protocol):
 
     def get(self, namespace: str, name: str) -> Obj | None:
         """The run, or None."""
+        ...
+
+    def owner_of(self, obj: Obj, kind: str) -> Obj | None:
+        """The run that owns an object, or None."""
         ...
 
 
@@ -88,7 +94,7 @@ class Outside:
 
     async def stop_child(self, live: LiveRun, child: Obj) -> None:
         """Have a child run end as hard as its parent is told to, and at least be cancelled."""
-        await self.control(child, {"stop": "Terminate" if live.state.stop == "Terminate" else "Cancel"})
+        await self.control(child, stop="Terminate" if live.state.stop == "Terminate" else "Cancel")
 
     async def stop(self, live: LiveRun, id_: AttemptId, kind: str) -> None:
         """Stop an attempt; its end goes into the inbox, at once or when the child run has ended."""
@@ -151,27 +157,33 @@ class Outside:
         while parent is not None and not run["spec"].get("suspend"):
             if parent["spec"].get("suspend") and not parent["spec"].get("stop"):
                 namespace, name = key_of(run)
-                return await self._client.patch(WORKFLOW_RUNS, name, {"spec": {"suspend": True}}, namespace=namespace)
+                return await self._client.patch(WORKFLOW_RUNS, name, _suspended({}, now=True), namespace=namespace)
             parent = self._parent(parent)
         return run
 
     def _parent(self, run: Obj) -> Obj | None:
         """The run that a child run belongs to, while it is active."""
-        owner = owner_of(run, "WorkflowRun")
-        parent = self._runs.get(key_of(run).namespace, owner["name"]) if owner else None
-        if parent is None or owner is None or uid_of(parent) != owner["uid"] or finished(parent):
-            return None
-        return parent
+        parent = self._runs.owner_of(run, WORKFLOW_RUNS.kind)
+        return None if parent is None or finished(parent) else parent
 
-    async def control(self, child: Obj, spec: dict[str, Any]) -> None:
-        """Pass a control on to a child run, unless it says so already (or more)."""
-        wanted = {k: v for k, v in spec.items() if child["spec"].get(k) != v and not _beyond(child["spec"].get(k), v)}
-        if wanted:
+    async def control(self, child: Obj, *, suspend: bool | None = None, stop: str | None = None) -> None:
+        """Pass controls on to a child run, unless it says so already (or more); None: as it is.
+
+        Only what was suspended with its parent is resumed with it: somebody may have suspended the child by itself.
+        """
+        patch: Obj = {}
+        if stop is not None and child["spec"].get("stop") != stop and not _beyond(child["spec"].get("stop"), stop):
+            patch = {"spec": {"stop": stop}}
+        if suspend and not child["spec"].get("suspend"):
+            patch = _suspended(patch, now=True)
+        elif suspend is False and child["spec"].get("suspend") and annotation(child, SUSPENDED_ANNOTATION):
+            patch = _suspended(patch, now=False)
+        if patch:
             namespace, name = key_of(child)
             try:
-                await self._client.patch(WORKFLOW_RUNS, name, {"spec": wanted}, namespace=namespace)
+                await self._client.patch(WORKFLOW_RUNS, name, patch, namespace=namespace)
             except (NotFound, Invalid, BadRequest):
-                _log.info("child run %s/%s does not take %s", namespace, name, wanted)
+                _log.info("child run %s/%s does not take %s", namespace, name, patch)
 
     def child_seen(self, live: LiveRun, id_: AttemptId, *, known: bool) -> AttemptEnded | None:
         """What the child run of an attempt tells; `known` says that it had been seen before."""
@@ -216,7 +228,7 @@ class Outside:
             self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
-        except (Forbidden, Invalid, BadRequest, NotFound) as error:
+        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 reason = refusal(error, otherwise=Reason.ChildFailed)
                 self._end(live, action.id, succeeded=False, reason=reason, message=error.message, fatal=True)
@@ -277,7 +289,7 @@ class Outside:
                     self._wake(live.key)
                     await self._clock.sleep(POLL_SECONDS)
                     obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
-            except (Forbidden, Invalid, BadRequest, NotFound) as error:
+            except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
                 if pending := passing(live, action.id, error, now=self._clock.now()):
                     live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
                     self._wake(live.key)
@@ -290,9 +302,6 @@ class Outside:
                 return
             except ApiError as error:
                 _log.warning("resource of %s %s: %s", live.key, action.id.path, error)
-                if isinstance(error, ServerError):  # a webhook's, say: people should see what it waits for
-                    live.inbox.append(AttemptPending(action.id, Reason.RequestFailed, str(error), self._clock.now()))
-                    self._wake(live.key)
                 await self._clock.sleep(POLL_SECONDS)
 
     def _task(self, live: LiveRun, id_: AttemptId, work: Any) -> None:
@@ -310,6 +319,12 @@ class Outside:
         live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=succeeded, **told))
         live.urgent = True
         self._wake(live.key)
+
+
+def _suspended(patch: Obj, *, now: bool) -> Obj:
+    """Add to a patch of a child run that it is suspended with its parent, or resumed with it."""
+    metadata = {"annotations": {SUSPENDED_ANNOTATION: "true" if now else None}}
+    return {"metadata": metadata, "spec": {**patch.get("spec", {}), "suspend": now}}
 
 
 def _body(raw: bytes) -> Any:

@@ -10,7 +10,7 @@ what its children, its approvals, its spec and its tasks tell          (gather)
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from weft.api.conditions import Reason
 from weft.controllers import gather, leftovers
@@ -24,7 +24,7 @@ from weft.controllers.record import Record
 from weft.controllers.run_facts import finished, rerun_asked
 from weft.engine import advance, judge
 from weft.engine.actions import Start
-from weft.engine.observation import AttemptEnded, AttemptPending, Observation
+from weft.engine.observation import AttemptEnded, AttemptPending, LockAnswer, Observation
 from weft.engine.run import child_stop
 from weft.kube.clock import Clock
 from weft.kube.objects import Obj
@@ -33,6 +33,10 @@ from weft.metrics import Metrics
 
 BUDGET = 200
 """Units started in one pass: a wide graph shares the loop with its own first results."""
+
+
+_HEARD = AttemptPending | AttemptEnded | LockAnswer
+"""What a pass may have heard while it acted: the next one takes it up at once, and writes what has come of it."""
 
 
 class Next(NamedTuple):
@@ -94,8 +98,8 @@ class Passes:
         again = result.more or bool(live.inbox or live.touched)
         if live.state.finished and not again and not strays:
             return None
-        if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):
-            await self._record.progress(live)  # else the next pass: what tells of an attempt tells what came of it
+        if not live.state.finished and not any(isinstance(seen, _HEARD) for seen in live.inbox):
+            await self._record.progress(live)
         return Next(again, self._next_look(live, result.wake_at))
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
@@ -175,10 +179,9 @@ class Passes:
     async def _control_children(self, live: LiveRun) -> None:
         for child in self._hooks.children(live):
             if not finished(child) and not leftovers.is_stray(live, child):
-                spec: dict[str, Any] = {"suspend": live.state.suspended and live.state.stop is None}
-                if stop := child_stop(live.state.stop, live.state.stage):
-                    spec["stop"] = stop
-                await self._outside.control(child, spec)
+                stop = child_stop(live.state.stop, live.state.stage)
+                suspend = live.state.suspended and live.state.stop is None
+                await self._outside.control(child, suspend=suspend, stop=stop)
 
     async def _stop_strays(self, live: LiveRun) -> bool:
         """Stop what nobody wants any more; True while any of it runs, for the run does not end before."""

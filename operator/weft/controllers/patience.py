@@ -1,6 +1,7 @@
 """When to ask the API server again for an attempt that it has refused, and what is shown meanwhile.
 
-A quota is waited for as long as the node may be pending. Something missing (a right, a service account) may only be
+A quota is waited for as long as the node may be pending, and so is an API server in trouble (a webhook that fails,
+above all), which must not hold up the rest of the run. Something missing (a right, a service account) may only be
 late: an API server that has just started knows no RBAC rule yet, and Argo CD applies a namespace and what runs in it
 at once. It is asked for a few times more before it fails the node; how long it has been missing is read from the
 status, so that an operator that dies in between does not begin to count anew.
@@ -13,7 +14,15 @@ from weft.controllers.live import LiveRun
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptPending
 from weft.engine.state import AttemptId
-from weft.kube.errors import ApiError, Forbidden, NamespaceTerminating, NotFound, NotYetAllowed, QuotaExceeded
+from weft.kube.errors import (
+    ApiError,
+    Forbidden,
+    NamespaceTerminating,
+    NotFound,
+    NotYetAllowed,
+    QuotaExceeded,
+    ServerError,
+)
 
 BELIEVED_AFTER_SECONDS = 30.0
 BELIEVED_AFTER_TIMES = 2
@@ -25,6 +34,9 @@ def passing(live: LiveRun, id_: AttemptId, error: ApiError, *, now: float) -> Re
     if isinstance(error, QuotaExceeded):
         live.missing.pop(id_, None)
         return Reason.QuotaExceeded
+    if isinstance(error, ServerError):
+        live.missing.pop(id_, None)
+        return Reason.ApiServerError
     if not isinstance(error, NotYetAllowed):
         return None
     times = live.missing[id_] = live.missing.get(id_, 0) + 1

@@ -3,11 +3,10 @@
 import random
 from collections.abc import Callable
 
-from weft.controllers.catalog import Catalog
+from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.queues import Count
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.errors import NotFound
 from weft.kube.objects import Key, key_of
 from weft.kube.resources import WORKFLOW_QUEUES
 from weft.kube.workqueue import WorkQueue
@@ -17,7 +16,7 @@ PAUSE_SECONDS = 1.0
 
 
 class QueueStatus:
-    """Give `counted` to the Admission; call `start` once it is restored."""
+    """Give `counted` to the Queues; call `start` once it is restored."""
 
     def __init__(
         self,
@@ -62,10 +61,4 @@ class QueueStatus:
         wanted = {"observedGeneration": generation, "active": active, "queued": queued}
         if (queue.get("status") or {}) | wanted == queue.get("status"):
             return
-        try:
-            written = await self._client.patch_status(
-                WORKFLOW_QUEUES, key.name, {"status": wanted}, namespace=key.namespace
-            )
-        except NotFound:
-            return
-        self._catalog.remember(WORKFLOW_QUEUES, written)
+        await write_status(self._client, self._catalog, WORKFLOW_QUEUES, key, wanted)

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from weft.api.conditions import Reason, RunPhase, message_for
-from weft.controllers.catalog import parent_uid, queue_of
-from weft.controllers.run_facts import rerun_wanted
+from weft.api.conditions import Reason, message_for
+from weft.controllers.run_facts import is_active, is_over, parent_uid, queue_of
 from weft.kube.objects import Key, Obj, key_of, uid_of
 
 DEFAULT_QUEUE = "default"
@@ -61,7 +60,7 @@ class _Queue:
         return not self.spec.get("paused") and (limit is None or len(self.active) < limit)
 
 
-class Admission:
+class Queues:
     """The queues of all namespaces. Synchronous; the callbacks must only take a note and return."""
 
     def __init__(self, *, wake: Callable[[Key], None], counted: Callable[[Key], None]):
@@ -204,21 +203,6 @@ class Admission:
             self._counted(key)
             if turn.uid != asker:
                 self._wake(Key(key.namespace, turn.name))
-
-
-def is_active(run: Obj) -> bool:
-    """Say whether the run has started and not ended, by its status."""
-    status = run.get("status") or {}
-    phase = RunPhase(status.get("phase") or RunPhase.Queued)
-    # A rerun that is suspended while it waits in the queue is Suspended, and has the times of what ended before.
-    began = bool(status.get("startTime")) and not status.get("completionTime")
-    return began and phase is not RunPhase.Queued and not phase.ended
-
-
-def is_over(run: Obj) -> bool:
-    """Say whether the run has ended and no rerun was asked for since."""
-    status = run.get("status") or {}
-    return RunPhase(status.get("phase") or RunPhase.Queued).ended and not rerun_wanted(run)
 
 
 def _held_back(run: Obj) -> str:

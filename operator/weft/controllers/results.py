@@ -6,13 +6,13 @@ has renewed for thirty days is swept. Keeping is a favour: where it is refused, 
 """
 
 import logging
-import re
 from typing import Any
 
 import orjson
 
 from weft.api.base import GROUP
-from weft.engine.snapshot import moment, stamp
+from weft.api.paths import plain_path
+from weft.api.times import milli_timestamp, moment
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound
@@ -27,7 +27,6 @@ CACHE_LABEL = f"{GROUP}/cache"
 KEEP_SECONDS = 30 * 86_400.0
 _SHOWN = 1024
 """Characters of the key that are kept for people."""
-_POSITION = re.compile(r"\[\d+\]")
 
 
 class Results:
@@ -72,14 +71,14 @@ class Results:
                     CACHE_LABEL: "true",
                     MANAGED_BY_LABEL: "weft",
                     WORKFLOW_LABEL: label_value(workflow),
-                    NODE_LABEL: label_value(_POSITION.sub("", node)),
+                    NODE_LABEL: label_value(plain_path(node)),
                 },
             },
             "data": {
                 "key": cache_key[:_SHOWN],
                 "outputs": orjson.dumps(outputs).decode(),
                 "run": key.name,
-                "time": stamp(self._clock.now()),
+                "time": milli_timestamp(self._clock.now()),
             },
         }
         try:
@@ -113,5 +112,5 @@ class Results:
 
 
 def _name(workflow: str, node: str, cache_key: str) -> str:
-    identity = orjson.dumps([workflow, _POSITION.sub("", node), cache_key]).decode()
+    identity = orjson.dumps([workflow, plain_path(node), cache_key]).decode()
     return f"weft-cache-{short_hash(identity, 26)}"

@@ -10,16 +10,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.api.conditions import RunPhase
-from weft.controllers.catalog import parent_uid
-from weft.controllers.queues import is_over
-from weft.engine.snapshot import moment
+from weft.api.times import moment
+from weft.controllers.releasing import has_done_its_work
+from weft.controllers.run_facts import is_over, parent_uid
 from weft.kube.objects import Obj, Objects
 from weft.kube.store import JobFamily
-from weft.render.observe import JobState, PodState, job_fact, pod_fact
+from weft.render.observe import JobState, job_fact, pod_fact
+
+
+def kept_jobs(workflow: Mapping[str, Any]) -> str:
+    """Give which Jobs of its finished runs a Workflow's spec keeps: All | Failed | None."""
+    return str((workflow.get("jobs") or {}).get("keep") or "Failed")
 
 
 def jobs_to_delete(keep: str, jobs: Iterable[JobFamily]) -> Objects:
-    """Give the Jobs of a finished run that are not kept (All | Failed | None).
+    """Give the Jobs of a finished run that are not kept.
 
     One whose result is not known counts as failed. One that is being deleted already is left out.
     """
@@ -39,7 +44,7 @@ def runs_to_delete(runs: Iterable[Obj], limits: Mapping[str, Any]) -> Objects:
         run
         for kind, those in finished.items()
         if (limit := limits.get(kind)) is not None and len(those) > limit
-        for run in sorted(those, key=_age)[: len(those) - limit]
+        for run in sorted(those, key=_completion)[: len(those) - limit]
         if not run["metadata"].get("deletionTimestamp")
     ]
 
@@ -54,8 +59,8 @@ def _succeeded(family: JobFamily) -> bool:
     state = job_fact(family.job).state
     if state in (JobState.Succeeded, JobState.Failed):
         return state is JobState.Succeeded
-    return any(pod_fact(pod).state is PodState.Succeeded for pod in family.pods)
+    return any(has_done_its_work(pod, pod_fact(pod)) for pod in family.pods)
 
 
-def _age(run: Obj) -> tuple[str, str]:
+def _completion(run: Obj) -> tuple[str, str]:
     return run["status"].get("completionTime") or "", run["metadata"]["name"]

@@ -23,7 +23,7 @@ from weft.graph.compiled import CompiledWorkflow
 from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
@@ -32,7 +32,6 @@ CAPACITY = 256
 """So many compiled revisions are kept."""
 _HASHES = (10, 40)
 """Lengths of the hash in the name; the longer one is for the day when the shorter is taken by something else."""
-_LONGEST_NAME = 253
 _INLINE = "inline"
 
 
@@ -67,7 +66,7 @@ class Revisions:
         text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()
         for length in _HASHES:
             digest = short_hash(text, length)
-            key = Key(namespace, f"{(workflow or _INLINE)[: _LONGEST_NAME - length - 1]}-{digest}")
+            key = Key(namespace, cut_name(workflow or _INLINE, f"-{digest}"))
             self._handed_out.add(key)
             if key in self._known:
                 return key.name

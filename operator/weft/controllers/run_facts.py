@@ -1,8 +1,10 @@
-"""What a WorkflowRun's own words say of where it stands, whoever reads them."""
+"""What a WorkflowRun's own words say of where it stands and where it belongs, whoever reads them."""
 
 from __future__ import annotations
 
-from weft.kube.objects import Obj
+from weft.api.conditions import RunPhase
+from weft.kube.objects import Obj, owner_of
+from weft.kube.resources import WORKFLOW_RUNS
 
 
 def finished(run: Obj) -> bool:
@@ -11,11 +13,48 @@ def finished(run: Obj) -> bool:
     return any(c.get("type") == "Finished" and c.get("status") == "True" for c in conditions)
 
 
+def is_active(run: Obj) -> bool:
+    """Say whether the run has started and not ended, by its status."""
+    status = run.get("status") or {}
+    phase = RunPhase(status.get("phase") or RunPhase.Queued)
+    # A rerun that is suspended while it waits in the queue is Suspended, and has the times of what ended before.
+    began = bool(status.get("startTime")) and not status.get("completionTime")
+    return began and phase is not RunPhase.Queued and not phase.ended
+
+
+def is_over(run: Obj) -> bool:
+    """Say whether the run has ended and no rerun was asked for since."""
+    status = run.get("status") or {}
+    return RunPhase(status.get("phase") or RunPhase.Queued).ended and not rerun_wanted(run)
+
+
 def rerun_asked(run: Obj) -> int:
     """The generation of the rerun that the spec asks for; 0 when it asks for none."""
     return int((run["spec"].get("rerun") or {}).get("generation") or 0)
 
 
+def rerun_known(run: Obj) -> int:
+    """The generation of the rerun that the status knows of: the one carried out last or now; 0 before any."""
+    return int((run.get("status") or {}).get("rerunGeneration") or 0)
+
+
 def rerun_wanted(run: Obj) -> bool:
     """Whether the spec asks for a rerun that the status does not know of yet."""
-    return rerun_asked(run) > ((run.get("status") or {}).get("rerunGeneration") or 0)
+    return rerun_asked(run) > rerun_known(run)
+
+
+def workflow_of(run: Obj) -> str | None:
+    """Give the name of the run's Workflow; None for an inline one."""
+    name: str | None = (run["spec"].get("workflowRef") or {}).get("name")
+    return name
+
+
+def queue_of(run: Obj) -> str:
+    """Give the name of the run's queue."""
+    return str(run["spec"].get("queue") or "default")
+
+
+def parent_uid(run: Obj) -> str | None:
+    """Give the UID of the run that started this one; None for a run that somebody made."""
+    owner = owner_of(run, WORKFLOW_RUNS.kind)
+    return None if owner is None else str(owner["uid"])

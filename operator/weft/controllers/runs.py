@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from weft.api.conditions import run_conditions
+from weft.api.times import milli_timestamp
 from weft.controllers import gather
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
@@ -25,10 +25,9 @@ from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.passes import BUDGET, Passes, count_ended
 from weft.controllers.record import Record
-from weft.controllers.run_facts import finished, rerun_wanted
+from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
-from weft.engine.snapshot import stamp
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
@@ -208,22 +207,24 @@ class RunController:
             "phase": str(refusal.phase),
             "conditions": run_conditions(
                 phase=refusal.phase, reason=refusal.reason, message=refusal.message,
-                previous=old.get("conditions") or (), now=datetime.fromtimestamp(now, UTC),
+                previous=old.get("conditions") or (), now=now,
                 generation=run["metadata"].get("generation", 1),
             ),
-            "queuedTime": old.get("queuedTime") or stamp(now),
+            "queuedTime": old.get("queuedTime") or milli_timestamp(now),
         }  # fmt: skip
         if refusal.phase.ended:
-            status["completionTime"] = stamp(now)
-            status["rerunGeneration"] = (run["spec"].get("rerun") or {}).get("generation")
+            status["completionTime"] = milli_timestamp(now)
+            status["rerunGeneration"] = rerun_asked(run) or None
         patch = merge_patch({k: v for k, v in old.items() if k in status}, status)
         namespace, name = key_of(run)
         if patch:
             body = {"metadata": {"resourceVersion": run["metadata"]["resourceVersion"]}, "status": patch}
-            self._hooks.refresh(await self._client.patch_status(WORKFLOW_RUNS, name, body, namespace=namespace))
+            run = await self._client.patch_status(WORKFLOW_RUNS, name, body, namespace=namespace)
+            self._hooks.refresh(run)
         if refusal.again_at is not None and self.queue is not None:
             self.queue.add_after(Key(namespace, name), refusal.again_at)
         if refusal.phase.ended:
+            self._hooks.refused(run, str(refusal.phase), refusal.message)
             self._metrics.run_ended(outcome=str(refusal.phase), seconds=0.0)
 
     async def _finish(self, live: LiveRun) -> None:

@@ -8,12 +8,12 @@ their results.
 import asyncio
 from collections.abc import Sequence
 
-from weft.controllers.orphans import strip
+from weft.controllers.releasing import strip
 from weft.kube.client import Client
 from weft.kube.objects import Obj
 from weft.kube.resources import PODS
 from weft.render.names import MANAGED_BY_LABEL
-from weft.render.pod import TRACKING_FINALIZER
+from weft.render.pod import is_tracked
 
 AT_ONCE = 16
 
@@ -30,6 +30,6 @@ async def strip_finalizers(client: Client, namespaces: Sequence[str] = ()) -> in
         pod
         for namespace in namespaces or ("",)
         for pod in await client.list(PODS, namespace=namespace, label_selector=f"{MANAGED_BY_LABEL}=weft")
-        if TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
+        if is_tracked(pod)
     ]
     return sum(await asyncio.gather(*(one(pod) for pod in found)))

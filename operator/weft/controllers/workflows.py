@@ -7,18 +7,17 @@ once and named in its status: the first run finds its revision made, and people 
 
 import random
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from weft.api.conditions import ConditionType, Reason, find_condition, ready_condition
 from weft.api.problems import Problem, summary
-from weft.controllers.catalog import Catalog, spec_changed
+from weft.controllers.catalog import Catalog, spec_changed, write_status
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
 from weft.graph.types import check_with_types, used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.errors import NamespaceTerminating, NotFound
+from weft.kube.errors import NamespaceTerminating
 from weft.kube.events import Recorder
 from weft.kube.objects import Key, Obj, key_of
 from weft.kube.resources import NODE_TYPES, NOTIFICATION_CHANNELS, WORKFLOWS, Resource
@@ -128,7 +127,7 @@ class Readiness:
         if problems and was.get("status") != "False":
             self._recorder.record(obj, "Warning", Reason.Invalid, summary(problems))
         if {name: value for name, value in (before | status).items() if value is not None} != before:
-            await self._write(place, status)
+            await write_status(self._client, self._catalog, place.kind, place.key, status)
 
     def _status(self, kind: Resource, obj: Obj, before: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
         generation = obj["metadata"].get("generation", 1)
@@ -139,17 +138,9 @@ class Readiness:
             reason=reason,
             message=summary(problems) if problems else _GOOD_FOR[kind],
             previous=previous,
-            now=datetime.fromtimestamp(self._clock.now(), UTC),
+            now=self._clock.now(),
             generation=generation,
         )
         if kind is not NOTIFICATION_CHANNELS:
             conditions += self._enforcement.conditions(previous, generation)
         return {"observedGeneration": generation, "conditions": conditions}
-
-    async def _write(self, place: _Place, status: dict[str, Any]) -> None:
-        namespace, name = place.key
-        try:
-            written = await self._client.patch_status(place.kind, name, {"status": status}, namespace=namespace)
-        except NotFound:
-            return
-        self._catalog.remember(place.kind, written)

@@ -15,7 +15,7 @@ class Start:
 
     `payload` is the rendered body: for a job {"image", "args", "env"} as far as the body has them;
     for http {"url", "method", "headers", "body"}; for a resource the manifest; for a workflow
-    {"name", "parameters"}. `memory` (bytes) overrides the memory request and limit.
+    {"name", "parameters"}. `memory` overrides the memory that was declared, in bytes: {"requests", "limits"}.
     `after` names the attempt of the same unit whose Pod must be gone or terminal first.
     """
 
@@ -23,7 +23,7 @@ class Start:
     kind: str
     node: Node
     payload: Any
-    memory: int | None = None
+    memory: dict[str, int] | None = None
     after: AttemptId | None = None
 
 

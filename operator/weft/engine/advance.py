@@ -14,6 +14,7 @@ the same result.
 from __future__ import annotations
 
 import heapq
+import re
 from collections import deque
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ from weft.engine.units import (
     stopped,
     stopped_before,
     succeed,
+    tell,
 )  # fmt: skip
 from weft.graph.compiled import CompiledWorkflow
 
@@ -189,23 +191,36 @@ def _observe(step: Step, seen: Observation) -> None:
 
 
 def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
-    told = f"{PODLESS}{seen.reason}" if seen.podless else seen.reason
-    if unit.stage != ACTIVE or unit.pending == told:
+    if unit.stage != ACTIVE:
         return
+    told = f"{PODLESS}{seen.reason}" if seen.podless else seen.reason
     if seen.reason is None:
         unit.pending = unit.pending_since = None
-    else:
+    elif unit.pending != told:
         if unit.pending_since is None:
             unit.pending_since = seen.at
         unit.pending = told
         step.arm("pending", unit)
-    shown, message = (None, "") if seen.reason in (None, Reason.WaitingForPod) else (seen.reason, seen.message)
-    if shown == unit.reason:
-        return  # a Pod that is merely starting is no news
-    step.state.dirty = True
-    unit.reason, unit.message = shown, message[:MAX_MESSAGE]
+    text = seen.message[:MAX_MESSAGE]
+    starting = seen.reason in (None, Reason.WaitingForPod)  # a Pod that is merely starting is no news
+    unit.pending_text = text if starting else ""
+    shown, message = (None, "") if starting else (seen.reason, text)
+    if shown == unit.reason and (message == unit.message or _BACK_OFF in message):
+        return
+    if shown != unit.reason or _wording(message) != _wording(unit.message):
+        step.state.dirty = True
+    unit.reason, unit.message = shown, message
     if unit.role == MAIN:
-        unit.owner.reason, unit.owner.message = shown, unit.message
+        unit.owner.reason, unit.owner.message = shown, message
+
+
+_BACK_OFF = "BackOff: "
+"""In what the kubelet tells between two tries; what was wrong it has told before."""
+
+
+def _wording(message: str) -> str:
+    """A message without its numbers: new ones alone, which may come every second, are no cause to write a status."""
+    return re.sub(r"[0-9]+", "", message)
 
 
 def _ready(step: Step, unit: Unit) -> None:
@@ -231,7 +246,7 @@ def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
 
 
 def _lock_answer(step: Step, unit: Unit, seen: LockAnswer) -> None:
-    unit.reason = None
+    tell(unit, None, "")
     if seen.granted:
         step.state.locks[unit.gate] = unit
         enqueue(step, unit)

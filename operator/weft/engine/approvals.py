@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
-from weft.api.conditions import Reason, message_for
+from weft.api.conditions import Reason, message_for, shortened
+from weft.api.times import timestamp
 from weft.engine.actions import AskApproval
 from weft.engine.rendering import body_scope
-from weft.engine.state import WAITING, Unit
+from weft.engine.state import MAX_MESSAGE, WAITING, Unit
 from weft.engine.step import Step
 from weft.engine.units import fail, show, succeed
 from weft.expr.cel import ExpressionError
+from weft.graph.compiled import Approval
 
 
 def begin(step: Step, unit: Unit) -> None:
@@ -27,9 +28,21 @@ def ask(step: Step, unit: Unit) -> None:
     assert approval is not None
     message = approval.message
     text = message if isinstance(message, str) else str(message.render(body_scope(step.state, unit, message.programs)))
-    show(unit, WAITING, Reason.AwaitingApproval, text)
+    unit.payload = text
+    _show(unit, approval)
     step.act(AskApproval(unit.id))
     step.arm("approval", unit)
+
+
+def _show(unit: Unit, approval: Approval) -> None:
+    """Let the node show what is asked, and who has approved already."""
+    text: str = unit.payload
+    if unit.decisions:
+        names = ", ".join(by for by, _, _ in unit.decisions)
+        tally = f"{len(unit.decisions)} of {approval.quorum} approvals: {names}"
+        room = max(1, MAX_MESSAGE - len(tally) - len(" ()"))
+        text = f"{shortened(text, room)} ({tally})" if text else tally
+    show(unit, WAITING, Reason.AwaitingApproval, text)
 
 
 def decided(step: Step, unit: Unit, by: str, decision: str, at: float) -> None:
@@ -44,8 +57,7 @@ def decided(step: Step, unit: Unit, by: str, decision: str, at: float) -> None:
     elif sum(1 for _, word, _ in unit.decisions if word == "Approve") >= approval.quorum:
         succeed(step, unit, _decision(unit, "Approve", at))
     else:
-        count = len(unit.decisions)
-        unit.owner.message = f"{count} of {approval.quorum} approvals: " + ", ".join(by for by, _, _ in unit.decisions)
+        _show(unit, approval)
 
 
 def timed_out(step: Step, unit: Unit) -> None:
@@ -67,5 +79,4 @@ def timed_out(step: Step, unit: Unit) -> None:
 
 def _decision(unit: Unit, decision: str, at: float) -> dict[str, Any]:
     names = [by for by, word, _ in unit.decisions if word == decision]
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    return {"decision": decision, "by": names, "at": moment}
+    return {"decision": decision, "by": names, "at": timestamp(at)}

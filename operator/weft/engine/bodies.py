@@ -11,13 +11,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from weft.api.bodies import MAX_WAIT
 from weft.api.conditions import Reason
 from weft.engine import approvals, subgraphs
 from weft.engine.actions import Start
 from weft.engine.rendering import body_scope, payload, render, restore_inputs
 from weft.engine.state import WAITING, Unit
 from weft.engine.step import Step
-from weft.engine.units import begin_attempt, fail, previous_attempt, show, succeed
+from weft.engine.units import begin_attempt, fail, granted_memory, previous_attempt, show, succeed
 from weft.expr.cel import ExpressionError
 
 
@@ -36,7 +37,7 @@ def start(step: Step, unit: Unit) -> None:
 
 def _ask(step: Step, unit: Unit) -> None:
     unit.payload = payload(step.state, unit)
-    step.act(Start(unit.id, unit.node.body.kind, unit.node, unit.payload, unit.memory, previous_attempt(unit)))
+    step.act(Start(unit.id, unit.node.body.kind, unit.node, unit.payload, granted_memory(unit), previous_attempt(unit)))
 
 
 def _switch(step: Step, unit: Unit) -> None:
@@ -70,10 +71,6 @@ def _wait(step: Step, unit: Unit) -> None:
         unit.due = parse_time(render(step.state, unit, body.until))
     show(unit, WAITING, Reason.WaitingForTime, "")
     step.arm("wait", unit)
-
-
-MAX_WAIT = 10 * 366 * 86400
-"""Longest wait in seconds: ten years."""
 
 
 def _number(text: str) -> float | str:

@@ -109,7 +109,7 @@ def _pack(nodes: list[Entry], plain: bytes) -> str:
 
 def _pack_barely(nodes: list[Entry]) -> str:
     """The same with only what a restart needs."""
-    return _packed(orjson.dumps([_cut(entry, 0, but=("job", "message")) for entry in nodes]))
+    return _packed(orjson.dumps([_cut(entry, 0, but=("job", "run", "message", "pendingText")) for entry in nodes]))
 
 
 def _packed(plain: bytes) -> str:
@@ -144,7 +144,7 @@ def _most_telling(nodes: list[Entry]) -> list[Entry]:
 
 
 def _short(entry: Entry) -> Entry:
-    kept = ("name", "phase", "reason", "attempts", "startTime", "completionTime", "exitCode", "job")
+    kept = ("name", "phase", "reason", "attempts", "startTime", "completionTime", "exitCode", "job", "run")
     return {key: entry[key] for key in kept if key in entry} | {"message": entry.get("message", "")[:128]}
 
 

@@ -14,7 +14,7 @@ Four ways to close, mildest first:
 from __future__ import annotations
 
 from weft.api.conditions import Reason
-from weft.engine.loops import block, end_node
+from weft.engine.loops import block, end_node, taken_up
 from weft.engine.state import (
     ACTIVE,
     CANCELLED,
@@ -156,7 +156,7 @@ def _stop_node(step: Step, node: NodeState, why: str, how: str) -> None:
 
 
 def _quiet_units(step: Step, node: NodeState, why: str) -> None:
-    for unit in list(node.units.values()):
+    for unit in taken_up(node):
         if unit.stage == ACTIVE and unit.child is not None:
             step.closes.append((unit.child, why, "Quiet"))
         elif not running(unit):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from weft.api.paths import segment_name
 from weft.engine import compensation
 from weft.engine.state import ACTIVE, COMPENSATE, ENDED, STOPPING, TERMINAL, AttemptId, Frame, NodeState, RunState, Unit
 
@@ -161,4 +162,4 @@ def _node(frame: Frame, segment: str) -> tuple[NodeState | None, int | None]:
 
 
 def _name(segment: str) -> str:
-    return segment.partition("[")[0].removesuffix(_UNDOES)
+    return segment_name(segment).removesuffix(_UNDOES)

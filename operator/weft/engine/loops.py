@@ -233,8 +233,13 @@ def _item_ended(step: Step, frame: Frame, node: NodeState, unit: Unit) -> None:
 def block(step: Step, node: NodeState, why: str) -> None:
     """Start no further item and stop those that run."""
     node.blocked = why
-    for other in list(node.units.values()):
+    for other in taken_up(node):
         stop_attempt(step, other, why)
+
+
+def taken_up(node: NodeState) -> list[Unit]:
+    """The units that were begun: after a rerun there are some of items that have not come to their turn yet."""
+    return [unit for unit in node.units.values() if unit.stage != NEW or unit.start is not None]
 
 
 def _end_items(step: Step, frame: Frame, node: NodeState) -> None:

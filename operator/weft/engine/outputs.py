@@ -23,6 +23,9 @@ MAX_VALUES = 256 * 1024
 
 MAX_DEPTH = 64
 
+_BOM = "\ufeff"
+"""What some editors and tools put before a text to say that it is UTF-8."""
+
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,62}")
 
 
@@ -40,7 +43,7 @@ def parse_outputs(text: str) -> dict[str, Any] | None:
         size = len(text.encode())
     except UnicodeEncodeError:
         raise OutputsError(Reason.InvalidOutputs, "$WEFT_OUTPUTS holds text that is not UTF-8") from None
-    stripped = text.strip()
+    stripped = text.removeprefix(_BOM).strip()
     if size > MAX_BYTES or (size == MAX_BYTES and not _is_whole(stripped)):
         raise OutputsError(
             Reason.OutputsTooLarge,
@@ -100,7 +103,7 @@ def _depth(value: Any) -> int:
 
 def _lines(text: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         key, separator, value = line.partition("=")

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weft.api.conditions import Reason
+from weft.api.paths import segment_name
 from weft.engine.compensation import is_undone
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
 from weft.engine.failure import exempt, failed, judge_again
@@ -75,7 +76,7 @@ def _found(state: RunState, nodes: Collection[str]) -> list[tuple[str, ...]]:
 
 def _is_in(graph: Graph | None, path: tuple[str, ...]) -> bool:
     for part in path:
-        name = part.partition("[")[0]
+        name = segment_name(part)
         if graph is None or name not in graph.by_name:
             return False
         graph = graph.nodes[graph.by_name[name]].body.graph
@@ -107,11 +108,11 @@ def _undone_below(unit: Unit) -> bool:
 
 
 def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
-    whole = {frame.graph.by_name[p[0].partition("[")[0]] for p in paths if len(p) == 1}
+    whole = {frame.graph.by_name[segment_name(p[0])] for p in paths if len(p) == 1}
     inside: dict[int, list[tuple[str, ...]]] = {}
     for path in paths:
         if len(path) > 1:
-            inside.setdefault(frame.graph.by_name[path[0].partition("[")[0]], []).append(path[1:])
+            inside.setdefault(frame.graph.by_name[segment_name(path[0])], []).append(path[1:])
     stack, chosen = [*whole, *inside], set(whole)
     while stack:
         for edge in frame.nodes[stack.pop()].node.outgoing:

@@ -15,11 +15,12 @@ from typing import Any
 import orjson
 
 from weft.api.conditions import Reason
+from weft.api.times import moment
 from weft.engine import approvals, compensation, loops, rendering, run, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
 from weft.engine.rerun import recount
-from weft.engine.snapshot import Entry, moment
+from weft.engine.snapshot import Entry
 from weft.engine.state import (
     ACTIVE,
     ENDED,
@@ -38,11 +39,11 @@ from weft.engine.state import (
     Unit,
 )  # fmt: skip
 from weft.engine.step import Step, unfinished_frames
-from weft.engine.units import IN_FLIGHT, enqueue, fail, prepare, previous_attempt
+from weft.engine.units import IN_FLIGHT, enqueue, fail, granted_memory, prepare, previous_attempt
 from weft.expr.cel import ExpressionError
 from weft.graph.compiled import CompiledWorkflow, Graph
 
-RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded", "Forbidden"})
+RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded", "Forbidden", "ApiServerError"})
 """Why a Job may not have been created yet although its attempt was numbered."""
 
 
@@ -138,6 +139,9 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
             node.items = loops.items_of(state, frame, node.node.index, loop)
         except (ExpressionError, loops.TooManyItems):
             node.items = range(entry["itemCount"])
+        count = entry["itemCount"]
+        if node.phase in TERMINAL and len(node.items) != count:  # a rerun has changed what the list is made of
+            node.items = [*node.items, *[None] * count][:count]
     for item in entry["items"]:
         index = item["index"]
         unit = node.units[index] = Unit(frame, node.node, node, index)
@@ -212,10 +216,10 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
         unit.stage = NEW
     unit.unmade = entry.get("unmade", False)
     unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
-    unit.memory, unit.level = entry.get("memory"), entry.get("level", 0)
+    unit.raises, unit.level = entry.get("memoryRaises", 0), entry.get("level", 0)
     unit.seconds, unit.lock, unit.cache_key = entry.get("waitSeconds"), entry.get("lock"), entry.get("cacheKey")
     unit.previous, unit.pending = _value(entry, "previous", None), entry.get("pending")
-    unit.stop_reason = entry.get("stopReason")
+    unit.stop_reason, unit.pending_text = entry.get("stopReason"), entry.get("pendingText", "")
     unit.attempt_start, unit.due = moment(entry.get("attemptStartTime")), moment(entry.get("nextTime"))
     unit.level_start, unit.pending_since = moment(entry.get("levelStartTime")), moment(entry.get("pendingSince"))
     unit.outputs = _value(entry, "attemptOutputs", None)
@@ -277,7 +281,7 @@ def _resume_unit(step: Step, unit: Unit) -> None:
             step.act(Stop(unit.id, kind, unit.stop_reason or ""))
         elif unit.stage == ACTIVE and kind in IN_FLIGHT and (kind != "job" or unit.unmade or unit.pending in RESEND):
             unit.unmade, payload = False, rendering.payload(step.state, unit)
-            step.act(Start(unit.id, kind, unit.node, payload, unit.memory, previous_attempt(unit)))
+            step.act(Start(unit.id, kind, unit.node, payload, granted_memory(unit), previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:
             approvals.ask(step, unit)
     except ExpressionError as error:  # outputs that it needs have been lost with their ConfigMap

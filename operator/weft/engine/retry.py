@@ -7,8 +7,10 @@ no failure of the node's own), and memory (an OOM kill raises it for the next at
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from weft.api.quantity import MAX
 from weft.graph.compiled import Backoff, RetryPolicy
 
 
@@ -62,9 +64,25 @@ def decide(
     return Verdict(again=True, delay=delay_before(policy.backoff, failures + 1, entropy=entropy))
 
 
-def raised_memory(policy: RetryPolicy, current: int | None) -> int | None:
-    """Bytes for the attempt after an OOM kill; None where nothing was declared or asked for."""
-    if policy.memory_factor is None or current is None:
-        return None
-    raised = int(current * policy.memory_factor)
-    return raised if policy.memory_max is None else max(current, min(raised, policy.memory_max))
+def raised_memory(policy: RetryPolicy, declared: Mapping[str, int], raises: int) -> dict[str, int]:
+    """Bytes to request and to allow after so many OOM kills, of each that was declared ("requests", "limits").
+
+    Never less than was declared, and no request above its limit. Where there is no limit none is made up: the cluster
+    node was full, and a larger request finds another.
+    """
+    found = dict(declared)
+    if policy.memory_factor is not None:
+        most = MAX if policy.memory_max is None else policy.memory_max
+        for kind, size in declared.items():
+            found[kind] = max(size, int(min(size * policy.memory_factor**raises, most)))
+    if len(found) == len(KINDS):
+        found["requests"] = min(found["requests"], found["limits"])
+    return found
+
+
+KINDS = ("requests", "limits")
+
+
+def raises_memory(policy: RetryPolicy, declared: Mapping[str, int], raises: int) -> bool:
+    """Whether one more OOM kill still raises anything; it is counted only then."""
+    return raised_memory(policy, declared, raises + 1) != raised_memory(policy, declared, raises)

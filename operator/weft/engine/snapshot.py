@@ -11,26 +11,17 @@ nulls out of what is patched, so values that hold nulls are kept once more as JS
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from weft.engine.state import PENDING, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.api.times import milli_timestamp
+from weft.engine.state import GATED, PENDING, QUEUED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
+from weft.engine.summary import without_place
 from weft.render.names import RunRef, job_name
 
 Entry = dict[str, Any]
-
-
-def stamp(moment: float) -> str:
-    """Epoch seconds as RFC 3339 with milliseconds."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
-
-
-def moment(text: str | None) -> float | None:
-    """Epoch seconds (to the millisecond) of an RFC 3339 time; None for None."""
-    return None if text is None else round(datetime.fromisoformat(text).timestamp(), 3)
 
 
 def as_text(value: Any) -> str:
@@ -50,10 +41,10 @@ def entries(state: RunState) -> Iterator[Entry]:
     undo = state.compensating.child if state.compensating is not None else None
     tops = [top for top in (state.main, undo, state.final) if top is not None]
     few = sum(len(frame.nodes) for top in tops for frame in frames(top)) <= MAX_WITH_JOBS
-    ref = _ref(state)
+    ref, no_place = _ref(state), without_place(state) if few else ""
     for top in tops:
         for frame, node in _in_order(top):
-            entry = _node_entry(frame, node, ref, few=few) if node.entry is None else node.entry
+            entry = _node_entry(frame, node, ref, few=few, no_place=no_place) if node.entry is None else node.entry
             if node.phase in TERMINAL:
                 node.entry = entry
             yield entry
@@ -75,7 +66,7 @@ def _in_order(frame: Frame) -> Iterator[tuple[Frame, NodeState]]:
                     yield from _in_order(child)
 
 
-def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool) -> Entry:
+def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool, no_place: str) -> Entry:
     entry: Entry = {"name": frame.prefix + node.node.name, "phase": node.phase}
     if node.phase == PENDING and not node.units:
         return entry
@@ -83,12 +74,14 @@ def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool) -> Ent
         entry["reason"] = str(node.reason)
     if node.message:
         entry["message"] = node.message
+    elif node.phase == PENDING:
+        _put_wait(entry, node, no_place)
     if attempts := node.attempts:
         entry["attempts"] = attempts
     if node.start is not None and node.phase != PENDING:
-        entry["startTime"] = stamp(node.start)
+        entry["startTime"] = milli_timestamp(node.start)
     if node.end is not None:
-        entry["completionTime"] = stamp(node.end)
+        entry["completionTime"] = milli_timestamp(node.end)
     if node.ready:
         entry["ready"] = True
     if node.node.for_each is not None and (node.begun or node.units):
@@ -103,11 +96,20 @@ def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool) -> Ent
         put_outputs(entry, node)
         for unit in node.units.values():
             _put_own_times(entry, unit)
-            _put_job(entry, unit, ref, few=few)
+            _put_made(entry, unit, ref, few=few)
             _put_unit(entry, unit)
     if node.exit_code is not None:
         entry["exitCode"] = node.exit_code
     return entry
+
+
+def _put_wait(entry: Entry, node: NodeState, no_place: str) -> None:
+    """What a node waits for that has been let run; of many items the first one speaks."""
+    unit = next(iter(node.units.values()))
+    if unit.stage == GATED and unit.reason:
+        entry["reason"], entry["message"] = str(unit.reason), unit.message
+    elif unit.stage == QUEUED and unit.node.body.kind == "job" and no_place:
+        entry["message"] = no_place
 
 
 def put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
@@ -146,12 +148,12 @@ def _new_item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
     if unit.attempts:
         entry["attempts"] = unit.attempts
     if unit.start is not None:
-        entry["startTime"] = stamp(unit.start)
+        entry["startTime"] = milli_timestamp(unit.start)
     if unit.end is not None:
-        entry["completionTime"] = stamp(unit.end)
+        entry["completionTime"] = milli_timestamp(unit.end)
     if unit.phase in TERMINAL:
         put_outputs(entry, unit)
-    _put_job(entry, unit, ref, few=few)
+    _put_made(entry, unit, ref, few=few)
     _put_unit(entry, unit)
     return entry
 
@@ -160,14 +162,19 @@ def _put_own_times(entry: Entry, unit: Unit) -> None:
     """What a node's only unit does not share with the node."""
     node = unit.owner
     if unit.start is not None and (node.phase == PENDING or unit.start != node.start):
-        entry["unitStartTime"] = stamp(unit.start)
+        entry["unitStartTime"] = milli_timestamp(unit.start)
     if unit.phase in TERMINAL and unit.reason != node.reason:  # its compensation speaks for the node
         entry["unitReason"] = str(unit.reason or "")
 
 
-def _put_job(entry: Entry, unit: Unit, ref: RunRef, *, few: bool) -> None:
-    if unit.node.body.kind == "job" and unit.attempt > 0 and (few or unit.phase not in (SUCCEEDED, SKIPPED)):
-        entry["job"] = job_name(ref, unit.id)
+def _put_made(entry: Entry, unit: Unit, ref: RunRef, *, few: bool) -> None:
+    field = _MADE.get(unit.node.body.kind)
+    if field is not None and unit.attempt > 0 and (few or unit.phase not in (SUCCEEDED, SKIPPED)):
+        entry[field] = job_name(ref, unit.id)
+
+
+_MADE = {"job": "job", "workflow": "run"}
+"""What an attempt makes that a person looks for by name: the field that names it, by the kind of body."""
 
 
 def _put_unit(entry: Entry, unit: Unit) -> None:
@@ -184,9 +191,11 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
     if unit.child is not None and unit.child.base != unit.base:
         entry["childBase"] = unit.child.base
     if unit.done:
-        entry["done"] = [[iteration, stamp(end), as_text(outputs)] for iteration, end, outputs in unit.done]
+        entry["done"] = [[iteration, milli_timestamp(end), as_text(outputs)] for iteration, end, outputs in unit.done]
     if unit.decisions:
-        entry["decisions"] = [{"by": by, "decision": word, "at": stamp(at)} for by, word, at in unit.decisions]
+        entry["decisions"] = [
+            {"by": by, "decision": word, "at": milli_timestamp(at)} for by, word, at in unit.decisions
+        ]
     if unit.phase not in TERMINAL and unit.start is not None:
         entry.update(_memory(unit))
 
@@ -196,9 +205,10 @@ def _memory(unit: Unit) -> Entry:
     entry: Entry = {"stage": unit.stage}
     for key, value in (
         ("unmade", unit.unmade), ("failures", unit.failures), ("disruptions", unit.disruptions),
-        ("memory", unit.memory), ("level", unit.level),
+        ("memoryRaises", unit.raises), ("level", unit.level),
         ("lock", unit.lock), ("cacheKey", unit.cache_key), ("previous", unit.previous and as_text(unit.previous)),
         ("pending", unit.pending and str(unit.pending)), ("stopReason", unit.stop_reason and str(unit.stop_reason)),
+        ("pendingText", unit.pending_text),
     ):  # fmt: skip
         if value:
             entry[key] = value
@@ -207,7 +217,7 @@ def _memory(unit: Unit) -> Entry:
         ("pendingSince", unit.pending_since),
     ):  # fmt: skip
         if when is not None:
-            entry[key] = stamp(when)
+            entry[key] = milli_timestamp(when)
     if unit.seconds is not None:
         entry["waitSeconds"] = unit.seconds
     if unit.outputs is not None:
@@ -226,7 +236,7 @@ def run_memory(state: RunState) -> Entry:
 
     Its failures, and what a compensation was given, are found again in the nodes.
     """
-    memory: Entry = {"stage": state.stage, "clockStartTime": stamp(state.clock_start)}
+    memory: Entry = {"stage": state.stage, "clockStartTime": milli_timestamp(state.clock_start)}
     for key, value in (
         ("stop", state.stop), ("timedOut", state.timed_out), ("generation", state.generation),
         ("outcome", state.outcome), ("reason", state.reason and str(state.reason)), ("message", state.message),
@@ -241,9 +251,9 @@ def run_memory(state: RunState) -> Entry:
         if frame is not None and frame.closing is not None:
             memory[key] = _closing(frame)
     if state.final_start is not None:
-        memory["finalStartTime"] = stamp(state.final_start)
+        memory["finalStartTime"] = milli_timestamp(state.final_start)
     if state.suspensions:
-        memory["suspensions"] = [[stamp(a)] if b is None else [stamp(a), stamp(b)] for a, b in state.suspensions]
+        memory["suspensions"] = [[milli_timestamp(at) for at in pair if at is not None] for pair in state.suspensions]
     undo = state.compensating
     if undo is not None and undo.phase not in TERMINAL and undo.start is not None:
         entry = {"node": undo.path, **_new_item_entry(undo, _ref(state), few=True)}

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from weft.api.paths import place_of
 from weft.graph.compiled import CompiledWorkflow, Graph, Node
 
 PENDING, RUNNING, WAITING = "Pending", "Running", "Waiting"
@@ -63,9 +64,9 @@ class Unit:
     __slots__ = (
         "attempt", "attempt_start", "base", "cache_key", "child", "chunk", "decisions", "disruptions", "done", "due",
         "end", "entry", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock",
-        "lost", "memory", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since",
-        "phase", "previous", "reason", "role", "rounds", "seconds", "spent", "stage", "start", "stop_reason", "undoing",
-        "undone", "unmade", "value", "weight",
+        "lost", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since", "pending_text",
+        "phase", "previous", "raises", "reason", "role", "rounds", "seconds", "spent", "stage", "start", "stop_reason",
+        "undoing", "undone", "unmade", "value", "weight",
     )  # fmt: skip
 
     def __init__(self, frame: Frame, node: Node, owner: NodeState, index: int | None = None, role: str = MAIN) -> None:
@@ -92,6 +93,7 @@ class Unit:
         self.seconds: float | None = None  # length of a wait
         self.pending: str | None = None  # why the Pod does not run yet
         self.pending_since: float | None = None
+        self.pending_text = ""  # that in words, as far as it is too little to be shown
         self.unmade = False  # on record already, and about to be made
         self.stop_reason: str | None = None  # why a stopping attempt is stopped
         self.exit_code: int | None = None
@@ -101,7 +103,7 @@ class Unit:
         self.params: dict[str, Any] | None = None  # inputs of a NodeType
         self.payload: Any = None  # the rendered body of the attempt in hand
         self.child: Frame | None = None
-        self.memory: int | None = None  # bytes, raised after an OOM kill
+        self.raises = 0  # how often OOM kills have raised its memory
         self.level = 0  # which group of approvers is asked
         self.level_start: float | None = None
         self.decisions: list[tuple[str, str, float]] = []  # (by, decision, at)
@@ -131,8 +133,7 @@ class Unit:
     @property
     def place(self) -> str:
         """The path with this unit's own position in its loop: `price[3]`."""
-        position = self.index if self.index is not None else self.iteration
-        return self.path if position is None else f"{self.path}[{position}]"
+        return place_of(self.path, self.index, self.iteration)
 
     @property
     def position(self) -> tuple[int, ...]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from weft.api.conditions import Reason, RunPhase, message_for, run_conditions
+from weft.api.times import milli_timestamp
 from weft.engine import budget
-from weft.engine.snapshot import entries, run_memory, stamp
+from weft.engine.snapshot import entries, run_memory
 from weft.engine.state import RunState
 from weft.engine.summary import counts, explain, progress
 
@@ -62,10 +62,10 @@ def make(state: RunState, *, previous: Mapping[str, Any], generation: int, now: 
         "phase": str(phase),
         "conditions": run_conditions(
             phase=phase, reason=str(reason), message=message, previous=previous.get("conditions") or (),
-            now=datetime.fromtimestamp(now, UTC), generation=generation,
+            now=now, generation=generation,
         ),
-        "startTime": stamp(state.start),
-        "completionTime": stamp(state.ended_at) if state.ended_at is not None else None,
+        "startTime": milli_timestamp(state.start),
+        "completionTime": milli_timestamp(state.ended_at) if state.ended_at is not None else None,
         "duration": duration_text((state.ended_at if state.ended_at is not None else now) - state.start),
         "progress": f"{done}/{total}",
         "counts": found,

@@ -65,7 +65,7 @@ def _busy(state: RunState) -> Iterator[tuple[Frame, NodeState]]:
 
 
 def _waits(state: RunState) -> Iterator[tuple[str, str]]:
-    room = state.workflow.parallelism is None or state.pods < state.workflow.parallelism
+    no_place = without_place(state)
     for frame, node in _busy(state):
         path = frame.prefix + node.node.name
         if node.reason == Reason.AwaitingApproval:
@@ -74,13 +74,21 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, f"waits for its next attempt ({node.message})"
         elif node.phase == WAITING and node.reason == Reason.WaitingForTime:
             yield path, "waits for its time"
+        elif node.reason == Reason.WaitingForConcurrency:
+            yield path, node.message
         elif node.phase == PENDING and any(unit.reason == Reason.WaitingForConcurrency for unit in node.units.values()):
-            key = next(unit.lock for unit in node.units.values() if unit.lock)
-            yield path, f"waits for the concurrency key {key}"
-        elif node.phase == PENDING and not room:
-            yield path, f"waits for one of {state.workflow.parallelism} running Pods to end"
+            key = next(unit.lock for unit in node.units.values() if unit.lock)  # the first item that has one
+            yield path, message_for(Reason.WaitingForConcurrency, key=key)
+        elif node.phase == PENDING and no_place:
+            yield path, no_place
         elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):
             yield path, f"cannot start: {node.reason}: {node.message}"
+
+
+def without_place(state: RunState) -> str:
+    """What a Pod waits for that could start were it not for `parallelism`; "" while there is room."""
+    limit = state.workflow.parallelism
+    return "" if limit is None or state.pods < limit else f"waits for one of {limit} running Pods to end"
 
 
 def _approval(node: NodeState) -> str:

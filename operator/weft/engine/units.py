@@ -9,6 +9,7 @@ Bodies (see `bodies`) start attempts and judge their ends; everything between is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -65,7 +66,8 @@ def prepare(step: Step, unit: Unit) -> None:
             programs = node.concurrency_key.programs
             found = variables(state, unit.frame, programs, index=node.index, unit=unit)
             unit.lock = to_text(node.concurrency_key.render(found))
-            unit.stage, unit.reason = GATED, Reason.WaitingForConcurrency
+            unit.stage = GATED
+            tell(unit, Reason.WaitingForConcurrency, message_for(Reason.WaitingForConcurrency, key=unit.lock))
             state.active[unit.gate] = unit
             step.act(Acquire(unit.gate, unit.lock, node.concurrency_limit, node.concurrency_policy))
             return
@@ -111,6 +113,7 @@ def attempt_over(state: RunState, unit: Unit) -> None:
     if in_flight and unit.node.body.kind == "job":
         state.pods -= 1
     unit.pending = unit.pending_since = None
+    unit.pending_text = ""
 
 
 def succeed(step: Step, unit: Unit, outputs: Any) -> None:
@@ -163,8 +166,7 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
     else:
         unit.failures += 1
     if reason == Reason.OOMKilled:
-        declared = unit.node.body.job.memory if unit.node.body.job else None
-        unit.memory = retry.raised_memory(policy, unit.memory or declared) or unit.memory
+        unit.raises += retry.raises_memory(policy, _declared_memory(unit), unit.raises)
     if unit.frame.closing and not may_retry(state, unit):
         finish(step, unit, CANCELLED, unit.frame.closing, f"not retried after {reason}: the run is stopped")
         return
@@ -177,6 +179,22 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
         show(unit, WAITING, unit.reason, unit.message)
     step.arm("backoff", unit)
     step.arm("deadline", unit)  # off while the attempt was being stopped
+
+
+def _declared_memory(unit: Unit) -> Mapping[str, int]:
+    return unit.node.body.job.memory if unit.node.body.job is not None else {}
+
+
+def granted_memory(unit: Unit) -> dict[str, int] | None:
+    """The memory of the unit's attempts since an OOM kill has raised it, in bytes: requests and limits, as declared."""
+    return retry.raised_memory(unit.node.retry, _declared_memory(unit), unit.raises) if unit.raises else None
+
+
+def tell(unit: Unit, reason: str | None, message: str) -> None:
+    """Say why the unit has not started: of its node, too, where there is no other unit."""
+    unit.reason, unit.message = reason, message[:MAX_MESSAGE]
+    if unit.role == MAIN and unit.owner.node.for_each is None:
+        unit.owner.reason, unit.owner.message = reason, unit.message
 
 
 def show(unit: Unit, phase: str, reason: str | None, message: str) -> None:
@@ -271,8 +289,10 @@ def stopped(step: Step, unit: Unit) -> None:
         fail(step, unit, Reason.DeadlineExceeded, text, fatal=True)
     elif why == PENDING_TIMEOUT:
         limit = f"{unit.node.pending_timeout:g}"
-        text = message_for(Reason.PendingTimeout, seconds=limit, message=unit.message)
-        fail(step, unit, (unit.pending or Reason.PendingTimeout).removeprefix(PODLESS), text)
+        text = message_for(Reason.PendingTimeout, seconds=limit, message=unit.message or unit.pending_text)
+        reason = (unit.pending or Reason.WaitingForPod).removeprefix(PODLESS)
+        reason = Reason.PendingTimeout if reason == Reason.WaitingForPod else reason
+        fail(step, unit, reason, text.removesuffix(": "))
     elif why == SERVICE_DONE:
         succeed(step, unit, unit.outputs)
     else:
@@ -299,3 +319,4 @@ def unqueue(step: Step, unit: Unit) -> None:
     _release(step, unit)
     unit.cache_key = None
     unit.stage = NEW
+    tell(unit, None, "")

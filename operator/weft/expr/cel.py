@@ -5,7 +5,7 @@ The language is Google's CEL with the extensions strings (`split`, `join`, `repl
 (`nodes.scrape.outputs.?count.orValue(0)`). int and double mix freely. Google's library parses, checks and brings the
 functions; `evaluate` runs the tree (why: see `library`).
 
-Limits: 4,096 characters, 32 levels of nesting, a million steps per evaluation (a fraction of a second), 1 MiB of JSON
+Limits: 8,192 characters, 32 levels of nesting, a million steps per evaluation (a fraction of a second), 1 MiB of JSON
 as a result. Whatever an expression does, `ExpressionError` is all that can come of it.
 """
 
@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping
 from functools import lru_cache
 from typing import Any
 
+from weft.api.base import MAX_EXPRESSION
 from weft.expr import lexical
 from weft.expr.error import ExpressionError as ExpressionError
 from weft.expr.error import Fault
@@ -27,7 +28,6 @@ from weft.expr.result import to_json
 from weft.expr.syntax import read_tree
 from weft.expr.values import describe
 
-MAX_LENGTH = 4096
 STEPS = 1_000_000
 COMPARED = 200
 """How many known names a misspelt one is compared with, at most."""
@@ -105,8 +105,8 @@ def _bare(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def _compiled(text: str, names: frozenset[str]) -> Program:
-    if len(text) > MAX_LENGTH:
-        raise ExpressionError(f"an expression has at most {MAX_LENGTH} characters, this one {len(text)}", text=text)
+    if len(text) > MAX_EXPRESSION:
+        raise ExpressionError(f"an expression has at most {MAX_EXPRESSION} characters, this one {len(text)}", text=text)
     if not text:
         raise ExpressionError("the expression is empty", text=text, position=0)
     try:

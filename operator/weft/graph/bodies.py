@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from weft.api.bodies import (
+    MAX_WAIT,
     ApprovalBody,
     GraphBody,
     HttpBody,
@@ -25,17 +26,20 @@ from weft.api.bodies import (
 )
 from weft.api.job import JobBody
 from weft.api.nodetype import NodeTypeSpec
-from weft.api.parameters import Parameter, check_defaults, check_parameters
+from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import Problem
 from weft.expr.cel import Program, suggestion
 from weft.expr.scope import RESOURCE_NAMES
 from weft.graph.compiled import Approval, Approvers, Body, Graph
 from weft.graph.injection import is_templated, plain
 from weft.graph.jobs import JobDefaults, compile_job
+from weft.graph.modifiers import retry_policy
 from weft.graph.scoping import Scope, structure
 
 HTTP_NAMES = frozenset({"response", "status", "body", "headers"})
 TYPE_NAMES = frozenset({"params", "run"})
+RETRY_OF_TYPE = frozenset({"run"})
+"""Beside how the attempt ended; the engine asks `retry.when` outside the body, where `params` are another's."""
 
 
 @dataclass(slots=True)
@@ -62,7 +66,7 @@ def compile_body(owner: OneBody, scope: Scope, at: str, library: Library) -> Bod
 
 def compile_type(spec: NodeTypeSpec, problems: list[Problem], at: str, defaults: JobDefaults) -> Body:
     """The body and the results of a NodeType that stands at the path `at`."""
-    problems += [Problem(f"{at}.parameters", message) for message in check_defaults(spec.parameters)]
+    problems += check_declarations(spec.parameters, f"{at}.parameters")
     params = {parameter.name for parameter in spec.parameters}
     scope = Scope(problems, TYPE_NAMES, params)
     body = compile_body(spec, scope, at, Library(defaults.without_templates(), {}))
@@ -71,6 +75,8 @@ def compile_type(spec: NodeTypeSpec, problems: list[Problem], at: str, defaults:
     for index, output in enumerate(spec.outputs):
         text = f'outputs[?"{output.name}"].orValue(null)' if output.value is None else output.value
         results.append((output.name, after.program(text, f"{at}.outputs[{index}].value")))
+    if spec.retry is not None:
+        retry_policy(spec.retry, Scope(problems, RETRY_OF_TYPE, ()), f"{at}.retry")
     return replace(body, declared=tuple(spec.parameters), results=tuple(results))
 
 
@@ -120,7 +126,8 @@ def _expr(body: dict[str, str], scope: Scope, at: str, library: Library) -> Body
 def _approval(body: ApprovalBody, scope: Scope, at: str, library: Library) -> Body:
     def asked(people: People | None, timeout: float | None, path: str) -> Approvers:
         people = people or People()
-        plain([*people.users, *people.groups], path, scope.problems)
+        plain(people.users, f"{path}.users", scope.problems)
+        plain(people.groups, f"{path}.groups", scope.problems)
         return Approvers(tuple(people.users), tuple(people.groups), timeout)
 
     levels = [asked(body.from_, body.timeout_seconds, f"{at}.from")]
@@ -129,14 +136,21 @@ def _approval(body: ApprovalBody, scope: Scope, at: str, library: Library) -> Bo
             asked(level.from_, level.timeout_seconds, f"{at}.escalation[{i}].from")
             for i, level in enumerate(body.escalation)
         ]
+    elif body.escalation:
+        told = f"is never asked, since onTimeout is {body.on_timeout}; write onTimeout: Escalate"
+        scope.report(f"{at}.escalation", told)
+    people = {user for level in levels for user in level.users}
+    if all(level.users and not level.groups for level in levels) and len(people) < body.quorum:
+        who = f"only {', '.join(sorted(people)[:5])} {'is' if len(people) == 1 else 'are'} asked"
+        scope.report(f"{at}.quorum", f"{body.quorum} approvals cannot be reached: {who}; ask more people, or a group")
     message = scope.template(body.message or "", f"{at}.message")
     return Body("approval", approval=Approval(body.quorum, tuple(levels), body.on_timeout, message))
 
 
 def _wait(body: WaitBody, scope: Scope, at: str, library: Library) -> Body:
     if body.seconds is not None:
-        if isinstance(body.seconds, str) and not is_templated(body.seconds) and not _is_number(body.seconds):
-            _not_fixed(scope, f"{at}.seconds", body.seconds, "a number of seconds")
+        if isinstance(body.seconds, str) and not is_templated(body.seconds):
+            _check_seconds(body.seconds, scope, f"{at}.seconds")
         return Body("wait", seconds=scope.structure(body.seconds, f"{at}.seconds"))
     until = body.until or ""
     if not is_templated(until) and not _is_moment(until):
@@ -144,15 +158,18 @@ def _wait(body: WaitBody, scope: Scope, at: str, library: Library) -> Body:
     return Body("wait", until=scope.structure(until, f"{at}.until"))
 
 
+def _check_seconds(text: str, scope: Scope, path: str) -> None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        _not_fixed(scope, path, text, "a number of seconds")
+        return
+    if not 0 <= seconds <= MAX_WAIT:
+        scope.report(path, f"must be a number of seconds, at most {MAX_WAIT} (ten years), got {text!r}")
+
+
 def _not_fixed(scope: Scope, path: str, text: str, wanted: str) -> None:
     scope.report(path, f"{text!r} is not {wanted}; an expression is written ${{{{ {text} }}}}")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return float(text) >= 0
-    except ValueError:
-        return False
 
 
 def _is_moment(text: str) -> bool:

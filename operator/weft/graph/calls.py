@@ -30,7 +30,8 @@ def in_order(spec: WorkflowSpec, at: str, problems: list[Problem]) -> list[tuple
     graphs = {graph.name: (index, graph) for index, graph in enumerate(spec.graphs)}
     done: dict[str, list[str]] = {}
     for name in graphs:
-        _visit(name, graphs, done, [], at, problems)
+        if name not in done:
+            _visit(name, graphs, done, [], at, problems)
     return [graphs[name] for name in done]
 
 

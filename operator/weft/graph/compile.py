@@ -14,12 +14,12 @@ from typing import Any
 from weft.api.bodies import Compensate
 from weft.api.node import Node as NodeModel
 from weft.api.nodetype import NodeTypeSpec
-from weft.api.parameters import Parameter, check_defaults
+from weft.api.parameters import Parameter, check_declarations
 from weft.api.problems import Problem
 from weft.api.retry import Retry
 from weft.api.workflow import Output, WorkflowSpec
 from weft.expr.scope import BASE_NAMES, WHILE_NAMES
-from weft.graph.bodies import Library, compile_body
+from weft.graph.bodies import RETRY_OF_TYPE, Library, compile_body
 from weft.graph.calls import in_order
 from weft.graph.compiled import CompiledWorkflow, Graph, Node, RetryPolicy, While
 from weft.graph.enough import Enough, unless_enough
@@ -136,7 +136,7 @@ class _Compiler:
         outside: str,
         failure_policy: str,
     ) -> Graph:
-        self.problems += [Problem(f"{outside}.parameters", message) for message in check_defaults(parameters)]
+        self.problems += check_declarations(parameters, f"{outside}.parameters")
         params = {parameter.name for parameter in parameters}
         whole = Scope(self.problems, BASE_NAMES, params, wiring.positions)
         nodes = [
@@ -249,7 +249,7 @@ class _Compiler:
         if own is not None:
             return retry_policy(own, scope, f"{at}.retry")
         if kind is not None and kind.retry is not None:
-            return retry_policy(kind.retry, Scope(scope.problems, frozenset({"run"}), ()), f"{at}.use.name")
+            return retry_policy(kind.retry, Scope([], RETRY_OF_TYPE, ()), f"{at}.use.name")  # told with the type
         if is_job and self.spec.defaults.retry is not None:
             return retry_policy(self.spec.defaults.retry, scope, f"{self.at}.defaults.retry")
         return RetryPolicy()

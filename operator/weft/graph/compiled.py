@@ -95,12 +95,12 @@ class Job:
     """`spec` is the merged, rendered-free body (camelCase JSON); `values` the parts with templates.
 
     `values` renders to {"image": str, "args": [str], "env": [{"name", "value"}...]} with only the
-    keys that the body has; `memory` is the declared memory limit or request in bytes, if any.
+    keys that the body has; `memory` is what is declared of memory, in bytes: {"requests": int, "limits": int}.
     """
 
     spec: dict[str, Any]
     values: Structure
-    memory: int | None
+    memory: dict[str, int]
 
 
 @dataclass(slots=True, frozen=True)

@@ -1,9 +1,10 @@
 """Why nobody's parameter can become code: where templates may stand, and how variables may be named.
 
 A template's value is data. It is refused where something would read it as a program: in `script`, in `command`, and in
-the `args` of a shell with -c. The kubelet puts variables into command and args where it finds `$(NAME)`, so naming a
-variable whose value is templated, directly or through another variable, is the same thing and refused too. Wherever
-templates mean nothing at all they are refused as well, with the list of places where they may stand.
+the `args` of a shell with -c. The kubelet puts variables into command, args and the commands of probes where it finds
+`$(NAME)`, so naming a variable whose value is templated, directly or through another variable, is the same thing and
+refused too. Wherever templates mean nothing at all they are refused as well, with the list of places where they may
+stand.
 """
 
 from __future__ import annotations
@@ -145,8 +146,17 @@ def _expanded(job: JobBody, main: Mapping[str, Any], at: str) -> Iterable[tuple[
     if job.script is not None:
         yield f"{at}.script", job.script
     yield from ((f"{at}.podTemplate", word) for field in ("command", "args") for word in _words(main, field))
+    for where in (main, _part(main, "lifecycle")):
+        for handler in where:
+            executed = _part(_part(where, handler), "exec")  # the kubelet expands a probe's command as well
+            yield from ((f"{at}.podTemplate", word) for word in _words(executed, "command"))
 
 
-def _words(main: Mapping[str, Any], field: str) -> list[str]:
-    words = main.get(field)
+def _part(holder: Mapping[str, Any], field: str) -> Mapping[str, Any]:
+    part = holder.get(field)
+    return part if isinstance(part, Mapping) else {}
+
+
+def _words(holder: Mapping[str, Any], field: str) -> list[str]:
+    words = holder.get(field)
     return [str(word) for word in words] if isinstance(words, list) else []

@@ -7,6 +7,7 @@ is not templated.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +19,9 @@ from weft.expr.template import Template
 from weft.graph.compiled import Job
 from weft.graph.injection import check_job, is_templated, plain
 from weft.graph.scoping import KubeletText, Scope, structure
-from weft.render.merge import merge
-from weft.render.overlay import MAIN, job_problems
+from weft.render.merge import merge, stack
+from weft.render.overlay import job_problems
+from weft.render.template import main_of
 
 _NOT_JOB = ("retry", "timeoutSeconds", "pendingTimeoutSeconds")
 _TEMPLATES = ("image", "args", "env")
@@ -53,11 +55,13 @@ def compile_job(body: JobBody, scope: Scope, at: str, defaults: JobDefaults) -> 
     """The job that stands at the path `at`."""
     own = _settled(body.to_wire(), at, scope.problems)
     spec = merge(defaults.spec, own)
+    if "podTemplate" in own:  # it is still to be laid over the Pod: what it deletes there must not be forgotten here
+        spec["podTemplate"] = stack(defaults.spec.get("podTemplate"), own["podTemplate"])
     variables = {variable.name: (variable, f"{defaults.at}.env[{i}]") for i, variable in enumerate(defaults.env)}
     variables |= {variable.name: (variable, f"{at}.env[{i}]") for i, variable in enumerate(body.env)}
     texts = {name: _text(variable) for name, (variable, _) in variables.items()}
     containers: list[dict[str, Any]] = spec.get("podTemplate", {}).get("spec", {}).get("containers", [])
-    main = next((container for container in containers if container["name"] == MAIN), dict[str, Any]())
+    main = main_of(containers)
     check_job(body, main, texts, at, scope.problems)
     values: dict[str, Any] = {}
     if "image" in spec:
@@ -71,7 +75,7 @@ def compile_job(body: JobBody, scope: Scope, at: str, defaults: JobDefaults) -> 
     ]
     if env:
         values["env"] = env
-    return Job(spec, structure(values), _memory(spec.get("resources")))
+    return Job(spec, structure(values), _memory(spec, main))
 
 
 def _settled(wire: dict[str, Any], at: str, problems: list[Problem]) -> dict[str, Any]:
@@ -100,10 +104,14 @@ def _value(variable: EnvVar, path: str, scope: Scope) -> Template | str:
     return KubeletText(variable.expr, (scope.program(variable.expr, f"{path}.expr"),))
 
 
-def _memory(resources: Any) -> int | None:
-    """The memory the container may have in bytes: its limit, else its request."""
-    for part in ("limits", "requests"):
-        declared = (resources or {}).get(part, {})
-        if "memory" in declared:
-            return parse_quantity(declared["memory"])
-    return None
+def _memory(spec: dict[str, Any], main: dict[str, Any]) -> dict[str, int]:
+    """The memory that the container main declares, in bytes; what is no quantity the API server refuses."""
+    over = {"resources": main["resources"]} if "resources" in main else {}
+    resources = merge({"resources": spec.get("resources") or {}}, over).get("resources")
+    found = {}
+    for kind in ("requests", "limits"):
+        declared = resources.get(kind) if isinstance(resources, dict) else None
+        if isinstance(declared, dict) and "memory" in declared:
+            with suppress(ValueError):
+                found[kind] = parse_quantity(declared["memory"])
+    return found

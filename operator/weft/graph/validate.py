@@ -6,6 +6,7 @@ inline workflow are compiled, a NodeType's body and a run's parameters are check
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,9 @@ from weft.graph.bodies import compile_type
 from weft.graph.compile import TOO_DEEP, check_workflow
 from weft.graph.enough import Enough
 from weft.graph.jobs import JobDefaults
+
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_MAX_NAME = 253
 
 _MODELS: dict[str, type[ResourceModel]] = {
     model.__name__: model for model in (Workflow, WorkflowRun, Approval, WorkflowQueue, NodeType, NotificationChannel)
@@ -67,6 +71,25 @@ def validate(manifest: Any, *, node_types: Mapping[str, NodeTypeSpec] | None = N
             except RecursionError:
                 return [Problem("spec", TOO_DEEP)]
     return problems
+
+
+def name_problems(manifest: Mapping[str, Any]) -> list[Problem]:
+    """What the API server would say of an object's name; of its type, `validate` does."""
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, Mapping | None):
+        return []
+    name, prefix = ((metadata or {}).get(field) or "" for field in ("name", "generateName"))
+    if name == "" and prefix == "":
+        return [Problem("metadata.name", "is required (or generateName)")]
+    field, text = ("name", name) if name != "" else ("generateName", prefix)
+    if not isinstance(text, str):
+        return [] if field == "name" else [Problem("metadata.generateName", "must be a string")]
+    if len(text) > _MAX_NAME:
+        return [Problem(f"metadata.{field}", f"must have at most {_MAX_NAME} characters, got {len(text)}")]
+    if not _SUBDOMAIN.fullmatch(text.rstrip("-") if field == "generateName" else text):
+        words = "lower-case letters, digits, '-' and '.', each part beginning and ending with a letter or a digit"
+        return [Problem(f"metadata.{field}", f"must be {words}, got {text!r}")]
+    return []
 
 
 def _run_problems(run: WorkflowRun, node_types: Mapping[str, NodeTypeSpec] | None) -> list[Problem]:

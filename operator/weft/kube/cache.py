@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from weft.kube.objects import Key, Obj, is_older, key_of, uid_of, version_of
+from weft.kube.objects import Key, Obj, is_older, key_of, owner_of, uid_of, version_of
 
 _REMEMBER_DEAD_SECONDS = 300.0
 """Longer than any answer to a write of ours can take."""
@@ -42,6 +42,12 @@ class Cache:
     def get(self, namespace: str, name: str) -> Obj | None:
         """Give the object, or None."""
         return self._objects.get(Key(namespace, name))
+
+    def owner_of(self, obj: Obj, kind: str) -> Obj | None:
+        """Give the object of the cache's kind that owns another one; None when it is gone, whoever has its name."""
+        owner = owner_of(obj, kind)
+        found = self.get(key_of(obj).namespace, owner["name"]) if owner is not None else None
+        return found if found is not None and owner is not None and uid_of(found) == owner["uid"] else None
 
     def __iter__(self) -> Iterator[Obj]:
         return iter(self._objects.values())

@@ -81,16 +81,24 @@ class Client:
             params["continue"] = continue_token
         return await self._sender.send(Call("list", resource, "GET", resource.path(namespace=namespace), params))
 
-    async def list(self, resource: Resource, *, namespace: str = "", label_selector: str = "") -> Objects:
-        """Read all pages of a list; its items are completed with their apiVersion and kind."""
-        items: Objects = []
+    async def pages(
+        self, resource: Resource, *, namespace: str = "", label_selector: str = ""
+    ) -> AsyncGenerator[Obj, None]:
+        """Read a list page by page, each as the server gives it."""
         token = ""
         while True:
             page = await self.page(resource, namespace=namespace, label_selector=label_selector, continue_token=token)
-            items += items_of(page, resource)
+            yield page
             token = page.get("metadata", {}).get("continue", "")
             if not token:
-                return items
+                return
+
+    async def list(self, resource: Resource, *, namespace: str = "", label_selector: str = "") -> Objects:
+        """Read all pages of a list; its items are completed with their apiVersion and kind."""
+        items: Objects = []
+        async for page in self.pages(resource, namespace=namespace, label_selector=label_selector):
+            items += items_of(page, resource)
+        return items
 
     async def watch(
         self,

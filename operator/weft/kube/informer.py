@@ -108,20 +108,13 @@ class Informer:
 
     async def _read(self) -> tuple[Objects, str]:
         objects: Objects = []
-        version = token = ""
-        while True:
-            page = await self._client.page(
-                self._resource,
-                namespace=self._namespace,
-                label_selector=self._label_selector,
-                continue_token=token,
-            )
+        version = ""
+        pages = self._client.pages(self._resource, namespace=self._namespace, label_selector=self._label_selector)
+        async for page in pages:
             version = version or version_of(page)
             for obj in items_of(page, self._resource):
                 objects.append(self._trimmed(obj))
-            token = page.get("metadata", {}).get("continue", "")
-            if not token:
-                return objects, version
+        return objects, version
 
     async def _watch(self) -> None:
         seconds = round(WATCH_SECONDS * (0.75 + self._rng.random() / 4))

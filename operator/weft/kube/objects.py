@@ -4,7 +4,6 @@ Typed models cost ten times the CPU on the hot path (see the measurements in the
 parser made them. What is asked of them everywhere (key, uid, version, owner) is asked here, in one place.
 """
 
-import datetime as dt
 from typing import Any, NamedTuple
 
 Obj = dict[str, Any]
@@ -12,6 +11,10 @@ Obj = dict[str, Any]
 
 Objects = list[Obj]
 """Several of them."""
+
+
+LONGEST_NAME = 253
+"""Of most kinds: a DNS subdomain."""
 
 
 class Key(NamedTuple):
@@ -54,16 +57,11 @@ def owner_of(obj: Obj, kind: str) -> Obj | None:
     return None
 
 
+def cut_name(start: str, end: str) -> str:
+    """Give the name `start` followed by `end`, cut between them where it would be too long, and valid even so."""
+    return start[: LONGEST_NAME - len(end)].rstrip("-.") + end
+
+
 def is_older(version: str, than: str) -> bool:
     """Say whether one resourceVersion came before another; False when they cannot be ordered (not both integers)."""
     return version.isdecimal() and than.isdecimal() and int(version) < int(than)
-
-
-def timestamp(epoch: float) -> str:
-    """Write epoch seconds as metav1.Time does: UTC, whole seconds."""
-    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def micro_timestamp(epoch: float) -> str:
-    """Write epoch seconds as metav1.MicroTime does: UTC, microseconds (Leases)."""
-    return dt.datetime.fromtimestamp(epoch, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -70,6 +70,10 @@ class ChildStore:
         """Give the Pods of a Job, whoever made and named them."""
         return tuple(self._pods_of_job.get(uid_of(job), {}).values())
 
+    def job_of(self, pod: Obj) -> Obj | None:
+        """Give the Job that a Pod is of; None when it is gone, even where another one has its name."""
+        return self.jobs.owner_of(pod, "Job")
+
     def remember_created(self, obj: Obj) -> None:
         """Take in the answer to our own POST or PATCH of a Job or Pod.
 
@@ -118,18 +122,13 @@ class ChildStore:
             _remove(self._pods_of_job, job_uid, key)
             if run is not None:
                 _remove(self._pods_of_run, run, key)
-            if job_uid not in self._pods_of_job and not self._job_stands(pod):
+            if job_uid not in self._pods_of_job and self.job_of(pod) is None:
                 self._run_of_job.pop(job_uid, None)
             return
         if job_uid:
             self._pods_of_job.setdefault(job_uid, {})[key] = pod
         if run is not None:
             self._pods_of_run.setdefault(run, {})[key] = pod
-
-    def _job_stands(self, pod: Obj) -> bool:
-        owner = owner_of(pod, "Job")
-        job = self.jobs.get(key_of(pod).namespace, owner["name"]) if owner else None
-        return job is not None and uid_of(job) == _job_uid(pod)
 
 
 def run_uid_of(obj: Obj) -> str:

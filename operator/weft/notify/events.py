@@ -2,8 +2,8 @@
 
 `events_between` reads two statuses of a WorkflowRun and gives the events that the newer one tells of and the older one
 did not; from an empty one it gives all. Nothing needs to have been watched: an operator that slept through a run finds
-the same events, and each has the same id: a hash of the run's UID, the kind, the rerun generation and the node's path
-(so a second failure, in a rerun, is a new event). The data tells only what was settled when it happened.
+the same events, and each has the same id: a hash of the run's UID, the kind, the node's path and a mark (see `_Fact`),
+which is another one for what happens once more. The data tells only what was settled when it happened.
 
 It carries no parameters and no outputs: they may hold secrets, and who is allowed to can read the run.
 """
@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from weft.api.conditions import ConditionType, NodePhase, Reason, find_condition
+from weft.api.conditions import ConditionType, NodePhase, Reason, find_condition, shortened
 
 Json = Mapping[str, Any]
 
@@ -80,23 +80,29 @@ def events_between(old_status: Json, new_status: Json, run: Json) -> list[Event]
 
 
 class _Fact(NamedTuple):
-    """What makes an event itself and no other; cheap, for it is read from every node of every update."""
+    """What makes an event itself and no other; cheap, for it is read from every node of every update.
+
+    The mark tells it from the same thing happening once more. Of the run's own events it is the rerun generation. That
+    says nothing of a node, which a rerun may leave as it is: a failure is marked by when it was (attempt numbers would
+    not do: who fails before its first attempt has none, and the sum over a loop's rounds may come to the same again),
+    a question by the attempt that asks it, which no rerun uses twice.
+    """
 
     kind: EventKind
-    generation: int
+    mark: str
     node: str
 
 
 def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
     """Yield what a status tells of, each fact with what tells more about it: the node's entry, or the whole status."""
-    generation = status.get("rerunGeneration") or 0
+    generation = str(status.get("rerunGeneration") or 0)
     if status.get("startTime"):
         yield _Fact(EventKind.Started, generation, ""), status
     for node in status.get("nodes") or ():
         if node.get("phase") == NodePhase.Failed:
-            yield _Fact(EventKind.NodeFailed, generation, node["name"]), node
+            yield _Fact(EventKind.NodeFailed, node.get("completionTime") or "", node["name"]), node
         elif node.get("phase") == NodePhase.Waiting and node.get("reason") == Reason.AwaitingApproval:
-            yield _Fact(EventKind.ApprovalRequested, generation, node["name"]), node
+            yield _Fact(EventKind.ApprovalRequested, str(node.get("attempts") or 0), node["name"]), node
     if ending := _ENDINGS.get(status.get("phase", "")):
         yield _Fact(ending, generation, ""), status
 
@@ -104,7 +110,7 @@ def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
 def _event(fact: _Fact, teller: Json, run: Json) -> Event:
     metadata = run["metadata"]
     namespace, name = quote(metadata["namespace"]), quote(metadata["name"])
-    identity = [metadata["uid"], fact.kind, str(fact.generation), fact.node]
+    identity = [metadata["uid"], fact.kind, fact.mark, fact.node]
     data = {
         "namespace": metadata["namespace"],
         "run": metadata["name"],
@@ -142,7 +148,7 @@ def _told(node: Json) -> dict[str, Any]:
 
 
 def _short(message: str | None) -> str | None:
-    return message if message is None or len(message) <= MAX_MESSAGE else message[: MAX_MESSAGE - 1] + "…"
+    return None if message is None else shortened(message, MAX_MESSAGE)
 
 
 def _times(timed: Json) -> dict[str, Any]:

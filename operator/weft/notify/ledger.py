@@ -11,17 +11,17 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from weft.api.base import API_VERSION
+from weft.api.times import moment, timestamp
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
 from weft.kube.limiter import Priority
-from weft.kube.objects import Obj, timestamp
+from weft.kube.objects import Obj
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.notify.events import EventKind
@@ -41,7 +41,7 @@ class State(StrEnum):
     """The channel does not take such events; kept, so that a change of the channel sends no old ones."""
 
 
-class RunRef(NamedTuple):
+class NotifiedRun(NamedTuple):
     """The run that a delivery tells of."""
 
     namespace: str
@@ -56,7 +56,7 @@ class Delivery:
     `event` is the CloudEvent, needed until the delivery has ended.
     """
 
-    run: RunRef
+    run: NotifiedRun
     channel: str
     kind: EventKind
     event_id: str
@@ -88,7 +88,7 @@ class Ledger(Protocol):
 class ConfigMapLedger:
     """The ledger of a cluster: one ConfigMap per run, `weft-notifications-<run UID>`."""
 
-    def __init__(self, client: Client, *, labels: Callable[[RunRef], Mapping[str, str]], realm: Realm) -> None:
+    def __init__(self, client: Client, *, labels: Callable[[NotifiedRun], Mapping[str, str]], realm: Realm) -> None:
         """Take the client, the labels of a run's children, and the namespaces to look after."""
         self._client = client
         self._labels = labels
@@ -131,7 +131,7 @@ class ConfigMapLedger:
         await self._client.create(CONFIG_MAPS, config_map)
 
 
-def _name(run: RunRef) -> str:
+def _name(run: NotifiedRun) -> str:
     return f"weft-notifications-{run.uid}"
 
 
@@ -156,27 +156,23 @@ def _deliveries(config_map: Obj) -> list[Delivery]:
     metadata = config_map["metadata"]
     try:
         owner = metadata["ownerReferences"][0]
-        run = RunRef(metadata["namespace"], owner["name"], owner["uid"])
+        run = NotifiedRun(metadata["namespace"], owner["name"], owner["uid"])
         return [_from_entry(run, orjson.loads(text)) for text in (config_map.get("data") or {}).values()]
     except (LookupError, ValueError, TypeError):
         _log.warning("ConfigMap %s/%s is no ledger of notifications: ignored", metadata["namespace"], metadata["name"])
         return []
 
 
-def _from_entry(run: RunRef, entry: Mapping[str, Any]) -> Delivery:
+def _from_entry(run: NotifiedRun, entry: Mapping[str, Any]) -> Delivery:
     return Delivery(
         run=run,
         channel=entry["channel"],
         kind=EventKind(entry["event"]),
         event_id=entry["id"],
         event=entry.get("body"),
-        since=_epoch(entry.get("since")),
-        due=_epoch(entry.get("nextAttemptTime")),
+        since=moment(entry.get("since")) or 0.0,
+        due=moment(entry.get("nextAttemptTime")) or 0.0,
         state=State(entry["state"]),
         attempts=entry["attempts"],
         error=entry.get("lastError"),
     )
-
-
-def _epoch(text: str | None) -> float:
-    return datetime.fromisoformat(text).timestamp() if text else 0.0

@@ -23,7 +23,7 @@ from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.notify.deliver import Outcome, Result, backoff_seconds
 from weft.notify.events import Event, EventKind, events_between
-from weft.notify.ledger import Delivery, Ledger, RunRef, State
+from weft.notify.ledger import Delivery, Ledger, NotifiedRun, State
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ class _Run:
     status: Mapping[str, Any] = field(default_factory=dict)
     keys: set[str] = field(default_factory=set)
     node_deliveries: int = 0
+    troubles: set[tuple[str, State]] = field(default_factory=set)
+    """What people have been told on the run: of which channel, and whether it is missing (Pending) or given up."""
 
 
 class Outbox:
@@ -69,16 +71,22 @@ class Outbox:
         find_channel: FindChannel,
         send: Send,
         on_tried: Callable[[Delivery], None],
+        on_trouble: Callable[[NotifiedRun, str], None],
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
         metrics: Metrics,
     ) -> None:
-        """Take what it works with; `on_tried` is told how a delivery stands after each try, to tell people."""
+        """Take what it works with; `on_tried` is told how a delivery stands after each try, for its channel.
+
+        `on_trouble` is told what the people of a run should see: once for each channel that there is none, and once
+        that something was given up.
+        """
         self._ledger = ledger
         self._find_channel = find_channel
         self._send = send
         self._on_tried = on_tried
+        self._on_trouble = on_trouble
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
@@ -97,6 +105,8 @@ class Outbox:
         self._queue.start()
         for delivery in deliveries:
             self._add(delivery)
+            if _is_trouble(delivery):  # told before the restart
+                self._runs[delivery.run.uid].troubles.add((delivery.channel, delivery.state))
 
     def observe(self, run: Mapping[str, Any], notifications: Iterable[Notification]) -> None:
         """Note the events that the run's status tells of since the last look, for the channels that asked for them.
@@ -104,7 +114,7 @@ class Outbox:
         `notifications` are those of the spec the run was started with.
         """
         metadata = run["metadata"]
-        ref = RunRef(metadata["namespace"], metadata["name"], metadata["uid"])
+        ref = NotifiedRun(metadata["namespace"], metadata["name"], metadata["uid"])
         wanted = {(item.channel, kind) for item in notifications for kind in item.events}
         if not wanted:
             return
@@ -122,7 +132,7 @@ class Outbox:
         """Make the attempts that are due and stop; the rest stands in the ledger or in the runs' status."""
         await self._queue.shutdown()
 
-    def _note(self, ref: RunRef, channel: str, event: Event) -> None:
+    def _note(self, ref: NotifiedRun, channel: str, event: Event) -> None:
         now, body = self._clock.now(), event.cloud_event()
         delivery = Delivery(
             run=ref, channel=channel, kind=event.kind, event_id=event.id, event=body, since=now, due=now
@@ -181,14 +191,21 @@ class Outbox:
             return self._ended(tried, State.Failed)
         self._count("Retried")
         again = replace(tried, due=due)
-        self._on_tried(again)
+        self._tell(again)
         return again
 
     def _ended(self, delivery: Delivery, state: State) -> Delivery:
         ended = replace(delivery, state=state, event=None)
         self._count(state.value)
-        self._on_tried(ended)
+        self._tell(ended)
         return ended
+
+    def _tell(self, delivery: Delivery) -> None:
+        self._on_tried(delivery)
+        known, trouble = self._runs.get(delivery.run.uid), (delivery.channel, delivery.state)
+        if known is not None and trouble not in known.troubles and _is_trouble(delivery):
+            known.troubles.add(trouble)
+            self._on_trouble(delivery.run, _trouble(delivery))
 
     async def _outcome(self, channel: NotificationChannel | NoChannel, delivery: Delivery) -> Outcome:
         if isinstance(channel, NoChannel):
@@ -203,3 +220,17 @@ class Outbox:
 
     def _count(self, result: str) -> None:
         self._metrics.notifications.labels(result).inc()
+
+
+def _is_trouble(delivery: Delivery) -> bool:
+    """Say whether a delivery was given up, or waits for a channel that there is not."""
+    missing = delivery.error in {reason.format(delivery.channel) for reason in NoChannel}
+    return delivery.state is State.Failed or (delivery.state is State.Pending and missing)
+
+
+def _trouble(delivery: Delivery) -> str:
+    """Say it to people. The error is fit for them: it names no secret, and of an address only the host."""
+    if delivery.state is State.Pending:
+        return f"channel {delivery.channel}: {delivery.error}"
+    tries = f"{delivery.attempts} attempt{'' if delivery.attempts == 1 else 's'}"
+    return f"channel {delivery.channel}: {delivery.kind} was given up after {tries}: {delivery.error}"

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -59,11 +58,6 @@ def container_state(status: Mapping[str, Any], name: str) -> dict[str, Any]:
 def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Give the Pod's condition of a type, or an empty one."""
     return next((one for one in status.get("conditions") or () if one.get("type") == kind), {})
-
-
-def epoch(time: str | None) -> float | None:
-    """Read a time of the API as epoch seconds; it gives null for what it does not know."""
-    return datetime.fromisoformat(time).timestamp() if time else None
 
 
 def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = None, message: str = "") -> PodFact:

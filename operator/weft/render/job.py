@@ -49,13 +49,14 @@ class JobTemplate:
         attempt: Identity,
         payload: Mapping[str, Any],
         *,
-        memory: int | None = None,
+        memory: Mapping[str, int] | None = None,
         managed: bool = True,
     ) -> Obj:
         """Give the Job of one attempt.
 
-        `payload` has the rendered values: image, args, and env as [{name, value}]. `memory` (bytes) is asked for and
-        granted instead of what the body says. `managed`: Weft is the Job's controller, unless Kueue has to be asked.
+        `payload` has the rendered values: image, args, and env as [{name, value}]. `memory` (bytes by
+        kind: requests, limits) stands instead of what the body says. `managed`: Weft is the Job's controller, unless
+        Kueue has to be asked.
         """
         path, _, _, _, number = attempt
         ours = child_labels(run, path, number)
@@ -88,7 +89,7 @@ class JobTemplate:
         }
 
     def _filled_main(
-        self, run: RunRef, attempt: Identity, payload: Mapping[str, Any], memory: int | None
+        self, run: RunRef, attempt: Identity, payload: Mapping[str, Any], memory: Mapping[str, int] | None
     ) -> dict[str, Any]:
         main = {**self._main, "env": self._env(run, attempt, payload.get("env") or ())}
         if "image" in payload and "image" not in self._overlaid:
@@ -97,7 +98,7 @@ class JobTemplate:
             main["args"] = [to_text(argument) for argument in payload["args"]]
         if memory is not None:
             resources = main.get("resources") or {}
-            raised = {kind: {**(resources.get(kind) or {}), "memory": str(memory)} for kind in ("requests", "limits")}
+            raised = {kind: {**(resources.get(kind) or {}), "memory": str(size)} for kind, size in memory.items()}
             main["resources"] = {**resources, **raised}
         return main
 

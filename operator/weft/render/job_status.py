@@ -6,7 +6,7 @@ states it, startTime is required, completionTime belongs to Complete Jobs alone 
 
 from typing import Any
 
-from weft.kube.objects import timestamp
+from weft.api.times import timestamp
 
 _MAX_MESSAGE = 1024
 

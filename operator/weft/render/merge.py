@@ -32,16 +32,25 @@ _WHOLE = frozenset({"env", "volumes", "resourceClaims"})
 
 def merge(base: Any, overlay: Any) -> Any:
     """Lay an overlay over JSON and give the result; what was given is not changed (but may be shared)."""
+    return _merged(base, overlay, keep=False)
+
+
+def stack(lower: Any, upper: Any) -> Any:
+    """Give the one overlay that does what two do, one laid over the other: what they delete is still to be deleted."""
+    return _merged(lower, upper, keep=True)
+
+
+def _merged(base: Any, overlay: Any, *, keep: bool) -> Any:
     if not isinstance(overlay, dict):
         return overlay
     merged = dict(base) if isinstance(base, dict) else {}
     for name, value in overlay.items():
-        if value is None:
+        if value is None and not keep:
             merged.pop(name, None)
         elif name in MERGE_KEYS and isinstance(value, list):
-            merged[name] = _merge_items(name, merged.get(name), value)
+            merged[name] = _merge_items(name, merged.get(name), value, keep=keep)
         else:
-            merged[name] = merge(merged.get(name), value)
+            merged[name] = _merged(merged.get(name), value, keep=keep)
     return merged
 
 
@@ -50,12 +59,14 @@ def item_key(name: str, item: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(item.get(field) for field in MERGE_KEYS[name])
 
 
-def _merge_items(name: str, base: Any, overlay: list[Any]) -> list[Any]:
+def _merge_items(name: str, base: Any, overlay: list[Any], *, keep: bool) -> list[Any]:
     items = {item_key(name, item): item for item in base or ()}
     for item in overlay:
         key = item_key(name, item)
-        if DIRECTIVE in item:
+        if DIRECTIVE in item and not keep:
             items.pop(key, None)
+        elif name in _WHOLE or DIRECTIVE in item or DIRECTIVE in items.get(key, ()):
+            items[key] = item
         else:
-            items[key] = item if name in _WHOLE else merge(items.get(key), item)
+            items[key] = _merged(items.get(key), item, keep=keep)
     return list(items.values())

@@ -61,8 +61,8 @@ def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
             message = message_for(Reason.ImagePullFailed, image=container.get("image", ""), message=told)
             return PodFact(PodState.Pending, Reason.ImagePullFailed, message)
         if why not in _STARTING:
-            message = f"container {container['name']} cannot start: {told}"
-            return PodFact(PodState.Pending, Reason.WaitingForPod, message)
+            message = message_for(Reason.ContainerCannotStart, container=container["name"], message=told)
+            return PodFact(PodState.Pending, Reason.ContainerCannotStart, message)
     scheduled = condition(status, "PodScheduled")
     if scheduled.get("status") == "False":
         told = scheduled.get("message") or scheduled.get("reason") or ""

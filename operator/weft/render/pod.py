@@ -19,6 +19,11 @@ def is_managed(job: Obj) -> bool:
     return bool(job["spec"].get("managedBy") == MANAGED_BY)
 
 
+def is_tracked(pod: Obj) -> bool:
+    """Say whether a Pod bears the finalizer that keeps it until its result is recorded."""
+    return TRACKING_FINALIZER in (pod["metadata"].get("finalizers") or ())
+
+
 def pod_name(job: Obj) -> str:
     """Give the name of a stored Job's Pod."""
     return f"{key_of(job).name}-{short_hash(uid_of(job), 5)}"

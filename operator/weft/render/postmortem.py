@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
+from weft.api.times import moment
 from weft.kube.objects import Obj
-from weft.render.facts import PodFact, PodState, condition, container_state, ending, epoch, never_ran, start_cut_short
+from weft.render.facts import PodFact, PodState, condition, container_state, ending, never_ran, start_cut_short
 from weft.render.overlay import MAIN
 
 _BY_STATUS = {
@@ -40,7 +41,7 @@ def failed_fact(pod: Obj) -> PodFact:
     target = condition(status, "DisruptionTarget")
     disrupted = target.get("status") == "True"
     deleted = bool(pod["metadata"].get("deletionTimestamp"))
-    finished = epoch((last or failure).get("finishedAt"))
+    finished = moment((last or failure).get("finishedAt"))
     cut = list(_cut_times(pod, target if disrupted else {}))
     stands = finished is not None and bool(cut) and finished < min(cut)
 
@@ -99,9 +100,9 @@ def _failed_init(pod: Obj, status: Mapping[str, Any]) -> tuple[str, dict[str, An
 def _cut_times(pod: Obj, target: Mapping[str, Any]) -> Iterator[float]:
     """Give the moments at which the platform or a person began to end the Pod."""
     metadata = pod["metadata"]
-    if (at := epoch(target.get("lastTransitionTime"))) is not None:
+    if (at := moment(target.get("lastTransitionTime"))) is not None:
         yield at
-    if (at := epoch(metadata.get("deletionTimestamp"))) is not None:  # when grace ends, so it was asked for earlier
+    if (at := moment(metadata.get("deletionTimestamp"))) is not None:  # when grace ends, so it was asked for earlier
         yield at - _grace(pod)
 
 

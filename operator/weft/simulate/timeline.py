@@ -57,7 +57,7 @@ class _Scale:
         self.columns = max(columns, 10)
 
     def axis(self) -> str:
-        end = f"{self.seconds:g} s"
+        end = f"{_decimal(self.seconds)} s"
         return f"0{end:>{self.columns - 1}}"
 
     def bar(self, node: NodeReport | None, attempts: Iterable[Attempt]) -> str:
@@ -96,17 +96,18 @@ def _headline(history: History) -> str:
     state = history.run.state
     name = state.workflow.name
     if history.stuck is not None:
-        return f"{name}: {FAILED} ({STUCK}) after {history.elapsed:g} s: {history.stuck}"
+        return f"{name}: {FAILED} ({STUCK}) after {_decimal(history.elapsed)} s: {history.stuck}"
     why = "" if state.outcome == SUCCEEDED else f" ({state.reason})"
     message = f": {state.message}" if state.message else ""
-    return f"{name}: {state.outcome}{why} after {history.elapsed:g} s{message}"
+    return f"{name}: {state.outcome}{why} after {_decimal(history.elapsed)} s{message}"
 
 
 def _facts(node: NodeReport) -> str:
     whole = node.whole
     facts = [f"{whole.phase}({whole.reason})" if whole.reason else whole.phase]
     if whole.start is not None:
-        facts.append(f"{whole.start:g} - {'' if whole.end is None else f'{whole.end:g}'} s")
+        start = _decimal(whole.start)
+        facts.append(f"from {start} s" if whole.end is None else f"{start} - {_decimal(whole.end)} s")
     if node.items is not None:
         facts.append(f"{sum(item.phase == SUCCEEDED for item in node.items)}/{len(node.items)} items")
     if whole.attempts > (1 if node.items is None else len(node.items)):
@@ -124,6 +125,11 @@ def _troubles(nodes: dict[str, NodeReport]) -> list[str]:
 def _outputs(history: History) -> Sequence[str]:
     outputs: dict[str, Any] = {} if history.stuck else history.run.state.outputs
     return [f"{name} = {orjson.dumps(value).decode()}" for name, value in outputs.items()]
+
+
+def _decimal(seconds: float) -> str:
+    """To the millisecond, without the zeros at the end; a year is long, but no power of ten."""
+    return f"{seconds:.3f}".rstrip("0").rstrip(".")
 
 
 def _shortened(text: str, width: int) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 
 from weft.api.conditions import Reason
 from weft.api.parameters import check_parameters
+from weft.api.paths import plain_path
 from weft.engine import advance as engine
 from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Release, Remember, Start, Stop
 from weft.engine.keys import Answer, Change, Keys
@@ -276,8 +277,7 @@ def _generation(run: Run) -> int:
 
 def _scope(run: Run, action: LookUp | Remember) -> tuple[str, ...]:
     """What a cached success belongs to: the Workflow, its node, and the key."""
-    path = "/".join(part.partition("[")[0] for part in action.id.path.split("/"))
-    return run.state.workflow.name, path, action.key
+    return run.state.workflow.name, plain_path(action.id.path), action.key
 
 
 def _seconds(epoch: float) -> float:

@@ -8,6 +8,7 @@ from datetime import datetime
 from e2e.harness.api import Obj
 from e2e.harness.place import Place, no_attempt_twice
 from e2e.harness.stage import node, scenario, spec
+from weft.api.quantity import parse_quantity
 
 
 def _moment(text: str) -> float:
@@ -110,8 +111,9 @@ def out_of_memory(place: Place) -> None:
     }
     retry = {"limit": 3, "onOutOfMemory": {"factor": 3, "max": "256Mi"}, "backoff": {"initialSeconds": 0}}
     run = place.start("hungry", spec([{"name": "hungry", "job": body, "retry": retry}])).finish()
-    limits = [pod["spec"]["containers"][0]["resources"]["limits"]["memory"] for pod in run.pods("hungry")]
-    assert limits in (["48Mi", "144Mi"], ["48Mi", str(144 * 2**20)]), run.describe()
+    resources = [pod["spec"]["containers"][0]["resources"] for pod in run.pods("hungry")]
+    asked = [(parse_quantity(one["requests"]["memory"]), parse_quantity(one["limits"]["memory"])) for one in resources]
+    assert asked == [(16 * 2**20, 48 * 2**20), (48 * 2**20, 144 * 2**20)], run.describe()
 
 
 @scenario(builtin=True)

@@ -76,7 +76,7 @@ MUTANTS = (
         "return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else BROKEN",
         "return MET if phase == SUCCEEDED or (phase == FAILED and allow_failure) else VOID",
     ),
-    Mutant("queues forgotten on restart", "app.py", "        self.admission.restore(self.catalog.runs)\n", ""),
+    Mutant("queues forgotten on restart", "app.py", "        self.queues.restore(self.catalog.runs)\n", ""),
     Mutant("keys forgotten on restart", "app.py", "        self._lent_keys.restore(self.catalog.runs)\n", ""),
     Mutant(
         "a rerun that cannot be keeps its place", "controllers/passes.py",
@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant("woken between two milliseconds", "engine/deadlines.py", "round(found, 3)", "found"),
     Mutant(
         "what holds an attempt back is told too late", "controllers/passes.py",
-        "if not live.state.finished and not any(isinstance(seen, AttemptPending | AttemptEnded) for seen in live.inbox):",
+        "if not live.state.finished and not any(isinstance(seen, _HEARD) for seen in live.inbox):",
         "if not live.state.finished:",
     ),
     Mutant("strays run on", "controllers/gather.py", "        live.strays[id_] = False\n", "        pass\n"),

@@ -22,8 +22,8 @@ from support.fakeapi import Event
 from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 
-REFUSED = ("QuotaExceeded", "Forbidden", "NameTaken", "PreviousPodRunning")
-"""What a node is pending for when its Job was not made."""
+REFUSED = ("QuotaExceeded", "Forbidden", "NameTaken", "PreviousPodRunning", "ApiServerError")
+"""What a node is pending for when its Job was not made, or may not have been."""
 
 
 def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
@@ -34,6 +34,7 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
     recorded: set[Attempt] = set()  # and those whose success it has told of
     live: dict[tuple[str, str, int | None], dict[str, Attempt]] = defaultdict(dict)
     stopped: set[str] = set()  # UIDs of Pods that the operator has stopped
+    late: set[str] = set()  # and of those whose creation arrived when their Job was gone: they must not run
     done: dict[tuple[object, ...], tuple[int, int, int]] = {}  # unit: (attempt that succeeded, rerun asked, rerun told)
     suspects: dict[str, list[tuple[int, str]]] = defaultdict(list)  # by run, until its status tells of its rerun
     for event in history:
@@ -70,7 +71,15 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
             yield f"2: at {event.at:.3f} {event.actor} lets the Pod of {attempt} go before its end is on record"
         pods = live[attempt.item]
         uid = uid_of(event.obj)
-        if event.type == "ADDED" and pods:
+        arrived = event.type == "ADDED"
+        if arrived and _its_job_is_gone(event.obj, jobs.get(attempt)):
+            late.add(uid)
+        if uid in late:
+            if not event.obj["spec"].get("nodeName"):
+                continue
+            late.discard(uid)
+            arrived = True
+        if arrived and pods:
             yield f"1: at {event.at:.3f} two Pods of one item: {attempt} beside {list(map(str, pods.values()))}"
         if event.type == "DELETED" and not by_operator(event) and attempt not in recorded:
             done.pop(attempt.unit, None)  # somebody took the result away before anybody could read it
@@ -88,6 +97,11 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
             if once and not repeats(spec, attempt.path):
                 done[attempt.unit] = attempt.number, asked_generation(run), _told_generation(run)
     yield from (text for texts in suspects.values() for _, text in texts)
+
+
+def _its_job_is_gone(pod: Obj, job: Event | None) -> bool:
+    owner = next((each["uid"] for each in pod["metadata"].get("ownerReferences") or () if each["kind"] == "Job"), None)
+    return owner is not None and job is not None and (job.type == "DELETED" or uid_of(job.obj) != owner)
 
 
 def _second_job(event: Event, attempt: Attempt, last: Event | None, *, told: bool) -> Iterator[str]:

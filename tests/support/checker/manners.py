@@ -2,6 +2,7 @@
 run ends as it would have on a sunny day."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from support.chaos.plan import WITNESS_ENDS
 from support.checker.reading import FINALIZER, by_operator, finished, nodes_of, owned, status_of
@@ -10,6 +11,7 @@ from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 
 _THEIRS = ("labels", "annotations", "finalizers", "ownerReferences")
+_SUSPENDED = "weft.dev/suspended-with-parent"
 
 
 def check_specs(history: list[Event]) -> Iterator[str]:
@@ -28,9 +30,18 @@ def check_specs(history: list[Event]) -> Iterator[str]:
         changed = {field for field in then.keys() | now.keys() if then.get(field) != now.get(field)}
         if changed and not (owned(event.obj) and changed <= {"suspend", "stop"}):
             yield f"{what}: spec {sorted(changed)}"
-        changed = {field for field in _THEIRS if event.old["metadata"].get(field) != event.obj["metadata"].get(field)}
+        before, after = _theirs(event.old), _theirs(event.obj)
+        if owned(event.obj):  # on its child runs it marks whom it has suspended
+            before["annotations"].pop(_SUSPENDED, None)
+            after["annotations"].pop(_SUSPENDED, None)
+        changed = {field for field in _THEIRS if before[field] != after[field]}
         if changed:
             yield f"{what}: metadata {sorted(changed)}"
+
+
+def _theirs(obj: Obj) -> dict[str, Any]:
+    metadata = obj["metadata"]
+    return {field: metadata.get(field) for field in _THEIRS} | {"annotations": dict(metadata.get("annotations") or {})}
 
 
 def check_leftovers(find: Callable[[Resource], list[Obj]]) -> Iterator[str]:

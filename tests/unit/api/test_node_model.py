@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from weft.api.bodies import MAX_WAIT
 from weft.api.node import BODIES, Node, split_edge
 from weft.api.problems import parse
 
@@ -73,6 +74,12 @@ def test_for_each_and_while_exclude_each_other() -> None:
 @pytest.mark.parametrize("kind", sorted(set(BODIES) - {"job", "use"}))
 def test_only_jobs_are_services(kind: str) -> None:
     assert "a service is a job" in complaints(service=True, **{kind: BODY[kind]})[0]
+
+
+def test_a_service_is_not_cached() -> None:
+    """From the cache it would be Succeeded without a server."""
+    assert "without forEach, while and cache" in complaints(service=True, job=BODY["job"], cache={"key": "'k'"})[0]
+    assert read(service=True, job=BODY["job"]).cache is None
 
 
 @pytest.mark.parametrize(
@@ -165,6 +172,11 @@ def test_an_empty_retry_means_three_and_none_means_none() -> None:
 )
 def test_an_approval_escalates_to_somebody(approval: dict[str, Any], fits: bool) -> None:
     assert (parse(Node, {"name": "a", "approval": approval})[0] is not None) is fits
+
+
+def test_a_wait_is_at_most_ten_years_as_the_engine_has_it() -> None:
+    assert read(wait={"seconds": MAX_WAIT}).wait is not None
+    assert "must be from 0 to 316224000, got 316224001" in complaints(wait={"seconds": MAX_WAIT + 1})[0]
 
 
 @pytest.mark.parametrize("wait", [{}, {"seconds": 1, "until": "2026-12-24T18:00:00Z"}])

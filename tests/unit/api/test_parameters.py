@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from weft.api.parameters import Parameter, check_defaults, check_parameters
+from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import parse
 
 
@@ -103,24 +103,81 @@ def test_every_problem_is_reported_at_once() -> None:
     assert len(check_parameters(declared, {"a": "x", "c": 1, "d": 2})[1]) == 4
 
 
+INF, NAN = float("inf"), float("nan")
+
+
 @pytest.mark.parametrize(
     ("declared", "problems"),
     [
         ({"type": "integer", "default": 5, "maximum": 9}, []),
         ({"type": "integer"}, []),
+        ({"type": "number", "minimum": 1, "maximum": 1, "enum": [1]}, []),
         (
             {"type": "integer", "default": 10, "maximum": 9},
-            ["parameter 'p' must be at most 9, got 10 (its default)"],
+            ["[0].default: parameter 'p' must be at most 9, got 10"],
         ),
         (
-            {"type": "integer", "enum": ["a"]},
-            ["parameter 'p' must be of type integer, got the string 'a'; write it without quotes (in its enum)"],
+            {"type": "integer", "enum": [1, "a"]},
+            ["[0].enum[1]: parameter 'p' must be of type integer, got the string 'a'; write it without quotes"],
         ),
-        ({"default": "c", "enum": ["a", "b"]}, ["parameter 'p' must be one of a, b, got 'c' (its default)"]),
+        ({"default": "c", "enum": ["a", "b"]}, ["[0].default: parameter 'p' must be one of a, b, got 'c'"]),
+        (
+            {"type": "integer", "enum": [1, 10], "maximum": 9},
+            ["[0].enum[1]: parameter 'p' must be at most 9, got 10"],
+        ),
+        (
+            {"type": "number", "minimum": 2, "maximum": 1.5},
+            ["[0].minimum: 2 is more than maximum, 1.5: no value can fit"],
+        ),
+        ({"minLength": 2, "maxLength": 1}, ["[0].minLength: 2 is more than maxLength, 1: no value can fit"]),
+        (
+            {"type": "array", "minItems": 2, "maxItems": 1},
+            ["[0].minItems: 2 is more than maxItems, 1: no value can fit"],
+        ),
+        (
+            {"type": "integer", "pattern": "^a"},
+            ["[0].pattern: is a rule for a parameter of type string; 'p' is of type integer"],
+        ),
+        (
+            {"type": "string", "maximum": 3},
+            ["[0].maximum: is a rule for a parameter of type integer or number; 'p' is of type string"],
+        ),
+        ({"type": "number", "default": NAN}, ["[0].default: parameter 'p' must be a finite number, got nan"]),
+        ({"type": "number", "enum": [1, -INF]}, ["[0].enum[1]: parameter 'p' must be a finite number, got -inf"]),
+        ({"type": "array", "default": [[INF]]}, ["[0].default: parameter 'p' must hold finite numbers alone, got inf"]),
+        (
+            {"type": "object", "default": {"a": NAN}},
+            ["[0].default: parameter 'p' must hold finite numbers alone, got nan"],
+        ),
+        (
+            {"default": False},
+            [
+                "[0].default: parameter 'p' must be of type string, got the boolean False;"
+                " YAML reads on, off, yes and no as booleans; put it in quotes"
+            ],
+        ),
     ],
 )
 def test_declarations_keep_their_own_rules(declared: dict[str, Any], problems: list[str]) -> None:
-    assert check_defaults([declare(**declared)]) == problems
+    assert [str(problem) for problem in check_declarations([declare(**declared)], "")] == problems
+
+
+def test_each_declaration_is_told_where_it_stands() -> None:
+    problems = check_declarations([declare(), declare(type="integer", default="x")], "spec.parameters")
+    assert [problem.path for problem in problems] == ["spec.parameters[1].default"]
+
+
+def test_an_enum_without_values_allows_none() -> None:
+    parameter, problems = parse(Parameter, {"name": "p", "enum": []})
+    assert parameter is None
+    assert [str(problem) for problem in problems] == ["enum: must have at least 1 items, got 0"]
+
+
+@pytest.mark.parametrize("value", [INF, NAN])
+def test_a_number_is_finite(value: float) -> None:
+    assert check_parameters([declare(type="number")], {"p": value})[1] == [
+        f"parameter 'p' must be a finite number, got {value}"
+    ]
 
 
 def test_a_bad_default_is_found_when_it_is_used() -> None:

@@ -115,6 +115,24 @@ def test_a_mistake_is_told_with_its_mend(text: str, said: str) -> None:
     assert problems(text) == [said]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "job: {labels: {yes: x}}",
+            "spec.nodes[0].job.labels: the key True is not a string;"
+            " YAML reads on, off, yes and no as booleans; put it in quotes",
+        ),
+        ("job: {labels: {1: x}}", 'spec.nodes[0].job.labels: the key 1 is not a string; put it in quotes: "1"'),
+        ("expr: {no: '1'}", "spec.nodes[0].expr: the key False is not a string; YAML reads on, off"),
+        ("use: {name: a, with: {1.5: x}}", "spec.nodes[0].use.with: the key 1.5 is not a string; put it in quotes"),
+    ],
+)
+def test_a_key_that_is_no_string_is_told_where_its_map_stands(text: str, said: str) -> None:
+    (problem,) = problems(f"nodes: [{{name: a, {text}}}]")
+    assert problem.startswith(said)
+
+
 def test_every_mistake_is_told_at_once() -> None:
     found = problems("{nodes: [{name: A, job: {}, jon: 1}, {name: b, wait: {seconds: []}}], outputs: [{name: x}]}")
     assert [problem.split(":")[0] for problem in found] == [

@@ -165,6 +165,14 @@ def test_the_name_is_that_of_question_and_person():
     assert len({name(), name(by="bob"), name(node="other"), name(generation=1)}) == 4
 
 
+def test_the_name_of_an_approval_of_a_run_with_a_long_name_is_one_that_the_server_takes():
+    run = workflow_run("r" * 241 + "." + "r" * 11, status={})
+    run["metadata"]["uid"] = "u"
+    made = approval_of(run, {"name": "review"}, "alice", "Approve", groups=(), comment=None)["metadata"]["name"]
+    assert len(made) <= 253
+    assert ".-" not in made
+
+
 BY_ALICE, BY_BOB = ({"by": name, "decision": "Approve"} for name in ("alice", "bob"))
 
 

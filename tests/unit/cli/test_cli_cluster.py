@@ -1,11 +1,16 @@
 import json
+import re
 import socket
+from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 from kubernetes.client import Configuration
 from support.apiserver import workflow_run
 from support.transport import status
 from weft.cli.cluster import Cluster, connect
+from weft.cli.main import weft
 from weft.kube.errors import ApiError, NotFound, ServerError, Unreachable
 from weft.kube.resources import WORKFLOW_RUNS
 
@@ -109,6 +114,85 @@ def test_an_unknown_context_or_kubeconfig_is_named(server, tmp_path):
         connect(kubeconfig=server.kubeconfig(tmp_path), context="x", namespace=None)
     with pytest.raises(ApiError, match="give --kubeconfig or set KUBECONFIG"):
         connect(kubeconfig=str(tmp_path / "none"), context=None, namespace=None)
+
+
+def changed_kubeconfig(server, folder, change):
+    file = Path(server.kubeconfig(folder))
+    content = yaml.safe_load(file.read_text())
+    change(content)
+    file.write_text(yaml.safe_dump(content))
+    return str(file)
+
+
+def user(**fields):
+    return lambda content: content["users"][0].update(user=fields)
+
+
+def test_a_context_can_be_chosen_where_none_is_current(server, tmp_path):
+    file = changed_kubeconfig(server, tmp_path, lambda content: content.pop("current-context"))
+    assert connect(kubeconfig=file, context="here", namespace=None).namespace == "shop"
+    with pytest.raises(ApiError, match="names no current-context; give --context; there are: here, bare"):
+        connect(kubeconfig=file, context=None, namespace=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: [", "no cluster to talk to: .*kubeconfig: "),
+        ("just a text", "no cluster to talk to: .*kubeconfig is no kubeconfig"),
+        ("[1, 2]", "no cluster to talk to: .*kubeconfig is no kubeconfig"),
+        ("contexts: [1]", "no cluster to talk to: .*kubeconfig is no kubeconfig"),
+        ("contexts: [{name: a}]\ncurrent-context: a", "no cluster to talk to: "),
+        ("", "no cluster to talk to: "),
+        ("\0\1", "no cluster to talk to: .*kubeconfig: "),
+    ],
+)
+def test_a_kubeconfig_that_is_none_is_said_in_a_line(tmp_path, text, said):
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    result = CliRunner().invoke(weft, ["status", "--kubeconfig", str(file)])
+    assert (type(result.exception), result.exit_code) == (SystemExit, 1)
+    assert re.match(f"Error: {said}", result.stderr)
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_folder_is_no_kubeconfig(tmp_path):
+    with pytest.raises(ApiError, match="Is a directory"):
+        connect(kubeconfig=str(tmp_path), context=None, namespace=None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"tokenFile": "/nowhere/token"}, "/nowhere/token: No such file or directory"),
+        ({"token": "a\nb"}, "the token of the kubeconfig has a line break in it"),
+        ({"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}, "no-such-plugin"),
+    ],
+)
+def test_credentials_that_cannot_be_read_are_said_in_a_line(server, tmp_path, fields, said):
+    file = changed_kubeconfig(server, tmp_path, user(**fields))
+    result = CliRunner().invoke(weft, ["status", "--kubeconfig", file])
+    assert (type(result.exception), result.exit_code) == (SystemExit, 1)
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "fields", [{"client-certificate-data": "bm9uZQ==", "client-key-data": "bm9uZQ=="}, {"client-certificate-data": "x"}]
+)
+def test_certificates_that_are_none_are_said_in_a_line(server, tmp_path, fields):
+    file = Path(changed_kubeconfig(server, tmp_path, user(**fields)))
+    file.write_text(file.read_text().replace("http://", "https://"))
+    with pytest.raises(ApiError, match=r"no cluster to talk to: |cannot ask |cannot reach "):
+        connect(kubeconfig=str(file), context=None, namespace=None).get(WORKFLOW_RUNS, "r")
+
+
+def test_a_token_file_may_end_in_a_line_break_as_most_files_do(api, server, tmp_path):
+    (tmp_path / "token").write_text("secret\n")
+    file = changed_kubeconfig(server, tmp_path, user(tokenFile=str(tmp_path / "token")))
+    api.add(workflow_run("r"))
+    cluster = connect(kubeconfig=file, context=None, namespace=None)
+    assert cluster.get(WORKFLOW_RUNS, "r")["metadata"]["name"] == "r"
 
 
 def test_the_kubeconfig_of_the_environment_is_used(server, tmp_path, monkeypatch):

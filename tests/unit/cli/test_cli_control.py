@@ -56,6 +56,13 @@ def test_stop(api, call, spec, words, said, stop):
     assert "already" in call(*words).stdout
 
 
+def test_a_run_is_stopped_in_one_way(api, call, spec):
+    api.add(workflow_run("r"))
+    result = call("stop", "r", "--drain", "--cancel")
+    assert (result.exit_code, "stop" in spec()) == (2, False)
+    assert "give one of --drain, --cancel and --terminate" in result.stderr
+
+
 def test_suspend_and_resume(api, call, spec):
     api.add(workflow_run("r"))
     assert call("suspend", "r").stdout == "run r is suspended\n"

@@ -103,6 +103,41 @@ def test_following_takes_up_new_pods_until_the_run_has_ended(api, server, sessio
     assert set(waits) == {1}
 
 
+def end(api):
+    ended = workflow_run("r", phase="Failed")["status"]
+    api.edit(WORKFLOW_RUNS, "shop", "r", lambda stored: stored.update(status=ended))
+
+
+def test_following_is_patient_with_a_server_that_is_away(api, session, waits, run, capsys):
+    def next_second(seconds):
+        waits.append(seconds)
+        if waits == [1]:
+            api.fail(503, method="GET", times=3)
+        elif seconds == 1:
+            end(api)
+
+    session.cluster.sleep = next_second
+    assert follow_pods(session, Selection(session, run, None, None, None)) == 0
+    assert waits.count(2) == 3
+    assert "scrape#2 s2 ends" in capsys.readouterr().out.splitlines()
+
+
+def test_a_log_that_breaks_off_goes_on_from_where_it_was(api, server, session, waits, run, capsys):
+    server.logs["s2"] = b"".join(b"line %d\n" % number for number in range(5))
+    server.log_breaks = [100, 60]
+    session.cluster.sleep = waits.append
+    end(api)
+    assert follow_pods(session, Selection(session, api.read(WORKFLOW_RUNS, "shop", "r"), "scrape", None, None)) == 0
+    assert capsys.readouterr().out.splitlines() == [f"scrape#2 line {number}" for number in range(5)]
+    assert waits.count(2) == 2
+
+
+def test_following_ends_with_a_run_that_is_gone(api, session, run, capsys):
+    session.cluster.sleep = lambda _: api.remove(WORKFLOW_RUNS, "shop", "r")
+    assert follow_pods(session, Selection(session, run, None, None, None)) == 1
+    assert "run r is gone: it was deleted" in capsys.readouterr().err
+
+
 def test_an_earlier_attempt_is_not_passed_off_as_the_latest(api, server, call, run):
     api.remove(PODS, "shop", "s2")
     result = call("logs", "r", "scrape")

@@ -26,6 +26,35 @@ def test_help_lists_every_command_without_importing_one():
     assert all(f"  {name} " in shown for name in COMMANDS)
 
 
+@pytest.mark.parametrize("command", [["validate", str(LISTING)], ["crds"], ["graph", str(LISTING)], ["--help"]])
+def test_what_cannot_be_written_is_said_in_a_line(command):
+    with open("/dev/full", "wb") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "weft.cli.main", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (1, "Error: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 50_000, "[" * 50_000 + "]" * 50_000, "[" * 200 + "]" * 200, "[NaN]", "[1e999]", "[9" + "9" * 30 + "]"],
+    ids=lambda value: value[:5] + str(len(value)),
+)
+def test_a_parameter_that_no_cluster_would_take_is_refused_in_a_line(tmp_path, value):
+    file = tmp_path / "w.yaml"
+    spec = "{parameters: [{name: l, type: array}], nodes: [{name: a, job: {image: i}}]}"
+    file.write_text(f"apiVersion: weft.dev/v1alpha1\nkind: Workflow\nmetadata: {{name: w}}\nspec: {spec}\n")
+    for form in ([], ["--json"]):
+        result = run("simulate", str(file), "-p", f"l={value}", *form)
+        assert (type(result.exception), result.exit_code) == (SystemExit, 1)
+        assert f"{file}: parameters: parameter 'l' must be a JSON array" in result.stderr
+        assert len(result.stderr) < 400
+
+
 def test_an_unknown_command_is_refused():
     result = run("valdate")
     assert result.exit_code == 2

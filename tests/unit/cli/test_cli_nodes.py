@@ -1,5 +1,5 @@
 import pytest
-from weft.cli.nodes import Row, change_line, changes, fitting, matching, plain, rows
+from weft.cli.nodes import Row, change_line, changes, fitting, matching, rows
 
 NOW = 1_700_000_000.0
 
@@ -30,6 +30,16 @@ def test_loops_say_how_far_they_are():
     assert messages["poll"] == "iteration 2"
 
 
+def test_a_node_that_runs_a_workflow_names_its_run_until_it_ends() -> None:
+    [running, ended] = rows(
+        [
+            {"name": "a", "phase": "Running", "run": "r-a-x1"},
+            {"name": "b", "phase": "Failed", "run": "r-b-x1", "message": "run r-b-x1 ended Failed: no stock"},
+        ]
+    )
+    assert (running.message, ended.message) == ("run r-a-x1", "run r-b-x1 ended Failed: no stock")
+
+
 def test_items_have_rows_of_their_own_when_asked_for():
     assert [row.path for row in rows(ENTRIES, items=True)][1:5] == ["price", "price[0]", "price[1]", "price[2]"]
 
@@ -58,10 +68,6 @@ def test_duration_goes_on_until_the_end(row, shown):
 )
 def test_a_path_may_leave_positions_out(path, found):
     assert [entry["name"] for entry in matching(path, ENTRIES)] == found
-
-
-def test_plain_paths_have_no_positions():
-    assert plain("price[3]/tag[0]") == "price/tag"
 
 
 def test_a_short_terminal_keeps_what_matters_in_its_order():

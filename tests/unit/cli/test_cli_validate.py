@@ -103,6 +103,44 @@ def test_a_boolean_for_a_key_says_to_use_quotes(run):
     assert "in quotes" in result.stdout
 
 
+NAMELESS = "apiVersion: weft.dev/v1alpha1\nkind: Workflow\n{}spec: {{nodes: [{{name: a, job: {{image: i}}}}]}}\n"
+SUBDOMAIN = "metadata.name: must be lower-case letters, digits, '-' and '.', each part beginning and ending with"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ("", "metadata.name: is required (or generateName)"),
+        ("metadata: {}\n", "metadata.name: is required (or generateName)"),
+        ("metadata: {name: null, labels: {a: b}}\n", "metadata.name: is required (or generateName)"),
+        ("metadata: {name: ''}\n", "metadata.name: is required (or generateName)"),
+        ("metadata: {name: Bad_Name}\n", SUBDOMAIN),
+        ("metadata: {name: a..b}\n", SUBDOMAIN),
+        ("metadata: {name: a-.b}\n", SUBDOMAIN),
+        ('metadata: {name: "a\\n"}\n', SUBDOMAIN),
+        (f"metadata: {{name: {'x' * 300}}}\n", "metadata.name: must have at most 253 characters, got 300"),
+        ("metadata: {generateName: Bad_}\n", "metadata.generateName: must be"),
+        ("metadata: {name: 5}\n", "metadata.name: must be a string"),
+    ],
+)
+def test_a_name_is_what_the_api_server_takes(run, metadata, said):
+    result = run(w=NAMELESS.format(metadata))
+    assert result.exit_code == 1
+    (told,) = result.stdout.splitlines()
+    assert told.startswith(f"w.yaml: {said}")
+
+
+@pytest.mark.parametrize("metadata", ["{name: a.b-c.0}", "{generateName: nightly-}", "{name: 0a}"])
+def test_a_name_that_the_api_server_takes_is_taken(run, metadata):
+    assert run(w=NAMELESS.format(f"metadata: {metadata}\n")).stdout == "w.yaml: ok (1 document)\n"
+
+
+def test_only_validate_asks_for_a_name(run, tmp_path):
+    (tmp_path / "w.yaml").write_text(NAMELESS.format("metadata: {name: Bad_Name}\n"))
+    for command in ("simulate", "graph"):
+        assert CliRunner().invoke(weft, [command, "w.yaml"]).exit_code == 0
+
+
 def test_a_megabyte_in_the_wrong_place_does_not_fill_the_terminal(run):
     result = run(
         bad=HEAD.format("Workflow", "w") + f"spec: {{nodes: [{{name: {'x' * 1_000_000}, job: {{image: i}}}}]}}\n"

@@ -54,6 +54,17 @@ def test_anchors_and_merges_are_ordinary_yaml():
     }  # fmt: skip
 
 
+def test_keys_of_what_is_not_wefts_are_as_kubectl_takes_them():
+    found = only("apiVersion: v1\nkind: ConfigMap\ndata: {8080: shop/server}")
+    assert found["data"] == {8080: "shop/server"}
+    assert only("{'1': a, \"true\": b, !!str 2: c, n: {<<: {x: 1}}}") == {
+        "1": "a",
+        "true": "b",
+        "2": "c",
+        "n": {"x": 1},
+    }
+
+
 def bomb():
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 10)]
@@ -70,6 +81,13 @@ def bomb():
         ("a: 1\nb: 2\na: 3", r"line 3: the key 'a' stands twice in one object \(first on line 1\)"),
         ("{a: 1, b: {c: 1, c: 2}}", r"line 1: the key 'c' stands twice"),
         ("? [a]\n: b", r"line 1: a key must be a text"),
+        ("a: 1\nb: {c: [{yes: 1}]}", r"line 2: the key 'yes' is not a string; YAML reads on, off, yes and no"),
+        ("true: 1", r"line 1: the key 'true' is not a string; .*put it in quotes"),
+        ("a: {1: x}", r"line 1: the key '1' is not a string; put it in quotes: \"1\""),
+        ("a: {1.5: x}", r"line 1: the key '1.5' is not a string"),
+        ("a: {~: x}", r"line 1: the key '~' is not a string"),
+        ("apiVersion: weft.dev/v1alpha1\nspec: {http: {body: {1: x}}}", r"line 2: the key '1' is not a string"),
+        ("apiVersion: v1\nkind: List\nitems: [{1: x}]", r"line 3: the key '1' is not a string"),
         ("a: *nowhere", r"line 1: "),
         ("a: 'open", r"line \d: "),
         ("a: !!python/object/apply:os.system [ls]", r"line 1: could not determine a constructor"),

@@ -148,3 +148,14 @@ def test_a_seed_turns_chance_on(file: str, tmp_path: Path) -> None:
     assert ends[0] == 12
     assert ends[1] == ends[2]
     assert len(set(ends)) == 3
+
+
+def test_an_entry_that_never_matches_is_told_and_changes_nothing(file: str, tmp_path: Path) -> None:
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("{events: [{node: aa}], approvals: [{node: b}]}")
+    result = call(file, "--scenario", str(scenario), "--json")
+    assert result.stderr.splitlines() == [
+        f"{scenario}: events[0].node: never matches: there is no node named 'aa'; did you mean \"a\"?",
+        f"{scenario}: approvals[0].node: never matches: 'b' is no approval (expr)",
+    ]
+    assert (result.exit_code, result.stdout) == (0, call(file, "--json").stdout)

@@ -11,14 +11,15 @@ from support.manifests import channel
 from support.rig import NAMESPACE, Rig
 from support.shell import World
 from weft.api.crd import KINDS, crd
+from weft.api.times import timestamp
 from weft.controllers.channel_status import PAUSE_SECONDS, ChannelStatus
 from weft.controllers.workflows import Readiness
-from weft.kube.objects import Obj, timestamp
+from weft.kube.objects import Obj
 from weft.kube.resources import NOTIFICATION_CHANNELS
 from weft.notify.addresses import AddressPolicy
 from weft.notify.events import EventKind
 from weft.notify.guarded_http import GuardedHttp, Response
-from weft.notify.ledger import Delivery, RunRef, State
+from weft.notify.ledger import Delivery, NotifiedRun, State
 
 REFUSED = "the receiver answered 503"
 
@@ -34,7 +35,7 @@ class Channels(World):
     def tried(self, state: State, *, error: str | None = None, name: str = "team") -> None:
         """Let the outbox have tried a delivery, which stands like this since."""
         error = error or (None if state is State.Delivered else REFUSED)
-        ref, kind = RunRef("ns", "r", "uid-r"), EventKind.Failed
+        ref, kind = NotifiedRun("ns", "r", "uid-r"), EventKind.Failed
         self.writer.tried(
             Delivery(run=ref, channel=name, kind=kind, event_id="e", event={}, since=0, due=0, state=state, error=error)
         )

@@ -73,3 +73,24 @@ async def test_a_drain_leaves_the_child_runs_of_finally_alone(rig: Rig) -> None:
     rig.edit(stop="Drain")
     await rig.wait(rig.ended, seconds=120)
     assert rig.nodes() == {"a": "Succeeded", "c": "Succeeded"}
+
+
+async def test_a_child_run_can_be_suspended_by_itself(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    rig.workflow("child", "nodes: [{name: x, job: {image: i}}, {name: y, dependsOn: [x], job: {image: i}}]")
+    rig.workflow("w", "nodes: [{name: c, workflow: {name: child}}, {name: d, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(WORKFLOW_RUNS)) == 2)
+    (name,) = (run["metadata"]["name"] for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["name"] != "r")
+    rig.edit(name, suspend=True)
+    await rig.clock.advance(30)
+    assert rig.phase(name) == "Suspended"
+    rig.edit(suspend=True)
+    await rig.clock.advance(5)
+    rig.edit(suspend=False)
+    await rig.clock.advance(30)
+    assert (rig.phase(), rig.phase(name)) == ("Running", "Suspended")
+    rig.edit(name, suspend=False)
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.phase() == "Succeeded"

@@ -8,8 +8,8 @@ from support.clock import START
 from support.fakeapi import Asked
 from support.manifests import run, workflow
 from support.shell import World
+from weft.api.times import milli_timestamp
 from weft.controllers.cleanup import Cleanup
-from weft.engine.snapshot import stamp
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
@@ -27,7 +27,7 @@ class Runs(World):
         if spec is not None:
             frozen = {"nodes": [{"name": "a", "job": {"image": "i"}}]} | spec
             fields["workflowRevision"] = await self.revisions.freeze("ns", "w", frozen, {})
-        return self.add(run(name, phase=phase, completionTime=stamp(self.clock.now()), **fields))
+        return self.add(run(name, phase=phase, completionTime=milli_timestamp(self.clock.now()), **fields))
 
     def job(self, name: str, owner: Obj, condition: str) -> None:
         reference = {"kind": "WorkflowRun", "name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]}
@@ -62,7 +62,7 @@ async def test_what_ended_while_another_replica_worked_goes_in_its_time() -> Non
     world = Runs()
     await world.ended("r", spec={"ttlSecondsAfterFinished": 100})
     world.add(workflow("other", historyLimits={"succeeded": 0}))
-    world.add(run("surplus", workflow="other", phase="Succeeded", completionTime=stamp(world.clock.now())))
+    world.add(run("surplus", workflow="other", phase="Succeeded", completionTime=milli_timestamp(world.clock.now())))
     await world.settle(50)
     assert world.left() == ["r", "surplus"]
     world.cleanup.start()
@@ -108,7 +108,7 @@ async def test_a_rerun_is_not_cleaned_away(world: Runs) -> None:
     world.api.edit(WORKFLOW_RUNS, "ns", "r", lambda obj: obj["spec"].update(rerun={"generation": 1}))
     await world.settle(100)
     assert world.left() == ["r"]
-    done = {"rerunGeneration": 1, "completionTime": stamp(world.clock.now())}
+    done = {"rerunGeneration": 1, "completionTime": milli_timestamp(world.clock.now())}
     world.api.edit(WORKFLOW_RUNS, "ns", "r", lambda obj: obj["status"].update(done))
     await world.settle(101)
     assert world.left() == []
@@ -164,7 +164,7 @@ async def test_jobs_are_kept_as_the_spec_says(world: Runs, jobs: Obj, left: list
 
 
 async def test_jobs_of_a_run_that_goes_on_stay(world: Runs) -> None:
-    active = world.add(run("r", phase="Running", startTime=stamp(START)))
+    active = world.add(run("r", phase="Running", startTime=milli_timestamp(START)))
     world.job("done", active, "Complete")
     await world.settle(100)
     assert world.left(JOBS) == ["done"]

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import orjson
 import pytest
-from support.rig import NAMESPACE, Rig
-from weft.kube.resources import CONFIG_MAPS, NOTIFICATION_CHANNELS, WORKFLOW_RUNS
+from support.rig import NAMESPACE, Fate, Rig
+from weft.kube.resources import CONFIG_MAPS, EVENTS, NOTIFICATION_CHANNELS, WORKFLOW_RUNS, WORKFLOWS
 from weft.notify.guarded_http import Response
 
 URL = "http://receiver.example/"
@@ -75,6 +75,53 @@ async def test_a_run_that_has_ended_and_stays_is_not_told_again(rig: Rig) -> Non
     assert rig.http.asked == [f"POST {URL}"]
 
 
+async def test_a_rerun_does_not_tell_again_of_a_failure_that_it_did_not_touch(rig: Rig) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    rig.behave = lambda node, attempt: Fate(code=1 if node == "al" else 0)
+    rig.workflow(
+        "f",
+        "{notifications: [{channel: team, events: [NodeFailed]}], nodes: "
+        "[{name: al, allowFailure: true, job: {image: i}}, {name: b, job: {image: i}}]}",
+    )
+    await rig.finish("f")
+    assert len(rig.http.asked) == 1
+    rig.edit(rerun={"generation": 1, "from": "Nodes", "nodes": ["b"]})
+    await rig.clock.advance(20)
+    assert rig.run()["status"]["rerunGeneration"] == 1
+    assert len(rig.http.asked) == 1
+    await rig.down()
+    await rig.up()
+    await rig.clock.advance(20)
+    assert len(rig.http.asked) == 1, "nor after a restart"
+    rig.edit(rerun={"generation": 2, "from": "Nodes", "nodes": ["al"]})
+    await rig.clock.advance(20)
+    assert len(rig.http.asked) == 2
+
+
+def warnings(rig: Rig, reason: str) -> list[str]:
+    """What `kubectl describe` shows of a reason, on the run."""
+    found = [event for event in rig.api.all(EVENTS) if event["reason"] == reason]
+    assert {(event["type"], event["involvedObject"]["kind"]) for event in found} <= {("Warning", "WorkflowRun")}
+    return [event["message"] for event in found]
+
+
+async def test_people_see_on_the_run_that_a_channel_is_missing(rig: Rig) -> None:
+    wanted = "{notifications: [{channel: team, events: [Started, Succeeded]}], "
+    rig.workflow("n", f"{wanted} nodes: [{{name: a, wait: {{seconds: 1}}}}]}}")
+    await rig.finish("n")
+    await rig.clock.advance(1000)
+    assert warnings(rig, "NotificationFailed") == ["channel team: there is no NotificationChannel team; create it"]
+
+
+async def test_people_see_on_the_run_that_a_notification_was_given_up_and_no_secret(rig: Rig) -> None:
+    channel(rig, "{url: 'http://receiver.example/hook/t0ken'}")
+    rig.http.answers["http://receiver.example/hook/t0ken"] = Response(410, {}, b"")
+    await rig.finish("w")
+    assert warnings(rig, "NotificationFailed") == [
+        "channel team: Succeeded was given up after 1 attempt: the receiver answered 410 Gone"
+    ]
+
+
 async def test_a_channel_that_is_not_there_is_to_be_created(rig: Rig) -> None:
     await rig.finish("w")
     assert last_error(rig) == "there is no NotificationChannel team; create it"
@@ -96,4 +143,29 @@ async def test_a_channel_that_is_mended_gets_what_waits_for_it(rig: Rig) -> None
     await rig.finish("w")
     rig.api.edit(NOTIFICATION_CHANNELS, NAMESPACE, "team", lambda one: one["spec"]["webhook"].update(url=URL))
     await rig.clock.advance(60)
+    assert rig.http.asked == [f"POST {URL}"]
+
+
+async def test_an_edit_of_the_workflow_tells_nobody_of_runs_that_have_ended(rig: Rig) -> None:
+    """Whom a run tells is frozen with it, also for an operator that has just started."""
+    channel(rig, f"{{url: '{URL}'}}")
+    rig.workflow("quiet", "nodes: [{name: a, job: {image: i}}]")
+    await rig.finish("quiet", "old")
+    rig.api.edit(WORKFLOWS, NAMESPACE, "quiet", lambda obj: obj["spec"].update(notifications=[{"channel": "team"}]))
+    await rig.down()
+    await rig.up()
+    await rig.clock.advance(30)
+    assert rig.http.asked == []
+    await rig.finish("quiet", "new")
+    await rig.clock.advance(5)
+    assert rig.http.asked == [f"POST {URL}"]
+
+
+async def test_a_run_that_never_began_tells_of_its_end(rig: Rig) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    await rig.up()
+    rig.start("w", parameters={"unknown": 1})
+    await rig.wait(rig.ended, seconds=5)
+    await rig.clock.advance(5)
+    assert rig.phase() == "Failed"
     assert rig.http.asked == [f"POST {URL}"]

@@ -3,8 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.rig import Fate, Rig
+import yaml
+from support.fakeapi import Asked
+from support.rig import NAMESPACE, Fate, Rig
 from support.transport import over_quota, status
+from weft.kube.resources import JOBS
 from weft.kube.transport import Response
 
 RBAC = 'x is forbidden: User "weft" cannot create resource "x" in API group "y" in the namespace "n"'
@@ -114,3 +117,73 @@ async def test_what_is_missing_only_after_a_quota_was_waited_for_is_asked_for_as
     rig.api.fail(forbidden(RBAC), method="POST", plural="jobs", times=2)
     await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Succeeded"}
+
+
+WEBHOOK = "Internal error occurred: failed calling webhook"
+BESIDE = "[{name: b, job: {image: i}}, {name: c, dependsOn: [b], job: {image: i}}]"
+
+
+def fail_first_node(rig: Rig, method: str, plural: str) -> None:
+    """A webhook that fails for whatever is made for node a."""
+
+    def hook(asked: Asked) -> Response | None:
+        named = str(((asked.body or {}).get("metadata") or {}).get("name", asked.name))
+        ours = (asked.method, asked.resource.plural) == (method, plural) and ("-a-" in named or named == "made")
+        return status(500, "InternalError", WEBHOOK) if ours else None
+
+    rig.api.before.append(hook)
+
+
+@pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
+async def test_a_webhook_that_fails_holds_up_its_node_and_no_other(
+    rig: Rig, nodes: str, plural: str, method: str
+) -> None:
+    rig.workflow("w", {"nodes": yaml.safe_load(nodes)["nodes"] + yaml.safe_load(BESIDE)})
+    fail_first_node(rig, method, plural)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: "status" in rig.run() and rig.nodes().get("c") == "Succeeded", seconds=20)
+    assert rig.first_node()["reason"] == "ApiServerError"
+    assert WEBHOOK in rig.first_node()["message"]
+    rig.api.before.pop()
+    await rig.wait(rig.ended, seconds=40)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded", "c": "Succeeded"}
+    assert rig.first_node().get("attempts", 1) == 1
+
+
+@pytest.mark.parametrize(("nodes", "plural", "method"), BODIES)
+async def test_a_stop_does_not_wait_for_the_webhook(rig: Rig, nodes: str, plural: str, method: str) -> None:
+    rig.workflow("w", nodes)
+    fail_first_node(rig, method, plural)
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(60)
+    rig.edit(stop="Cancel")
+    await rig.wait(rig.ended, seconds=10)
+    assert rig.phase() == "Cancelled"
+
+
+async def test_the_wait_for_a_webhook_counts_as_pending(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, pendingTimeoutSeconds: 30, job: {image: i}}]")
+    fail_first_node(rig, "POST", "pods")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"a": "Failed(ApiServerError)"}
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+async def test_a_job_that_was_made_although_the_answer_was_an_error_is_not_made_again(rig: Rig, deleted: bool) -> None:
+    rig.workflow("w", "nodes: [{name: a, retry: {disruptions: 0}, job: {image: i}}]")
+    rig.api.fail(status(500, "InternalError", WEBHOOK), method="POST", plural="jobs", times=5, after=True)
+    rig.api.hold_watches(JOBS)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: bool(rig.api.all(JOBS)), seconds=10)
+    await rig.clock.advance(0.9)
+    if deleted:
+        rig.api.remove(JOBS, NAMESPACE, rig.api.all(JOBS)[0]["metadata"]["name"])
+    rig.api.release_watches()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"a": "Failed(JobDeleted)" if deleted else "Succeeded"}
+    assert set(rig.jobs_made().values()) == {1}

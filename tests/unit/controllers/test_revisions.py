@@ -95,8 +95,13 @@ async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeA
         await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
 
 
-async def test_long_workflow_names_are_cut(api: FakeApi, revisions: Revisions) -> None:
-    assert len(await revisions.freeze("ns", "w" * 253, SPEC, {})) == 253
+@pytest.mark.parametrize(("name", "length"), [("w" * 253, 253), ("w" * 241 + "." + "w" * 10, 252)])
+async def test_long_workflow_names_are_cut_to_names_that_the_server_takes(
+    api: FakeApi, revisions: Revisions, name: str, length: int
+) -> None:
+    made = await revisions.freeze("ns", name, SPEC, {})
+    assert len(made) == length
+    assert ".-" not in made
 
 
 async def test_a_create_that_was_lost_on_the_way_is_found_again(api: FakeApi, revisions: Revisions) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Callable
 import pytest
 from support.fakeapi import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
+from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.store import run_uid_of
 
 
 async def test_a_rerun_that_ends_at_once_ends_although_it_was_given_a_key(rig: Rig) -> None:
@@ -208,3 +210,30 @@ async def test_a_run_does_not_wait_for_a_key_that_its_own_later_node_holds() -> 
     await rig.wait(lambda: rig.ended(), seconds=90)
     assert rig.nodes() == {"a": "Succeeded", "b": "Failed(DeadlineExceeded)"}
     await rig.close()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_key_is_not_free_while_a_pod_of_a_deleted_run_is_still_ending(rig: Rig, restart: bool) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=3000, deaf=True)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: k}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    rig.start("w", "next")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    (pod,) = rig.api.all(PODS)
+    name = pod["metadata"]["name"]
+    rig.api.edit(PODS, NAMESPACE, name, lambda obj: obj["metadata"]["finalizers"].append("example.com/grace"))
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, next(owner["name"] for owner in _run_of(rig, pod)))
+    await rig.clock.advance(10)
+    if restart:
+        await rig.down()
+        await rig.up()
+        await rig.clock.advance(10)
+    assert len(rig.api.all(PODS)) == 1
+    rig.api.edit(PODS, NAMESPACE, name, lambda obj: obj["metadata"].update(finalizers=[]))
+    await rig.wait(lambda: [each["metadata"]["name"] for each in rig.api.all(PODS)] not in ([], [name]), seconds=10)
+
+
+def _run_of(rig: Rig, pod: Obj) -> list[Obj]:
+    """The run that a Pod is of."""
+    return [run["metadata"] for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["uid"] == run_uid_of(pod)]

@@ -320,3 +320,14 @@ async def test_an_attempt_whose_job_was_deleted_while_nobody_was_there_keeps_its
     assert rig.run()["status"]["nodes"][0]["outputs"] == {"n": "1"}
     assert set(rig.jobs_made().values()) == {1}
     await rig.close()
+
+
+async def test_the_job_of_a_service_that_nobody_needs_any_more_has_succeeded(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if node == "db" else 1)
+    nodes = "[{name: db, service: true, job: {image: i}}, {name: use, dependsOn: ['db:Ready'], job: {image: i}}]"
+    rig.workflow("w", f"{{jobs: {{keep: All}}, nodes: {nodes}}}")
+    await rig.finish("w")
+    await rig.clock.advance(5)
+    assert rig.nodes() == {"db": "Succeeded", "use": "Succeeded"}
+    ends = [{each["type"] for each in job["status"]["conditions"]} for job in rig.api.all(JOBS)]
+    assert ends == [{"SuccessCriteriaMet", "Complete"}] * 2

@@ -18,8 +18,11 @@ CHART = REPOSITORY / "charts" / "weft"
 OPERATOR = REPOSITORY / "operator" / "weft"
 RULES: dict[str, list[dict[str, Any]]] = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
 
-_CALL = re.compile(r"client\.(get|list|page|watch|create|patch_status|patch|delete)\(\s*([A-Z_]{3,})\b")
-_VERBS = {"page": "list", "patch_status": "patch"}
+_CALL = re.compile(
+    r"(?:client\.(?=get|list|page|watch|create|patch|delete)|\b(?=write_status))"
+    r"(\w+)\((?:self\._client, self\._catalog,)?\s*([A-Z_]{3,})\b"
+)
+_VERBS = {"page": "list", "pages": "list", "patch_status": "patch", "write_status": "patch"}
 
 
 def rights(*roles: str) -> set[tuple[str, str, str]]:
@@ -42,7 +45,7 @@ def calls() -> set[tuple[str, str, str]]:
         for verb, name in _CALL.findall(file.read_text()):
             resource = getattr(resources, name, None)
             if isinstance(resource, Resource):
-                plural = f"{resource.plural}/status" if verb == "patch_status" else resource.plural
+                plural = f"{resource.plural}/status" if verb.endswith("_status") else resource.plural
                 found.add((resource.group, plural, _VERBS.get(verb, verb)))
     return found
 
@@ -117,11 +120,28 @@ def test_the_deployment_sets_every_setting() -> None:
     assert {name for name in wanted if name not in template} == set()
 
 
+def test_who_wrote_an_approval_is_asked_only_when_its_spec_is_written() -> None:
+    """Finalizers and owners are the garbage collector's to take off: deleting in the foreground hung otherwise."""
+    policy = (CHART / "templates" / "admission.yaml").read_text().partition("---")[0]
+    assert "resources: [approvals]" in policy
+    conditions = policy.partition("matchConditions:")[2].partition("validations:")[0]
+    assert "request.operation == 'CREATE' || object.spec != oldObject.spec" in conditions
+
+
 def test_the_chart_is_of_the_packages_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     version = re.search(r'^version = "(.*)"$', (REPOSITORY / "pyproject.toml").read_text(), re.MULTILINE)
     assert version is not None
     assert chart["appVersion"] == chart["version"] == version[1]
+
+
+@pytest.mark.parametrize("field", ["nameOverride", "fullnameOverride"])
+def test_what_becomes_a_name_is_held_to_be_one(field: str) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())["properties"][field]
+    assert re.search(schema["pattern"], "my-weft")
+    for bad in ("Bad_Name", "-a", "a-", "a b", "a: b"):
+        assert not re.search(schema["pattern"], bad)
+    assert re.search(schema["pattern"], "")
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:

@@ -22,6 +22,11 @@ GOOD = [
     ("with-dash.and_dot=1", {"with-dash.and_dot": "1"}),
     ('{"big": 18446744073709551615}', {"big": 18446744073709551615}),
     ("k=é", {"k": "é"}),
+    ("k=a\u2028b\x0cc\x85d\re\r\nl=1", {"k": "a\u2028b\x0cc\x85d\re", "l": "1"}),  # a line ends where \n is
+    ("\ufeffk=1\n", {"k": "1"}),
+    ('\ufeff{"k": 1}', {"k": 1}),
+    ("\ufeff", None),
+    ('\ufeff{"k": "' + "x" * (MAX_BYTES - 12) + '"}', {"k": "x" * (MAX_BYTES - 12)}),  # whole at the very limit
 ]
 
 

@@ -3,7 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from weft.engine.retry import decide, delay_before, raised_memory
+from support.engine import drive, restored
+from weft.engine import restore
+from weft.engine.actions import Start
+from weft.engine.retry import decide, delay_before, raised_memory, raises_memory
 from weft.graph.compiled import Backoff, RetryPolicy
 
 PLAIN = Backoff(initial=2, factor=2, maximum=60, jitter=0)
@@ -80,18 +83,64 @@ def test_without_retry_nothing_is_tried_again_but_after_a_disruption() -> None:
 GIB = 2**30
 
 
+NO_MAX = None
+BOTH = {"requests": GIB, "limits": 2 * GIB}
+
+
 @pytest.mark.parametrize(
-    ("factor", "most", "now", "then"),
+    ("factor", "most", "declared", "kills", "then"),
     [
-        (2.0, 8 * GIB, GIB, 2 * GIB),
-        (2.0, 8 * GIB, 6 * GIB, 8 * GIB),
-        (2.0, 8 * GIB, 8 * GIB, 8 * GIB),
-        (2.0, 8 * GIB, 9 * GIB, 9 * GIB),  # it never gets less than it had
-        (2.0, None, 6 * GIB, 12 * GIB),
-        (1.5, None, 3, 4),
-        (None, None, GIB, None),
-        (2.0, 8 * GIB, None, None),  # nothing was declared, so there is nothing to raise
+        (2.0, NO_MAX, BOTH, 1, {"requests": 2 * GIB, "limits": 4 * GIB}),
+        (2.0, NO_MAX, BOTH, 2, {"requests": 4 * GIB, "limits": 8 * GIB}),
+        (2.0, NO_MAX, {"requests": GIB}, 1, {"requests": 2 * GIB}),  # no limit: the node was full
+        (2.0, NO_MAX, {"limits": GIB}, 1, {"limits": 2 * GIB}),  # Kubernetes requests what the limit is
+        (2.0, 3 * GIB, BOTH, 1, {"requests": 2 * GIB, "limits": 3 * GIB}),
+        (2.0, 3 * GIB, BOTH, 2, {"requests": 3 * GIB, "limits": 3 * GIB}),
+        (2.0, GIB, BOTH, 1, {"requests": GIB, "limits": 2 * GIB}),  # it never gets less than it had
+        (9.0, 3 * GIB, {"requests": GIB, "limits": 2 * GIB}, 1, {"requests": 3 * GIB, "limits": 3 * GIB}),
+        (1.5, NO_MAX, {"limits": 3}, 1, {"limits": 4}),
+        (None, NO_MAX, BOTH, 1, BOTH),
+        (2.0, 8 * GIB, {}, 1, {}),  # nothing was declared, so there is nothing to raise
+        (100.0, NO_MAX, {"limits": 2**62}, 1, {"limits": 2**63 - 1}),  # the largest there is
     ],
 )
-def test_memory_after_an_oom_kill(factor: float | None, most: int | None, now: int | None, then: int | None) -> None:
-    assert raised_memory(RetryPolicy(memory_factor=factor, memory_max=most), now) == then
+def test_memory_after_oom_kills(
+    factor: float | None, most: int | None, declared: dict[str, int], kills: int, then: dict[str, int]
+) -> None:
+    policy = RetryPolicy(memory_factor=factor, memory_max=most)
+    raises = 0
+    for _ in range(kills):
+        raises += raises_memory(policy, declared, raises)
+    assert raised_memory(policy, declared, raises) == then
+
+
+def test_a_kill_that_raises_nothing_is_not_counted() -> None:
+    raises = 0
+    for _ in range(10_000):
+        raises += raises_memory(RetryPolicy(memory_factor=100.0), BOTH, raises)
+    assert raises < 10
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_each_attempt_after_an_oom_kill_has_more_memory(restart: bool) -> None:
+    job = {"image": "i", "resources": {"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}}
+    retry = {"limit": 3, "backoff": {"initialSeconds": 1}, "onOutOfMemory": {"factor": 2, "max": "6Gi"}}
+    run = drive({"nodes": [{"name": "a", "job": job, "retry": retry}]})
+    for at, reason in ((10, "OOMKilled"), (20, "OOMKilled"), (30, "Error")):
+        run.fail("a", at=at, reason=reason)
+        if restart:
+            run.state = restored(run.state, run.now)
+            restore.resume(run.state, run.now)
+        run.see(at=at + 5)
+    starts = [action for action in run.actions if isinstance(action, Start)]
+    assert [action.memory for action in starts] == [
+        None,
+        {"requests": 2 * GIB, "limits": 4 * GIB},
+        {"requests": 4 * GIB, "limits": 6 * GIB},
+        {"requests": 4 * GIB, "limits": 6 * GIB},
+    ]
+    if restart:  # one that was on record and may not have been made
+        again = restored(run.state, run.now)
+        again.active[run.attempt("a")].unmade = True
+        [action] = restore.resume(again, run.now).actions
+        assert action == starts[-1]

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 from support.engine import START, Driven, drive
+from weft.api.times import moment
 from weft.engine import advance, restore, status
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, Controls
-from weft.engine.snapshot import moment
 from weft.render.names import RunRef, job_name
 
 PAIR = {"nodes": [{"name": "a", "job": "J"}, {"name": "b", "dependsOn": ["a"], "job": "J"}]}
@@ -146,6 +146,14 @@ def test_a_node_names_the_job_of_its_latest_attempt() -> None:
     entry = written(run)["nodes"][0]
     assert (entry["attempts"], run.attempt("a").attempt) == (2, 2)
     assert entry["job"] == job_name(ref, run.attempt("a"))
+
+
+def test_a_node_names_its_child_run() -> None:
+    nodes = [{"name": "c", "workflow": {"name": "child"}}, {"name": "a", "job": "J"}]
+    run = drive({"nodes": nodes})
+    child, job = written(run)["nodes"]
+    assert child["run"] == job_name(RunRef("default", "run", "uid", "test"), run.attempt("c"))
+    assert ("job" in child, "run" in job) == (False, False)
 
 
 def test_only_jobs_have_jobs_and_only_those_that_were_started() -> None:

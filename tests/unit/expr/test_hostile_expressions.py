@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from weft.api.base import MAX_EXPRESSION
 from weft.expr.cel import ExpressionError, compile_expression
 
 NAMES = frozenset({"big", "text"})
@@ -42,9 +43,9 @@ TENFOLD = ".map(a, [a,a,a,a,a,a,a,a,a,a])"
         pytest.param("1" + "+1" * 2000, id="a long chain"),
         pytest.param("big" + "[0]" * 1000, id="a long path"),
         pytest.param("true" + "?true:true" * 400, id="nested conditionals"),
-        pytest.param("\\" * 4000, id="4000 lexical errors"),
-        pytest.param("1 == 1 && " * 500 + "true", id="over the length limit"),
-        pytest.param("'" + "a" * 5000 + "'", id="a long literal"),
+        pytest.param("\\" * 8000, id="8000 lexical errors"),
+        pytest.param("1 == 1 && " * 1000 + "true", id="over the length limit"),
+        pytest.param("'" + "a" * 9000 + "'", id="a long literal"),
         pytest.param("'\ud800'", id="half a surrogate pair"),
     ],
 )
@@ -89,3 +90,9 @@ def test_text_with_a_nul_is_kept_or_refused_but_never_cut() -> None:
     ]
     with pytest.raises(ExpressionError, match="NUL"):
         compile_expression("text.upperAscii()", NAMES).evaluate(variables)
+
+
+def test_an_expression_that_the_crd_takes_is_no_longer_than_the_compiler_does() -> None:
+    text = "1 == 1 && " * 818
+    text += "true".rjust(MAX_EXPRESSION - len(text))
+    assert compile_expression(text, frozenset()).evaluate({}) is True

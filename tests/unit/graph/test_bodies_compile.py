@@ -27,7 +27,41 @@ def test_an_approval_asks_level_by_level_only_if_it_escalates():
         ((), ("g",), 20),
     ]
     assert approval.message.render({"params": {"p": "x"}}) == "Go x?"
-    assert len(body(approval=asked).approval.levels) == 1
+    [problem] = wrong(node("n", approval=asked), parameters=[{"name": "p"}])
+    assert problem == (
+        "spec.nodes[0].approval.escalation: is never asked, since onTimeout is Reject; write onTimeout: Escalate"
+    )
+
+
+@pytest.mark.parametrize(
+    ("approval", "fits"),
+    [
+        ({"quorum": 2, "from": {"users": ["a"]}}, False),
+        ({"quorum": 2, "from": {"users": ["a", "a"]}}, False),
+        ({"quorum": 2, "from": {"users": ["a", "b"]}}, True),
+        ({"quorum": 2, "from": {"users": ["a"], "groups": ["g"]}}, True),
+        ({"quorum": 9, "from": {}}, True),
+        ({"quorum": 9}, True),
+        ({"quorum": 2, "from": {"users": ["a"]}, "escalation": [{"from": {"users": ["b"]}}]}, True),
+        ({"quorum": 2, "from": {"users": ["a"]}, "escalation": [{"from": {"users": ["a"]}}]}, False),
+        ({"quorum": 2, "from": {"users": ["a"]}, "escalation": [{"from": {"groups": ["g"]}}]}, True),
+        ({"quorum": 2, "from": {"users": ["a"]}, "escalation": [{"from": {}}]}, True),
+    ],
+)
+def test_a_quorum_can_be_reached(approval, fits):
+    if "escalation" in approval:
+        approval = {**approval, "onTimeout": "Escalate", "timeoutSeconds": 5}
+    told = "spec.nodes[0].approval.quorum: 2 approvals cannot be reached: only a is asked; ask more people, or a group"
+    assert wrong(node("n", approval=approval)) == ([] if fits else [told])
+
+
+def test_who_is_asked_is_no_template_and_told_where_it_stands():
+    people = {"users": ["u", "${{ params.p }}"], "groups": ["${{ params.p }}"]}
+    problems = wrong(node("n", approval={"from": people}), parameters=[{"name": "p"}])
+    assert [problem.partition(": ")[0] for problem in problems] == [
+        "spec.nodes[0].approval.from.users[1]",
+        "spec.nodes[0].approval.from.groups[0]",
+    ]
 
 
 def test_a_wait():
@@ -40,6 +74,10 @@ def test_a_wait():
     ("wait", "mend"),
     [
         ({"seconds": "params.p"}, "${{ params.p }}"),
+        ({"seconds": "inf"}, "a number of seconds, at most 316224000"),
+        ({"seconds": "1e400"}, "a number of seconds, at most 316224000"),
+        ({"seconds": "nan"}, "a number of seconds, at most 316224000"),
+        ({"seconds": "316224001"}, "a number of seconds, at most 316224000"),
         ({"until": "params.p"}, "${{ params.p }}"),
         ({"until": "tomorrow"}, "a moment such as 2026-12-24T18:00:00Z"),
     ],
@@ -115,6 +153,21 @@ def test_a_node_type_is_inlined():
         name: program.evaluate({"outputs": {"count": 3}, "params": {"n": 2}}) for name, program in n.body.results
     }
     assert results == {"sent": None, "twice": 6}
+
+
+def test_the_retry_of_a_node_type_is_the_types():
+    bad = {**TYPE, "retry": {"when": "exitCod == 1"}}
+    uses = [node(name, use={"name": "t", "with": {"to": name}}) for name in ("n", "m")]
+    [problem] = wrong(*uses, types={"t": bad})
+    assert problem.startswith("spec.nodes[0].use.name: in NodeType 't': spec.retry.when: ")
+    assert "exitCod" in problem
+    for text in ("params.n == 1", "nodes.a.phase == 'x'"):
+        [problem] = wrong(
+            node("n", use={"name": "t", "with": {"to": "a"}}), types={"t": {**TYPE, "retry": {"when": text}}}
+        )
+        assert "spec.retry.when: " in problem
+    good = {**TYPE, "retry": {"when": "run.attempt == 1 && reason == 'x' && attempt < 3 && outputs.a == message"}}
+    assert wrong(node("n", use={"name": "t", "with": {"to": "a"}}), types={"t": good}) == []
 
 
 def test_inside_a_node_type_nothing_of_the_graph_is_known():

@@ -33,6 +33,17 @@ def test_a_graph_that_runs_itself_is_a_circle():
     assert "circle: a -> a" in problem
 
 
+def test_a_problem_of_a_graph_that_another_one_runs_is_told_once():
+    graphs = [
+        {"name": "x", "nodes": [node("n", graph={"name": "a"})]},
+        {"name": "a", "nodes": [node("n", graph={"name": "a"})]},
+    ]
+    [problem] = wrong(node("s"), graphs=graphs)
+    assert "circle: a -> a" in problem
+    [problem] = wrong(node("s"), graphs=[{"name": "x", "nodes": [node("n", graph={"name": "g1"})]}, *chain(9)])
+    assert "at most 8 deep" in problem
+
+
 def test_an_unknown_graph_names_those_there_are():
     start = node("start", graph={"name": "publsh"})
     assert wrong(start, graphs=[{"name": "publish", "nodes": [node("n")]}]) == [

@@ -243,7 +243,7 @@ def test_every_problem_is_told_not_only_the_first():
 
 def test_a_bad_default_of_a_parameter():
     [problem] = wrong(node("a"), parameters=[{"name": "n", "type": "integer", "default": "x"}])
-    assert problem.startswith("spec.parameters: parameter 'n' must be of type integer")
+    assert problem.startswith("spec.parameters[0].default: parameter 'n' must be of type integer")
 
 
 def test_an_out_of_memory_retry_counts_in_bytes():
@@ -253,7 +253,7 @@ def test_an_out_of_memory_retry_counts_in_bytes():
             "retry": {"onOutOfMemory": {"factor": 2, "max": "8Gi"}},
         }
     )
-    assert (n.body.job.memory, n.retry.memory_factor, n.retry.memory_max) == (2**30, 2, 2**33)
+    assert (n.body.job.memory, n.retry.memory_factor, n.retry.memory_max) == ({"requests": 2**30}, 2, 2**33)
 
 
 @pytest.mark.no_cover  # thousands of nodes: watching each line would double its time

@@ -101,6 +101,36 @@ def test_the_kubelet_does_not_put_a_templated_variable_into_a_command(env, job, 
     assert problem.startswith(f"spec.nodes[0].job.{path}: $(A) would put the templated variable A into a command")
 
 
+@pytest.mark.parametrize("env", [TEMPLATED, [{"name": "A", "expr": "params.x"}]])
+@pytest.mark.parametrize(
+    "main",
+    [
+        *(
+            {f"{name}Probe": {"exec": {"command": ["sh", "-c", "curl $(A)"]}}}
+            for name in ("readiness", "liveness", "startup")
+        ),
+        *({"lifecycle": {name: {"exec": {"command": ["sh", "-c", "curl $(A)"]}}}} for name in ("postStart", "preStop")),
+    ],
+)
+def test_nor_into_a_probe_or_a_hook(env, main):
+    job = {"env": env, "podTemplate": {"spec": {"containers": [{"name": "main", **main}]}}}
+    [problem] = refused(**job)
+    told = "spec.nodes[0].job.podTemplate: $(A) would put the templated variable A into a command"
+    assert problem.startswith(told)
+
+
+def test_a_probe_may_name_a_variable_that_is_fixed():
+    main = {
+        "name": "main",
+        "env": [{"name": "B", "value": "fixed"}],
+        "readinessProbe": {"exec": {"command": ["curl", "$(B)", "$$(A)"]}},
+        "livenessProbe": {"httpGet": {"path": "/$(A)", "port": 80}},
+        "startupProbe": None,
+        "lifecycle": {"preStop": {"sleep": {"seconds": 1}}},
+    }
+    assert refused(env=TEMPLATED, podTemplate={"spec": {"containers": [main]}}) == []
+
+
 def test_nor_one_that_contains_it():
     env = [*TEMPLATED, {"name": "B", "value": "b $(A)"}, {"name": "C", "value": "$(B)"}]
     assert "the templated variable C" in refused(env=env, args=["$(C)"])[0]

@@ -1,5 +1,10 @@
+from typing import Any
+
 import pytest
 from support.specs import compiled, node, wrong
+from weft.engine.state import AttemptId
+from weft.render.job import JobTemplate
+from weft.render.names import RunRef
 
 
 def job(defaults=None, **fields):
@@ -39,6 +44,18 @@ def test_an_expression_may_be_written_with_or_without_braces():
     assert [one["value"] for one in values.render({"params": {"p": "v"}})["env"]] == ["v", "v"]
 
 
+def test_what_a_pod_template_deletes_reaches_the_pod():
+    """Weft builds a Pod with a seccomp profile, and says what user it is where it has to be restricted."""
+    deleting = {"spec": {"securityContext": {"runAsUser": None, "seccompProfile": None}}}
+    for made in (job({}, podTemplate=deleting), job({"podTemplate": deleting})):
+        template = JobTemplate(made.spec, restricted=True)
+        attempt = AttemptId("n", None, None, "main", 1)
+        rendered = template.render(RunRef("ns", "r", "u", "w"), attempt, {"image": "i"})
+        context = rendered["spec"]["template"]["spec"]["securityContext"]
+        assert context["runAsNonRoot"] is True
+        assert context.keys().isdisjoint({"runAsUser", "seccompProfile"})
+
+
 def test_settings_are_inherited_by_key_and_by_name():
     defaults = {
         "image": "base",
@@ -69,7 +86,29 @@ def test_settings_are_inherited_by_key_and_by_name():
         {"name": "C", "value": "3"},
     ]
     assert own.spec["env"][1] == {"name": "B", "value": "2"}
-    assert own.memory == 2 * 2**30
+    assert own.memory == {"requests": 2 * 2**30}
+
+
+@pytest.mark.parametrize(
+    ("resources", "over", "memory"),
+    [
+        (None, None, {}),
+        ({"limits": {"cpu": 1}}, None, {}),
+        ({"requests": {"memory": "1Gi"}, "limits": {"memory": "2Gi"}}, None, {"requests": 2**30, "limits": 2**31}),
+        (None, {"limits": {"memory": "1Gi"}}, {"limits": 2**30}),
+        ({"requests": {"memory": "1Gi"}}, {"requests": {"memory": "2Gi"}}, {"requests": 2**31}),
+        ({"requests": {"memory": "1Gi"}}, {"limits": {"memory": 5}}, {"requests": 2**30, "limits": 5}),
+        (None, {"limits": {"memory": "a lot"}}, {}),  # for the API server to refuse
+        (None, {"limits": "much"}, {}),
+    ],
+)
+def test_the_memory_that_is_declared_is_that_of_main_as_it_will_run(
+    resources: dict[str, Any] | None, over: dict[str, Any] | None, memory: dict[str, int]
+) -> None:
+    fields: dict[str, Any] = {} if resources is None else {"resources": resources}
+    if over is not None:
+        fields["podTemplate"] = {"spec": {"containers": [{"name": "main", "resources": over}]}}
+    assert job({"image": "i"}, **fields).memory == memory
 
 
 def test_an_inherited_image_is_rendered_too():

@@ -64,13 +64,15 @@ def test_a_node_type_is_checked_by_itself():
             parameters=[{"name": "a", "type": "integer", "default": "x"}],
             job={"image": "i", "script": "${{ params.a }}", "env": [{"name": "A", "expr": "nodes.x.phase"}]},
             outputs=[{"name": "o", "value": "params.b"}],
+            retry={"when": "params.a == 1"},
         )
     )
     assert [problem.partition(": ")[0] for problem in problems] == [
-        "spec.parameters",
+        "spec.parameters[0].default",
         "spec.job.script",
         "spec.job.env[0].expr",
         "spec.outputs[0].value",
+        "spec.retry.when",
     ]
 
 

@@ -1,11 +1,12 @@
 import random
+import re
 
 import pytest
 from support.clock import VirtualClock, settle
 from support.transport import ScriptedTransport, ok, status
 from weft.kube.client import Client
 from weft.kube.clock import spawn
-from weft.kube.events import LONGEST_QUEUE, Recorder
+from weft.kube.events import LONGEST_QUEUE, LONGEST_URGENT, Recorder
 from weft.kube.limiter import Limiter
 from weft.metrics import Metrics
 
@@ -38,8 +39,22 @@ class World:
     def answer(self, *answers):
         self.transport.answers += answers
 
-    def say(self, obj=None, *, reason="Started", message="it began"):
-        self.recorder.record(obj or run(), "Normal", reason, message)
+    def say(self, obj=None, *, reason="Started", message="it began", urgent=False):
+        self.recorder.record(obj or run(), "Normal", reason, message, urgent=urgent)
+
+    def say_of_many_runs(self, count):
+        """What fills the queue: similar Events of one run would not."""
+        for number in range(count):
+            self.say(run(f"run-{number}"))
+
+    @property
+    def stored(self):
+        """What `kubectl describe` shows: message and count of each Event, in the order they were made."""
+        shown = {}
+        for request in self.transport.requests:
+            name = request.path.rpartition("/")[2] if request.method == "PATCH" else request.body["metadata"]["name"]
+            shown[name] = shown.get(name, {}) | request.body
+        return [(event["reason"], event["message"], event["count"]) for event in shown.values()]
 
     @property
     def sent(self):
@@ -134,11 +149,11 @@ async def test_the_same_said_after_ten_minutes_is_another_event(world):
 async def test_an_event_the_server_has_forgotten_is_said_anew(world):
     world.answer(ok(code=201), status(404, "NotFound"), ok(code=201), ok())
     world.say()
-    await world.clock.advance(1)
+    await world.clock.advance(10)
     world.say()
-    await world.clock.advance(1)
+    await world.clock.advance(10)
     world.say()
-    await world.clock.advance(1)
+    await world.clock.advance(10)
     assert [(method, body["count"]) for method, body in world.sent] == [
         ("POST", 1), ("PATCH", 2), ("POST", 2), ("PATCH", 3),
     ]  # fmt: skip
@@ -154,17 +169,99 @@ async def test_a_refusal_is_counted_and_the_next_event_is_sent(world):
 
 
 async def test_a_full_queue_drops_and_counts_instead_of_waiting(world):
-    for number in range(LONGEST_QUEUE + 3):
-        world.say(message=f"message {number}")
+    world.say_of_many_runs(LONGEST_QUEUE + 3)
     assert world.dropped("queue_full") == 3
 
 
 async def test_writing_is_bounded_to_25_in_a_second(world):
     world.answer(*[ok(code=201)] * 100)
-    for number in range(100):
-        world.say(message=f"message {number}")
+    world.say_of_many_runs(100)
     await world.clock.advance(1)
     assert 20 <= len(world.sent) <= 26
+
+
+COMBINED = "(combined from similar events): "
+
+
+async def test_what_happens_to_thousands_of_items_is_ten_events(world):
+    world.answer(*[ok(code=201)] * 100)
+    for number in range(3000):
+        world.say(reason="BackOff", message=f"price[{number}]: attempt 1 ended with Error")
+    world.say(reason="NodeFailed", message="price: TooManyFailedItems")
+    await world.clock.advance(1)
+    assert [event for event in world.stored if event[0] == "NodeFailed"] == [
+        ("NodeFailed", "price: TooManyFailedItems", 1)
+    ], "others of the run do not wait behind them"
+    back_offs = [event for event in world.stored if event[0] == "BackOff"]
+    assert back_offs == [
+        *(("BackOff", f"price[{number}]: attempt 1 ended with Error", 1) for number in range(9)),
+        ("BackOff", f"{COMBINED}price[2999]: attempt 1 ended with Error", 2991),
+    ]
+    assert world.dropped("queue_full") is None
+
+
+async def test_a_series_that_goes_on_is_rarely_written_and_ends_with_the_whole_count(world):
+    world.answer(*[ok(code=201)] * 100)
+    for number in range(600):
+        world.say(reason="BackOff", message=f"price[{number}]: attempt 1 ended with Error")
+        await world.clock.advance(0.1)
+    await world.clock.advance(10)
+    assert len(world.stored) == 10
+    assert world.stored[-1] == ("BackOff", f"{COMBINED}price[599]: attempt 1 ended with Error", 591)
+    assert len(world.sent) <= 10 + 60 / 5 + 1
+
+
+async def test_the_same_said_again_and_again_is_rarely_written(world):
+    world.answer(*[ok(code=201)] * 100)
+    for _ in range(100):
+        world.say()
+        await world.clock.advance(0.1)
+    await world.clock.advance(10)
+    assert world.stored == [("Started", "it began", 100)]
+    assert len(world.sent) <= 4
+
+
+async def test_after_ten_quiet_minutes_similar_events_are_told_one_by_one_again(world):
+    world.answer(*[ok(code=201)] * 100)
+    for number in range(20):
+        world.say(message=f"message {number}")
+    await world.clock.advance(601)
+    world.say(message="message 21")
+    await world.clock.advance(1)
+    assert world.stored[-1] == ("Started", "message 21", 1)
+
+
+@pytest.mark.parametrize("other", [{"reason": "Ended"}, {"obj": run("listing-2")}], ids=["reason", "object"])
+async def test_events_of_another_reason_or_object_are_not_similar(world, other):
+    world.answer(*[ok(code=201)] * 100)
+    for number in range(20):
+        world.say(message=f"message {number}")
+    world.say(message="its own", **other)
+    await world.clock.advance(1)
+    assert world.stored[-1][1] == "its own"
+
+
+async def test_what_is_urgent_overtakes_and_finds_room_in_a_full_queue(world):
+    world.answer(*[ok(code=201)] * 10)
+    world.say_of_many_runs(LONGEST_QUEUE + 1)
+    world.say(run("last"), reason="RunFailed", message="price failed", urgent=True)
+    await world.clock.advance(0.1)
+    assert world.stored[0] == ("RunFailed", "price failed", 1)
+    assert world.dropped("queue_full") == 1
+
+
+async def test_memory_is_bounded_whatever_is_urgent(world):
+    for number in range(LONGEST_URGENT + 2):
+        world.say(run(f"run-{number}"), reason="RunFailed", urgent=True)
+    assert world.dropped("queue_full") == 2
+
+
+async def test_what_is_urgent_does_not_rest(world):
+    world.answer(*[ok(code=201)] * 10)
+    for _ in range(2):
+        world.say(reason="RunFailed", message="price failed", urgent=True)
+        await world.clock.advance(0.1)
+    assert world.stored == [("RunFailed", "price failed", 2)]
 
 
 async def test_long_names_and_messages_are_shortened_to_what_the_server_takes(world):
@@ -175,3 +272,25 @@ async def test_long_names_and_messages_are_shortened_to_what_the_server_takes(wo
     assert len(event["metadata"]["name"]) == 253
     assert len(event["message"]) == 1024
     assert event["message"].endswith("m...")
+
+
+async def test_a_combined_message_is_shortened_too(world):
+    world.answer(*[ok(code=201)] * 20)
+    for letter in "abcdefghijkl":
+        world.say(message=letter * 5000)
+    await world.clock.advance(1)
+    assert len(world.stored[-1][1]) == 1024
+    assert world.stored[-1][1].startswith(f"{COMBINED}lll")
+
+
+SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+
+
+@pytest.mark.parametrize("end", [".", "-"])
+async def test_a_long_name_is_cut_to_one_that_the_server_takes(world, end):
+    world.answer(ok(code=201))
+    world.say(run("n" * 235 + end + "m" * 10))
+    await world.clock.advance(1)
+    ((_, event),) = world.sent
+    assert SUBDOMAIN.fullmatch(event["metadata"]["name"])
+    assert len(event["metadata"]["name"]) <= 253

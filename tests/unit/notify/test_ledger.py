@@ -11,10 +11,10 @@ from weft.kube.limiter import Limiter
 from weft.kube.realm import Realm
 from weft.metrics import Metrics
 from weft.notify.events import EventKind
-from weft.notify.ledger import ConfigMapLedger, Delivery, RunRef, State
+from weft.notify.ledger import ConfigMapLedger, Delivery, NotifiedRun, State
 
 PENDING = Delivery(
-    run=RunRef("shop", "listing-1", "u1"),
+    run=NotifiedRun("shop", "listing-1", "u1"),
     channel="ops",
     kind=EventKind.Failed,
     event_id="e1",

@@ -57,13 +57,15 @@ def kinds(events: list[Event]) -> list[str]:
         ({}, status("Failed", FAILED_NODE), ["Started", "NodeFailed", "Failed"]),
         (status(), status("Running", FAILED_NODE), ["NodeFailed"]),
         (status("Running", FAILED_NODE), status("Failed", FAILED_NODE), ["Failed"]),
-        (status("Failed", FAILED_NODE), status("Failed", node("price", "Failed")), []),
+        (status("Failed", FAILED_NODE), status("Failed", node("price", "Failed", completionTime=END)), []),
         (status(), status("Running", node("a", "Skipped"), node("b", "Cancelled"), node("c", "Succeeded")), []),
         (status(), status("Running", ASKING_NODE), ["ApprovalRequested"]),
         (status("Running", ASKING_NODE), status("Running", node("review", "Succeeded")), []),
         (status(), status("Running", node("pause", "Waiting", reason="WaitingForTime")), []),
         (status("Failed"), status(rerunGeneration=1), ["Started"]),
         (status(rerunGeneration=1), status("Failed", FAILED_NODE, rerunGeneration=1), ["NodeFailed", "Failed"]),
+        (status("Running", ASKING_NODE), status("Running", {**ASKING_NODE, "message": "1 of 2 approvals: ann"}), []),
+        (status("Running", ASKING_NODE), status("Running", {**ASKING_NODE, "attempts": 2}), ["ApprovalRequested"]),
     ],
 )
 def test_an_update_tells_of_what_it_added(old: dict[str, Any], new: dict[str, Any], expected: list[str]) -> None:
@@ -80,12 +82,37 @@ def test_seen_step_by_step_or_all_at_once_the_events_have_the_same_ids_and_bodie
     assert len({event.id for event in slept}) == 3
 
 
+LATER = "2026-11-20T11:00:00.123Z"
+
+
+@pytest.mark.parametrize("old", [{}, status("Failed", FAILED_NODE)], ids=["after a restart", "watched"])
+@pytest.mark.parametrize(
+    ("after", "again"),
+    [
+        (FAILED_NODE, False),
+        ({**FAILED_NODE, "completionTime": LATER}, True),  # one that fails before its first attempt has no other mark
+        ({**FAILED_NODE, "attempts": 3, "completionTime": LATER}, True),
+    ],
+    ids=["not touched", "failed again without an attempt", "failed again"],
+)
+def test_a_rerun_tells_anew_of_a_failure_only_when_it_touched_the_node(
+    old: dict[str, Any], after: dict[str, Any], again: bool
+) -> None:
+    first = {event.id for event in events_between({}, status("Failed", FAILED_NODE), run())}
+
+    found = events_between(old, status("Failed", after, rerunGeneration=1), run())
+
+    assert kinds([event for event in found if event.id not in first and event.kind == "NodeFailed"]) == (
+        ["NodeFailed"] if again else []
+    )
+
+
 def test_ids_differ_between_runs_nodes_and_reruns() -> None:
     other_run = {**run(), "metadata": {**run()["metadata"], "uid": "another"}}
     other_node = {**FAILED_NODE, "name": "load"}
     found = [
         *events_between({}, status("Failed", FAILED_NODE, other_node), run()),
-        *events_between({}, status("Failed", FAILED_NODE, rerunGeneration=2), run()),
+        *events_between({}, status("Failed", {**FAILED_NODE, "completionTime": LATER}, rerunGeneration=2), run()),
         *events_between({}, status("Failed", FAILED_NODE), other_run),
     ]
 

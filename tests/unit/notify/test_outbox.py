@@ -94,6 +94,7 @@ class World:
         self.answers = list(answers)
         self.sent: list[tuple[str, str, str, float]] = []
         self.tried: list[Delivery] = []
+        self.troubles: list[str] = []
         self.metrics = Metrics()
         self.send = send or self.accept
         self.outbox = self.new_outbox()
@@ -104,6 +105,7 @@ class World:
             find_channel=self.find_channel,
             send=self.send,
             on_tried=self.tried.append,
+            on_trouble=lambda run, text: self.troubles.append(f"{run.name}: {text}"),
             clock=self.clock,
             rng=random.Random(7),
             spawn=spawn,
@@ -252,6 +254,55 @@ async def test_a_channel_may_come_later_than_the_first_event() -> None:
     await world.clock.advance(10)
 
     assert world.types() == ["run.started"]
+
+
+ABSENT = "run-u1: channel ops: there is no NotificationChannel ops; create it"
+
+
+async def test_a_channel_that_is_not_there_is_told_once_on_the_run_however_many_events_wait_for_it() -> None:
+    world = await World().started()
+    del world.channels["ops"]
+
+    world.outbox.observe(run("Failed", failed=["a", "b"]), [subscribe()])
+    await world.clock.advance(1000)
+    assert world.troubles == [ABSENT]
+
+    await world.restarted()
+    world.outbox.observe(run("Failed", failed=["a", "b", "c"]), [subscribe()])
+    await world.clock.advance(1000)
+    assert world.troubles == [ABSENT]
+    world.outbox.observe(run("Failed", uid="u2"), [subscribe()])
+    await world.clock.advance(1000)
+    assert world.troubles == [ABSENT, ABSENT.replace("u1", "u2")]
+
+
+async def test_what_is_given_up_is_told_once_on_the_run_for_each_channel() -> None:
+    world = await World(*[REFUSED_503] * 99).started()
+    world.channels = {name: channel(name, retryForSeconds=300) for name in ("ops", "chat")}
+
+    world.outbox.observe(run("Failed"), [subscribe("ops"), subscribe("chat", "Failed")])
+    await world.clock.advance(100)
+    assert world.troubles == []
+    await world.clock.advance(1000)
+
+    given_up = "Failed was given up after 4 attempts: the receiver answered 503"
+    told = [text for text in world.troubles if "chat" in text]
+    assert told == [f"run-u1: channel chat: {given_up}"]
+    assert len(world.troubles) == 2
+
+    await world.restarted()
+    world.outbox.observe(run("Failed", failed=["price"]), [subscribe("ops"), subscribe("chat", "Failed")])
+    await world.clock.advance(1000)
+    assert len(world.troubles) == 2
+
+
+async def test_nobody_is_told_on_a_run_that_is_gone() -> None:
+    world = await World().started()
+    del world.channels["ops"]
+    world.outbox.observe(run("Failed"), [subscribe()])
+    world.outbox.forget("u1")
+    await world.clock.advance(1000)
+    assert world.troubles == []
 
 
 async def test_a_channel_takes_only_the_events_it_wants_and_gets_no_old_ones_later() -> None:

@@ -134,7 +134,10 @@ def test_a_template_serves_many_attempts_and_is_not_worn() -> None:
     payload = {"env": [{"name": "A", "value": "1"}]}
     first = deepcopy(template.render(RUN, FIRST, payload))
     template.render(
-        RUN, AttemptId("publish/upload", 7, None, "main", 2), {"env": [{"name": "A", "value": "2"}]}, memory=5
+        RUN,
+        AttemptId("publish/upload", 7, None, "main", 2),
+        {"env": [{"name": "A", "value": "2"}]},
+        memory={"limits": 5},
     )
     assert template.render(RUN, FIRST, payload) == first
     assert body == written
@@ -210,21 +213,25 @@ def test_without_a_timeout_there_is_no_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    ("resources", "raised"),
+    ("resources", "memory", "raised"),
     [
-        (None, {"requests": {"memory": "2048"}, "limits": {"memory": "2048"}}),
         (
-            {"requests": {"cpu": "1", "memory": "1Ki"}, "limits": {"memory": "1Ki"}, "claims": [{"name": "g"}]},
-            {
-                "requests": {"cpu": "1", "memory": "2048"},
-                "limits": {"memory": "2048"},
-                "claims": [{"name": "g"}],
-            },
+            {"requests": {"cpu": "1", "memory": "1Ki"}, "limits": {"memory": "2Ki"}, "claims": [{"name": "g"}]},
+            {"requests": 2048, "limits": 4096},
+            {"requests": {"cpu": "1", "memory": "2048"}, "limits": {"memory": "4096"}, "claims": [{"name": "g"}]},
+        ),
+        ({"requests": {"memory": "1Ki"}}, {"requests": 2048}, {"requests": {"memory": "2048"}}),
+        (
+            {"requests": {"cpu": "1"}, "limits": {"memory": "1Ki"}},
+            {"limits": 2048},
+            {"requests": {"cpu": "1"}, "limits": {"memory": "2048"}},
         ),
     ],
 )
-def test_memory_is_raised_after_running_out_of_it(resources: dict[str, Any] | None, raised: dict[str, Any]) -> None:
-    assert main(render({"image": "a", "resources": resources}, memory=2048))["resources"] == raised
+def test_memory_is_raised_after_running_out_of_it(
+    resources: dict[str, Any], memory: dict[str, int], raised: dict[str, Any]
+) -> None:
+    assert main(render({"image": "a", "resources": resources}, memory=memory))["resources"] == raised
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from weft.render.merge import merge
+from weft.render.merge import merge, stack
 
 scalars = st.none() | st.booleans() | st.integers(0, 9) | st.sampled_from(["a", "b"])
 
@@ -107,3 +107,29 @@ def test_what_is_given_is_not_changed(base: dict[str, Any], overlay: dict[str, A
 )
 def test_merging(base: dict[str, Any], overlay: dict[str, Any], merged: dict[str, Any]) -> None:
     assert merge(base, overlay) == merged
+
+
+@pytest.mark.parametrize(
+    ("built", "lower", "upper", "merged"),
+    [
+        pytest.param({"a": {"b": 1}}, {}, {"a": {"b": None}}, {"a": {}}, id="null of the upper one"),
+        pytest.param({"a": 1, "c": 2}, {"a": None}, {"b": 1}, {"c": 2, "b": 1}, id="null of the lower one"),
+        pytest.param({"a": 1}, {"a": None}, {"a": 2}, {"a": 2}, id="set again"),
+        pytest.param(
+            {"volumes": [{"name": "v"}, {"name": "w"}]},
+            {"volumes": [{"name": "w", "emptyDir": {}}]},
+            {"volumes": [{"name": "v", "$patch": "delete"}]},
+            {"volumes": [{"name": "w", "emptyDir": {}}]},
+            id="$patch: delete of the upper one",
+        ),
+        pytest.param(
+            {"initContainers": [{"name": "a", "tty": True}]},
+            {"initContainers": [{"name": "a", "$patch": "delete"}]},
+            {"initContainers": [{"name": "b"}]},
+            {"initContainers": [{"name": "b"}]},
+            id="$patch: delete of the lower one",
+        ),
+    ],
+)
+def test_two_overlays_are_one(built: Any, lower: Any, upper: Any, merged: Any) -> None:
+    assert merge(built, stack(lower, upper)) == merge(merge(built, lower), upper) == merged

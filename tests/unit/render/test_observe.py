@@ -218,8 +218,17 @@ def unscheduled(**status: Any) -> dict[str, Any]:
                 "Pending",
                 container(waiting={"reason": "CreateContainerConfigError", "message": 'secret "s" not found'}),
             ),
-            "WaitingForPod",
+            "ContainerCannotStart",
             'container main cannot start: CreateContainerConfigError: secret "s" not found',
+        ),
+        (
+            pod(
+                "Pending",
+                container(waiting={"reason": "PodInitializing"}),
+                initContainerStatuses=[container("proxy", waiting={"reason": "CrashLoopBackOff"})],
+            ),
+            "ContainerCannotStart",
+            "container proxy cannot start: CrashLoopBackOff",
         ),
         (
             pod(

@@ -1,5 +1,6 @@
 """Reruns as a user sees them: what is done again of loops, graphs and what was undone, and what is not."""
 
+import pytest
 from support.simulation import simulate
 
 
@@ -162,3 +163,34 @@ def test_nodes_of_finally_may_be_named_and_are_done_again_as_ever() -> None:
         "{actions: [{at: 20, rerun: Nodes, nodes: [report]}]}",
     )
     assert ran.jobs == ["a#1 0-1", "report#1 1-2", "report#2 20-21"]
+
+
+@pytest.mark.parametrize(
+    ("stop", "last", "items"),
+    [
+        ("Cancel", "e[0]#2 20-22", ["Cancelled 20-22 x2", "Cancelled", "Cancelled"]),
+        ("Drain", "e[0]#2 20-25", ["Succeeded 20-25 x2", "Cancelled", "Cancelled"]),
+    ],
+)
+def test_a_rerun_can_be_stopped_before_all_items_have_come_to_their_turn(
+    stop: str, last: str, items: list[str]
+) -> None:
+    ran = simulate(
+        "nodes: [{name: e, forEach: {range: 3, maxParallel: 1, maxFailed: 3}, job: J}]",
+        f"""
+        events: [{{node: e, attempt: 1, exitCode: 1}}, {{node: e, durationSeconds: 5}}]
+        actions: [{{at: 20, rerun: All}}, {{at: 22, stop: {stop}}}]
+        """,
+    )
+    assert ran.jobs[-1] == last
+    assert ran.items("e") == items
+    assert ran.outcome == f"Cancelled(Stopped) {last.rpartition('-')[2]}"
+
+
+def test_a_rerun_whose_first_item_fails_does_not_begin_the_others() -> None:
+    ran = simulate(
+        "nodes: [{name: e, forEach: {range: 3, maxParallel: 1}, job: J}]",
+        "{events: [{node: e, index: 0, attempt: 2, exitCode: 1}], actions: [{at: 20, rerun: All}]}",
+    )
+    assert ran.jobs == ["e[0]#1 0-1", "e[1]#1 1-2", "e[2]#1 2-3", "e[0]#2 20-21"]
+    assert ran.outcome == "Failed(NodeFailed) 21"

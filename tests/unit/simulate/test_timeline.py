@@ -50,6 +50,21 @@ def test_a_run_that_is_stuck_says_so() -> None:
     )
 
 
+def test_long_times_stay_readable() -> None:
+    text = drawn("nodes: [{name: a, wait: {seconds: 1234567}}, {name: b, dependsOn: [a], job: J}]",
+                 "{default: {durationSeconds: 0.25}}")  # fmt: skip
+    assert text.startswith("test: Succeeded after 1234567.25 s\n")
+    assert " 1234567.25 s\n" in text.splitlines(keepends=True)[2]
+    assert "Succeeded  1234567 - 1234567.25 s" in text
+    assert "e+" not in text
+
+
+def test_what_has_no_end_says_only_since_when() -> None:
+    text = drawn("nodes: [{name: b, job: J}, {name: a, dependsOn: [b], approval: {}}]")
+    assert "  from 1 s" in next(line for line in text.splitlines() if line.startswith("a "))
+    assert "-  s" not in text
+
+
 @pytest.mark.parametrize("width", [1, 60, 80, 200])
 def test_no_row_is_wider_than_asked_for(width: int) -> None:
     long = "n" * 60

@@ -1,0 +1,96 @@
+"""How a run begins or does not: what it needs may come after it, and whoever stops or suspends it is heard first."""
+
+import pytest
+from support.rig import Rig
+from weft.kube.resources import EVENTS, NODE_TYPES, WORKFLOWS
+
+NODES = "nodes: [{name: a, job: {image: i}}]"
+TYPED = "nodes: [{name: a, use: {name: t}}]"
+TYPE = "{apiVersion: weft.dev/v1alpha1, kind: NodeType, metadata: {name: t}, spec: {job: {image: i}}}"
+
+
+@pytest.mark.parametrize("seconds", [0, 3])
+async def test_a_workflow_that_comes_after_its_run_is_taken_at_once(rig: Rig, seconds: float) -> None:
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(seconds)
+    rig.workflow("w", NODES)
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
+async def test_so_is_one_of_which_the_watch_has_not_told(rig: Rig) -> None:
+    await rig.up()
+    rig.api.hold_watches(WORKFLOWS)
+    rig.workflow("w", NODES)
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
+async def test_a_node_type_may_come_later_too(rig: Rig) -> None:
+    await rig.up()
+    rig.workflow("w", TYPED)
+    rig.start("w")
+    await rig.clock.advance(3)
+    assert rig.phase() == "Queued"
+    assert "there is no NodeType t" in rig.run()["status"]["conditions"][0]["message"]
+    rig.apply(TYPE)
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
+async def test_or_not_have_been_told_of(rig: Rig) -> None:
+    await rig.up()
+    rig.api.hold_watches(NODE_TYPES)
+    rig.apply(TYPE)
+    rig.workflow("w", TYPED)
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
+@pytest.mark.parametrize(("nodes", "reason"), [(None, "WorkflowNotFound"), (TYPED, "InvalidWorkflow")])
+async def test_what_never_comes_is_not_waited_for_for_ever(rig: Rig, nodes: str | None, reason: str) -> None:
+    await rig.up()
+    if nodes is not None:
+        rig.workflow("w", nodes)
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=40)
+    assert rig.phase() == "Failed"
+    assert rig.run()["status"]["conditions"][0]["reason"] == reason
+
+
+async def test_a_run_that_is_stopped_before_its_workflow_is_there_ends_at_once(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w", stop="Cancel")
+    await rig.wait(rig.ended, seconds=2)
+    assert rig.phase() == "Cancelled"
+
+
+async def test_one_that_is_suspended_says_so_and_does_not_fail(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w", suspend=True)
+    await rig.clock.advance(60)
+    assert rig.phase() == "Suspended"
+    rig.workflow("w", NODES)
+    rig.edit(suspend=False)
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("spec", "event"),
+    [
+        ({"parameters": {"n": "x"}}, "Warning RunFailed"),
+        ({"stop": "Cancel"}, "Warning RunCancelled"),
+    ],
+)
+async def test_a_run_that_never_began_has_its_event_too(rig: Rig, spec: dict[str, object], event: str) -> None:
+    rig.workflow("w", NODES)
+    await rig.up()
+    rig.start("w", **spec)
+    await rig.wait(rig.ended, seconds=5)
+    await rig.clock.advance(5)
+    told = [f"{each['type']} {each['reason']}" for each in rig.api.all(EVENTS)]
+    assert event in told

@@ -1,0 +1,206 @@
+"""What a node's entry in the status says while it waits, and what it says when it has waited too long."""
+
+from typing import Any
+
+import pytest
+from support.engine import Driven, drive, restored
+from weft.engine import restore
+from weft.engine.observation import AttemptPending, Controls, Decision, LockAnswer
+from weft.engine.snapshot import entries
+from weft.engine.state import RunState
+
+Words = tuple[str | None, str | None]
+
+SECRET = 'container main cannot start: CreateContainerConfigError: secret "s" not found'
+FITS = "no cluster node can run the Pod: 0/1 nodes fit"
+
+
+def entry(state: RunState, name: str = "a") -> dict[str, Any]:
+    return next(one for one in entries(state) if one["name"] == name)
+
+
+def words(state: RunState, name: str = "a") -> Words:
+    found = entry(state, name)
+    return found.get("reason"), found.get("message")
+
+
+def job(**fields: Any) -> Driven:
+    return drive({"nodes": [{"name": "a", "job": "J", **fields}]})
+
+
+def wait(run: Driven, reason: str | None, message: str = "", *, at: float | None = None) -> None:
+    run.see(AttemptPending(run.attempt("a"), reason, message, run.now), at=at)
+
+
+def reborn(run: Driven) -> RunState:
+    state = restored(run.state, run.now)
+    restore.resume(state, run.now)
+    return state
+
+
+def test_a_container_that_cannot_start_says_why_until_it_runs() -> None:
+    run = job()
+    wait(run, "ContainerCannotStart", SECRET)
+    assert words(run.state) == words(reborn(run)) == ("ContainerCannotStart", SECRET)
+    wait(run, None)
+    assert words(run.state) == (None, None)
+
+
+def test_a_pod_that_is_merely_starting_makes_nothing_to_write() -> None:
+    run = job()
+    run.state.dirty = False
+    wait(run, "WaitingForPod", "the Pod waits for the scheduler")
+    wait(run, "WaitingForPod", "the Pod is starting on cluster node n1")
+    assert (words(run.state), run.state.dirty) == ((None, None), False)
+
+
+def test_new_words_of_the_same_reason_are_shown() -> None:
+    run = job()
+    wait(run, "Unschedulable", FITS)
+    run.state.dirty = False
+    wait(run, "Unschedulable", FITS)
+    assert not run.state.dirty
+    wait(run, "Unschedulable", "0/5 nodes: insufficient cpu")
+    assert (words(run.state), run.state.dirty) == (("Unschedulable", "0/5 nodes: insufficient cpu"), True)
+
+
+def test_a_number_that_changes_is_told_with_the_next_write_and_asks_for_none() -> None:
+    run = job()
+    wait(run, "QuotaExceeded", "used: pods=10, waited 1s")
+    run.state.dirty = False
+    wait(run, "QuotaExceeded", "used: pods=9, waited 2s")
+    assert (words(run.state), run.state.dirty) == (("QuotaExceeded", "used: pods=9, waited 2s"), False)
+
+
+def test_what_is_wrong_with_an_image_is_not_hidden_by_the_back_off_that_follows() -> None:
+    run = job()
+    wait(run, "ImagePullFailed", "image i cannot be pulled: ErrImagePull: not found")
+    wait(run, "ImagePullFailed", "image i cannot be pulled: ImagePullBackOff: Back-off pulling image")
+    assert words(run.state) == ("ImagePullFailed", "image i cannot be pulled: ErrImagePull: not found")
+    wait(run, "ImagePullFailed", "image i cannot be pulled: ErrImagePull: unauthorized")
+    assert words(run.state) == ("ImagePullFailed", "image i cannot be pulled: ErrImagePull: unauthorized")
+
+
+LATE = "the Pod did not run within pendingTimeoutSeconds (30 s)"
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize(
+    ("reason", "message", "ends"),
+    [
+        ("WaitingForPod", "the Job is suspended", ("PendingTimeout", f"{LATE}: the Job is suspended")),
+        ("WaitingForPod", "", ("PendingTimeout", LATE)),
+        ("ContainerCannotStart", SECRET, ("ContainerCannotStart", f"{LATE}: {SECRET}")),
+        ("Unschedulable", FITS, ("Unschedulable", f"{LATE}: {FITS}")),
+        ("Unschedulable", "", ("Unschedulable", LATE)),
+    ],
+)
+def test_a_pod_that_never_ran(reason: str, message: str, ends: Words, restart: bool) -> None:
+    run = job(pendingTimeoutSeconds=30)
+    wait(run, reason, message)
+    if restart:
+        run.state = reborn(run)
+    run.see(at=30)  # it is stopped
+    if restart:
+        run.state = reborn(run)
+    run.fail("a", at=31, reason="Stopping")
+    assert words(run.state) == ends
+
+
+def test_the_time_to_start_runs_on_whatever_it_is_that_it_waits_for() -> None:
+    run = job(pendingTimeoutSeconds=30)
+    wait(run, "Unschedulable", FITS)
+    wait(run, "WaitingForPod", "the Pod is starting on cluster node n1", at=20)
+    assert words(run.state) == (None, None)
+    run.see(at=30)
+    run.fail("a", at=31, reason="Stopping")
+    assert words(run.state) == ("PendingTimeout", f"{LATE}: the Pod is starting on cluster node n1")
+
+
+KEY = {"nodes": [{"name": "a", "job": "J", "concurrency": {"key": "db"}}]}
+WAITS_FOR_KEY = ("WaitingForConcurrency", "waits for the concurrency key db")
+
+
+def grant(run: Driven, *, granted: bool = True) -> None:
+    gate = next(id_ for id_ in run.state.active if not id_.attempt)
+    run.see(LockAnswer(gate, granted=granted))
+
+
+def test_a_node_that_waits_for_a_key_says_for_which() -> None:
+    run = drive(KEY)
+    assert entry(run.state)["phase"] == "Pending"
+    assert words(run.state) == words(reborn(run)) == WAITS_FOR_KEY
+    grant(run)
+    assert entry(run.state)["phase"] == "Running"
+    assert words(run.state) == (None, None)
+
+
+def test_a_loop_none_of_whose_items_has_its_key() -> None:
+    run = drive({"nodes": [{**KEY["nodes"][0], "forEach": {"range": 2}}]})
+    assert words(run.state) == words(reborn(run)) == WAITS_FOR_KEY
+    grant(run)
+    assert words(run.state) == (None, None)
+    assert [item["phase"] for item in entry(run.state)["items"]] == ["Running"]
+
+
+def test_a_key_that_is_taken() -> None:
+    run = drive(KEY)
+    grant(run, granted=False)
+    assert words(run.state) == ("ConcurrencySkipped", "the concurrency key db is taken")
+
+
+def test_a_node_that_is_cancelled_waits_for_no_key() -> None:
+    run = drive(KEY)
+    run.see(Controls(stop="Cancel"))
+    assert words(run.state) == ("Stopped", None)
+
+
+def test_a_node_that_is_held_back_waits_for_no_key() -> None:
+    run = drive({"nodes": [*KEY["nodes"], {"name": "b", "job": "J"}]})
+    run.see(Controls(stop="Drain"))
+    assert words(run.state) == words(reborn(run)) == (None, None)
+    run.succeed("b", at=1)
+    assert words(run.state) == ("Stopped", None)
+
+
+def test_a_key_between_two_rounds() -> None:
+    loop = {"condition": "true", "maxIterations": 3}
+    run = drive({"nodes": [{**KEY["nodes"][0], "while": loop}]})
+    grant(run)
+    run.succeed("a", at=1)
+    assert entry(run.state)["phase"] == "Running"
+    assert words(run.state) == WAITS_FOR_KEY
+    grant(run)
+    assert words(run.state) == (None, None)
+
+
+def test_a_node_without_a_place_says_so_and_one_that_got_it_does_not() -> None:
+    run = drive({"parallelism": 1, "nodes": [{"name": name, "job": "J"} for name in "ab"]})
+    says = (None, "waits for one of 1 running Pods to end")
+    assert words(run.state, "b") == words(reborn(run), "b") == says
+    run.succeed("a", at=1)
+    assert words(run.state, "b") == (None, None)
+
+
+ASKS = {"nodes": [{"name": "a", "approval": {"message": "Q?", "quorum": 3}}]}
+
+
+def test_the_question_stays_while_people_decide() -> None:
+    run = drive(ASKS)
+    assert words(run.state) == ("AwaitingApproval", "Q?")
+    for person, says in (("ana", "Q? (1 of 3 approvals: ana)"), ("ben", "Q? (2 of 3 approvals: ana, ben)")):
+        run.see(Decision(run.attempt("a"), person, "Approve", run.now))
+        assert words(run.state) == words(reborn(run)) == ("AwaitingApproval", says)
+
+
+def test_decisions_stand_alone_where_nothing_was_asked() -> None:
+    run = drive({"nodes": [{"name": "a", "approval": {"quorum": 2}}]})
+    run.see(Decision(run.attempt("a"), "ana", "Approve", run.now))
+    assert words(run.state) == words(reborn(run)) == ("AwaitingApproval", "1 of 2 approvals: ana")
+
+
+def test_a_long_question_leaves_room_for_who_has_decided() -> None:
+    run = drive({"nodes": [{"name": "a", "approval": {"message": "Q" * 2000, "quorum": 2}}]})
+    run.see(Decision(run.attempt("a"), "ana", "Approve", run.now))
+    assert words(run.state) == words(reborn(run))
+    assert (words(run.state)[1] or "").endswith("Q… (1 of 2 approvals: ana)")
