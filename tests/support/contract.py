@@ -324,6 +324,8 @@ async def a_runs_controls_only_go_forward(client: Client, namespace: str) -> Non
     body = {"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec}
     await client.create(WORKFLOW_RUNS, body)
     await edit(suspend=True)
+    with pytest.raises(Invalid):  # it is active; an operator that looks on ends it as soon as it is stopped
+        await edit(rerun={"generation": 1, "from": "Failed"})
     await edit(suspend=False, stop="Drain")
     await edit(stop="Cancel")
     for refused in (
@@ -333,8 +335,6 @@ async def a_runs_controls_only_go_forward(client: Client, namespace: str) -> Non
         with pytest.raises(ApiError) as error:
             await edit(**refused)
         assert isinstance(error.value, Invalid), refused
-    with pytest.raises(Invalid):  # it is active
-        await edit(stop=None, rerun={"generation": 1, "from": "Failed"})
     finished = {"type": "Finished", "status": "True", "reason": "Contract", "message": "", "lastTransitionTime": LATER}
     ended = {"status": {"phase": "Failed", "conditions": [finished]}}
     await client.patch_status(WORKFLOW_RUNS, "r", ended, namespace=namespace)

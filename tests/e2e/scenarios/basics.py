@@ -135,14 +135,14 @@ def outputs_invalid(place: Place) -> None:
 @scenario()
 def image_that_does_not_exist(place: Place) -> None:
     """A missing image is told while the run waits for it, and ends the node when pendingTimeoutSeconds have passed."""
-    one = node("lost", pendingTimeoutSeconds=6)
+    one = node("lost", pendingTimeoutSeconds=20)
     one["job"]["image"] = "weft.local/there-is-none:1"
     run = place.start("no-image", spec([one]))
     run.until(lambda run: run.node("lost").get("reason") == "ImagePullFailed", "nobody says that the image is missing")
     assert "weft.local/there-is-none:1" in run.node("lost")["message"]
     run.finish("Failed")
     assert run.node("lost")["reason"] == "ImagePullFailed"
-    assert "pendingTimeoutSeconds (6 s)" in run.node("lost")["message"]
+    assert "pendingTimeoutSeconds (20 s)" in run.node("lost")["message"]
     assert "weft.local/there-is-none:1" in run.node("lost")["message"]
 
 
