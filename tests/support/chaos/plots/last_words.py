@@ -86,7 +86,7 @@ class MadeWhenItWasOver(Plot):
         if not self.deaths and self.is_about(asked, "POST", PODS):
             self.stage.people.edit(self.name, stop="Cancel")
             return self.hold(asked)
-        if self.ended():
+        if self.ended() and not self.pods():  # else the name is taken
             await self.deliver()
         return None
 
