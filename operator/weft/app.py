@@ -50,7 +50,6 @@ from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
-from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import ApiError
@@ -276,16 +275,13 @@ class Operator:
                 self._wake(live.key)
 
     def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
-        if event_type == "ADDED":
+        if event_type == "ADDED" and self.leading:
             self._wake_waiting(key_of(workflow))
 
     def _on_node_type(self, event_type: str, node_type: Obj, old: Obj | None) -> None:
-        if event_type == "ADDED":
-            namespace, name = key_of(node_type)
-            for workflow in self.catalog.workflows:
-                key = key_of(workflow)
-                if key.namespace == namespace and name in used_types(workflow["spec"]):
-                    self._wake_waiting(key)
+        if event_type == "ADDED" and self.leading:  # whoever comes to lead wakes all
+            for workflow in self.catalog.workflows_using(*key_of(node_type)):
+                self._wake_waiting(key_of(workflow))
 
     def _wake_waiting(self, workflow: Key) -> None:
         """Wake the runs that wait for their Workflow, or for what it uses."""
@@ -389,7 +385,8 @@ class Operator:
             run = self.catalog.run(uid)
             if run is None:
                 continue
-            revision = (run.get("status") or {}).get("workflowRevision")
+            inline = run["spec"].get("workflow") is not None  # cannot have changed, and need not be asked for
+            revision = None if inline else (run.get("status") or {}).get("workflowRevision")
             try:
                 frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
             except ApiError as error:

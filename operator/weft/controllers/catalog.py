@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.controllers.run_facts import parent_uid, workflow_of
+from weft.graph.types import used_types
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
 from weft.kube.errors import NotFound
@@ -110,6 +111,11 @@ class Catalog:
     def runs_of_workflow(self, namespace: str, workflow: str) -> Objects:
         """Give the runs of a Workflow, child runs among them."""
         return self._by_workflow.get((namespace, workflow))
+
+    def workflows_using(self, namespace: str, node_type: str) -> Objects:
+        """Give the Workflows that use a NodeType."""
+        found = (workflow for workflow in self.workflows if key_of(workflow).namespace == namespace)
+        return [workflow for workflow in found if node_type in used_types(workflow["spec"])]
 
     def child_runs(self, uid: str) -> Objects:
         """Give the runs that the run of that UID has started."""

@@ -17,7 +17,7 @@ from weft.controllers.gather import attempt_of, job_of, overtaken
 from weft.controllers.leftovers import crowded, overbooked
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.locks import Locks
-from weft.controllers.patience import hold, passing, refusal, wait_out
+from weft.controllers.patience import REFUSALS, hold, passing, refusal, wait_out
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.releasing import finish_job, strip
 from weft.controllers.stopping import made_again, stop_job, stop_pod
@@ -29,10 +29,7 @@ from weft.kube.clock import Clock
 from weft.kube.errors import (
     AlreadyExists,
     ApiError,
-    BadRequest,
     Conflict,
-    Forbidden,
-    Invalid,
     NotFound,
     ServerError,
 )
@@ -110,7 +107,7 @@ class Jobs:
             job = await self._client.create(JOBS, manifest)
         except AlreadyExists:
             return await self._adopt(live, action)
-        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
+        except REFUSALS as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 self._refused(live, action.id, error)
             elif isinstance(error, ServerError):
@@ -203,7 +200,7 @@ class Jobs:
             self._found(live, await self._client.get(PODS, pod_name(job), namespace=live.key.namespace))
             del live.unanswered[id_]
             return
-        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
+        except REFUSALS as error:
             if not isinstance(error, ServerError):  # else it may have been made
                 del live.unanswered[id_]
             if reason := passing(live, id_, error, now=self._clock.now()):

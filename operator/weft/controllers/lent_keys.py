@@ -49,13 +49,11 @@ class LentKeys:
         for child in (*self._store.jobs, *self._store.pods):
             run_key = RunKey(key_of(child).namespace, run_uid_of(child))
             held = _key_had(child, run_key.uid)
-            if held is None:
-                continue
-            if self._is_active(run_key.uid):
+            active = self._is_active(run_key.uid)
+            if held is not None and (active or _runs(child)):
                 self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
-                self._lent[run_key.uid].append(held)
-            elif _runs(child):
-                self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
+                if active:
+                    self._lent[run_key.uid].append(held)
 
     def give_back(self, live: LiveRun) -> None:
         """The run has been read: give back what was lent for attempts that are over, or of which nothing stands.
@@ -84,6 +82,8 @@ class LentKeys:
         Call it again when one of these has ended: a Pod that is deleted with its run takes its time to end.
         """
         self._lent.pop(run.uid, None)
+        if not self._locks.knows(run.uid):
+            return  # the children of a large run are not gone through for every Pod that ends
         children = self._store.children(run.namespace, run.uid)
         had = (_key_had(pod, run.uid) for pod in children.pods if _runs(pod))
         used = {Holder(run, held.attempt.gate).unit for held in had if held is not None}

@@ -60,6 +60,10 @@ class Locks:
         mine = self._of_run.get(holder.run.uid, ())
         self._release(holder.run.uid, [(place, who) for place, who in mine if who == holder.unit])
 
+    def knows(self, uid: str) -> bool:
+        """Say whether the run holds or awaits any key."""
+        return uid in self._of_run
+
     def forget(self, uid: str, *, used: Collection[Holder]) -> None:
         """Give back what the run holds or awaits: it has ended or was deleted. Not the keys of the units in `used`."""
         self._release(uid, [each for each in self._of_run.get(uid, ()) if each[1] not in used])

@@ -17,7 +17,7 @@ import orjson
 from weft.api.base import API_VERSION, GROUP
 from weft.api.conditions import Reason
 from weft.controllers.live import LiveRun
-from weft.controllers.patience import passing, refusal, taken, wait_out
+from weft.controllers.patience import REFUSALS, passing, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -25,7 +25,7 @@ from weft.engine.state import AttemptId
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
-from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound, ServerError
+from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
@@ -228,7 +228,7 @@ class Outside:
             self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
             await self._child(live, action.id)  # made by an earlier try
-        except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
+        except REFUSALS as error:
             if not wait_out(live, action, error, now=self._clock.now()):
                 reason = refusal(error, otherwise=Reason.ChildFailed)
                 self._end(live, action.id, succeeded=False, reason=reason, message=error.message, fatal=True)
@@ -289,7 +289,7 @@ class Outside:
                     self._wake(live.key)
                     await self._clock.sleep(POLL_SECONDS)
                     obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
-            except (Forbidden, Invalid, BadRequest, NotFound, ServerError) as error:
+            except REFUSALS as error:
                 if pending := passing(live, action.id, error, now=self._clock.now()):
                     live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
                     self._wake(live.key)

@@ -16,7 +16,9 @@ from weft.engine.observation import AttemptPending
 from weft.engine.state import AttemptId
 from weft.kube.errors import (
     ApiError,
+    BadRequest,
     Forbidden,
+    Invalid,
     NamespaceTerminating,
     NotFound,
     NotYetAllowed,
@@ -24,6 +26,8 @@ from weft.kube.errors import (
     ServerError,
 )
 
+REFUSALS = (Forbidden, Invalid, BadRequest, NotFound, ServerError)
+"""What is asked about here: answers that are about the object, or about what has to look at it; others pass by."""
 BELIEVED_AFTER_SECONDS = 30.0
 BELIEVED_AFTER_TIMES = 2
 """What is said to be missing once more after so many times in a row, and so long, is believed to be."""

@@ -104,10 +104,8 @@ class Readiness:
         if event_type != "DELETED":
             self._queue.add(_Place(kind, key))
         if kind is NODE_TYPES:
-            for workflow in self._catalog.workflows:
-                place = key_of(workflow)
-                if place.namespace == key.namespace and key.name in used_types(workflow["spec"]):
-                    self._queue.add(_Place(WORKFLOWS, place))
+            for workflow in self._catalog.workflows_using(*key):
+                self._queue.add(_Place(WORKFLOWS, key_of(workflow)))
 
     async def _look(self, place: _Place) -> None:
         obj = self._caches[place.kind].get(*place.key)
