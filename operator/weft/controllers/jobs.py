@@ -52,6 +52,9 @@ from weft.render.pod import is_managed, pod_for, pod_name
 TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
 
+MAX_TEMPLATES = 1000
+"""Nodes of one Workflow whose Job templates are kept; a graph of ten thousand nodes hardly needs the first ones again."""
+
 LOCK_ANNOTATION = f"{GROUP}/lock"
 """The concurrency key an attempt runs under, on Job and Pod: a restart finds the holder though no status told of it."""
 
@@ -123,6 +126,8 @@ class Jobs:
             job = action.node.body.job
             spec: dict[str, Any] = job.spec if job is not None else {}
             template = JobTemplate(spec, timeout=action.node.timeout, restricted=restricted)
+            while len(live.templates) >= MAX_TEMPLATES:
+                del live.templates[next(iter(live.templates))]
             live.templates[key] = template
         return template
 

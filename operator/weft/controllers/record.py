@@ -14,6 +14,12 @@ from weft.controllers.writer import StatusWriter
 from weft.engine.actions import Start
 from weft.kube.clock import Clock
 
+MADE_IS_TOLD_SECONDS = 1.0
+"""After that, a status tells that what was announced has been made, unless one was due anyway: a short run is spared it.
+
+Until then only the Job itself and its Pod tell it: should both be deleted while no operator is there, it is made again.
+"""
+
 
 class Record:
     """Writes statuses, and lets the Pods and Jobs go that they tell of."""
@@ -48,7 +54,8 @@ class Record:
             for unit in starting:
                 unit.unmade = False
         live.announced = True
-        live.state.dirty = live.state.dirty or bool(starting)  # that they have been made is told soon, too
+        if starting:
+            live.refresh_at = min(live.refresh_at, self._clock.now() + MADE_IS_TOLD_SECONDS)
 
     async def write(self, live: LiveRun) -> None:
         """Write the status, whenever the last one was; raises `Superseded` when somebody else has."""

@@ -36,9 +36,9 @@ def writes(rig: Rig, since: int) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(("seconds", "more"), [(0.02, 0), (2.0, 1), (9.0, 1)])
+@pytest.mark.parametrize(("seconds", "more"), [(0.02, 0), (0.8, 0), (2.0, 1), (9.0, 1)])
 async def test_a_one_node_run_is_seven_writes_and_one_more_where_it_lasts(rig: Rig, seconds: float, more: int) -> None:
-    """That its Job has been made is told soon: one that somebody deletes after that is not made again."""
+    """That its Job has been made is told after a second: one that somebody deletes after that is not made again."""
     rig.behave = lambda node, attempt: Fate(seconds=seconds)
     since = len(rig.api.requests)
     await rig.finish("w", "second")
