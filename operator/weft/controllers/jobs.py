@@ -53,7 +53,7 @@ TAKEN_SECONDS = 2.0
 """How often a foreign object in the place of ours is looked at again."""
 
 MAX_TEMPLATES = 1000
-"""Nodes of one Workflow whose Job templates are kept; a graph of ten thousand nodes hardly needs the first ones again."""
+"""So many nodes of a Workflow have their Job templates kept: a large graph hardly needs its first ones again."""
 
 LOCK_ANNOTATION = f"{GROUP}/lock"
 """The concurrency key an attempt runs under, on Job and Pod: a restart finds the holder though no status told of it."""

@@ -15,9 +15,9 @@ from weft.engine.actions import Start
 from weft.kube.clock import Clock
 
 MADE_IS_TOLD_SECONDS = 1.0
-"""After that, a status tells that what was announced has been made, unless one was due anyway: a short run is spared it.
+"""After that, a status tells that what was announced is made, unless one was due anyway; short runs are spared it.
 
-Until then only the Job itself and its Pod tell it: should both be deleted while no operator is there, it is made again.
+Until then its Job and Pod alone tell it: should both be deleted while no operator is there, it is made again.
 """
 
 

@@ -1,5 +1,9 @@
 """The run loop with everything around it, on an API server in memory: what users see, and what survives a crash."""
 
+import gc
+import weakref
+from typing import Any
+
 import pytest
 from support.fakeapi import Asked, Event
 from support.rig import NAMESPACE, Fate, Rig
@@ -7,6 +11,7 @@ from support.transport import over_quota
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.transport import Dropped
+from weft.render.job import JobTemplate
 
 DIAMOND = """
 nodes:
@@ -40,6 +45,30 @@ async def test_a_failed_attempt_is_retried_after_its_back_off(rig: Rig) -> None:
     run = await rig.finish("w")
     assert run["status"]["phase"] == "Succeeded"
     assert run["status"]["nodes"][0]["attempts"] == 3
+
+
+async def test_few_job_templates_are_kept_and_a_node_that_needs_one_again_gets_its_own(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten thousand nodes would keep ten thousand templates, and hardly any is asked for twice."""
+    kept: weakref.WeakSet[JobTemplate] = weakref.WeakSet()
+
+    class Told(JobTemplate):
+        def __init__(self, body: Obj, **options: Any) -> None:
+            super().__init__(body, **options)
+            kept.add(self)
+
+    monkeypatch.setattr("weft.controllers.jobs.JobTemplate", Told)
+    monkeypatch.setattr("weft.controllers.jobs.MAX_TEMPLATES", 2)
+    rig.behave = lambda node, attempt: Fate(code=1 if node == "a" and attempt == 1 else 0)
+    backoff = "{initialSeconds: 60, jitter: 0}"
+    others = "".join(f"\n- {{name: {node}, job: {{image: {node}}}}}" for node in "bcd")
+    rig.workflow("w", f"nodes:\n- {{name: a, job: {{image: a}}, retry: {{limit: 1, backoff: {backoff}}}}}{others}")
+    await rig.finish("w")
+    gc.collect()
+    assert len(kept) == 2
+    made = [asked.body for asked in rig.api.requests if asked.method == "POST" and asked.resource == PODS]
+    assert sorted(pod["spec"]["containers"][0]["image"] for pod in made) == ["a", "a", "b", "c", "d"]
 
 
 async def test_a_deleted_pod_is_a_disruption_and_runs_again(rig: Rig) -> None:

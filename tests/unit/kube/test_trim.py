@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 
+import orjson
 import pytest
 from weft.kube.trim import has_template, trim_job, trim_pod
 from weft.render.observe import job_fact, pod_fact
@@ -91,3 +92,22 @@ def test_who_holds_the_whole_object_keeps_it_whole(trim, whole):
     before = deepcopy(whole)
     trim(dict(whole))
     assert whole == before
+
+
+def test_what_many_objects_say_alike_is_kept_once():
+    """Ten thousand nodes: the UID of their run, the name of a Job in its Pod's owner."""
+    first, second = (orjson.loads(orjson.dumps(pod("Pending"))) for _ in range(2))
+    job = orjson.loads(orjson.dumps(JOB | {"metadata": METADATA | {"name": "j", "uid": "ju"}}))
+    for each in (first, second):
+        trim_pod(each)
+    trim_job(job)
+    assert first["metadata"]["annotations"]["weft.dev/run-uid"] is second["metadata"]["annotations"]["weft.dev/run-uid"]
+    assert first["metadata"]["ownerReferences"][0]["uid"] is job["metadata"]["uid"]
+
+
+def test_of_a_container_only_what_is_asked_for_is_kept():
+    whole = pod(
+        "Running", status={"containerStatuses": [main({"running": {}}) | {"imageID": "sha256:1", "ready": True}]}
+    )
+    trim_pod(whole)
+    assert whole["status"]["containerStatuses"] == [{"name": "main", "image": "i", "state": {"running": {}}}]
