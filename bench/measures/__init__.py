@@ -1,11 +1,12 @@
 """The measures: one scenario a file, each a function from the bench to lines of results."""
 
-from bench.measures import big, cold, crowd, kubelet, paced, planner, ratios, runs, shards, sustained
+from bench.measures import big, cold, crowd, kubelet, paced, planner, ratios, requests, runs, shards, sustained
 
 MEASURES = {
     "planner": planner.planner,
     "pace": ratios.pace,
     "calls": runs.calls,
+    "requests": requests.requests,
     "hop": paced.hop,
     "nodes": sustained.nodes,
     "raised": sustained.raised,
