@@ -44,6 +44,7 @@ class Operator:
             "WEFT_BENCH_HOPS": str(self._hops),
             **(settings or {}),
         }
+        self._environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in an image: what is imported is compiled already
         self._session: aiohttp.ClientSession | None = None
         self.pid = 0
         self.began = 0.0

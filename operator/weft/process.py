@@ -56,6 +56,7 @@ STUCK_SECONDS = 60.0
 def main(settings: Settings, environment: dict[str, str]) -> int:
     """Run the operator until it is told to stop (exit code 0), or has lost its lease or cannot go on (1)."""
     set_up_logging(settings)
+    gc.set_threshold(50_000, 20, 50)  # most of what is made is there to stay: it need not be looked at so often
     # A loop in C: what this process does most is to send requests and to read the lines of watches.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(settings, environment).run())
@@ -238,7 +239,6 @@ def _settle_memory() -> None:
     gc.unfreeze()  # of an earlier term, which is over
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _watch(registry: kopf.OperatorRegistry, kind: Resource, feed: Feed) -> None:

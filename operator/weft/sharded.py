@@ -45,6 +45,7 @@ class Sharded:
     def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
         """Begin to watch; `on_broken` is told when no more news come in."""
         self.feed.follow(on_broken=on_broken)
+        self.feed.begin()
 
     async def work(self) -> None:
         """Take our share of the shards, once everything has been listed. Raises when that fails."""

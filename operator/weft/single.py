@@ -19,8 +19,8 @@ class Single:
         self._elected = asyncio.Event()
         self._elector = Elector(
             outfit.lease_client(), namespace=settings.lease_namespace, name=settings.lease_name,
-            identity=outfit.identity, on_started=self._elected.set, on_lost=on_lost, clock=outfit.clock,
-            rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
+            identity=outfit.identity, on_waiting=lambda: self.feed.begin(), on_started=self._elected.set,
+            on_lost=on_lost, clock=outfit.clock, rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
         )  # fmt: skip
         self._lease_enabled = settings.lease_enabled
         client = outfit.client(self._may_write, limiter=outfit.limiter())
@@ -39,7 +39,11 @@ class Single:
         return []
 
     def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
-        """Begin to fill the caches; `on_broken` is told when no more news come in."""
+        """Be ready to fill the caches; `on_broken` is told when no more news come in.
+
+        They are filled at the first look at the Lease: for the work at once, where it is free, else to stand by. So
+        who starts alone lists everything once, and not once more because he leads by now.
+        """
         self.feed.follow(on_broken=on_broken)
 
     async def work(self) -> None:

@@ -113,6 +113,7 @@ async def test_whoever_works_hears_of_a_watch_that_has_ended(shards: int, monkey
     clock, told = VirtualClock(), []
     replica = Simulated(FakeApi(clock=clock), clock, name="op", settings=Settings(shards=shards), http=None)
     replica._part.follow(on_broken=lambda: told.append("broken"))
+    replica._part.feed.begin()
     await settle()
     assert told
     await replica.bury()

@@ -72,6 +72,7 @@ class Feed:
         self._spawn = spawn
         self._readers: dict[int, Reader] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._wanted = asyncio.Event()
         self._turn = asyncio.Lock()
         self._begun = self._done = 0
 
@@ -97,15 +98,26 @@ class Feed:
         """Bring it to nobody."""
         self._readers.pop(shard, None)
 
+    def begin(self) -> None:
+        """List and watch from now on, unless that has begun already."""
+        self._wanted.set()
+
     def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch; `on_broken` is told of a watch that has ended by itself: from then on, this feed is blind."""
+        """Be ready to watch, once somebody has said `begin` or has asked for a `refresh`.
+
+        `on_broken` is told of a watch that has ended by itself: from then on, this feed is blind.
+        """
+
+        async def follow(informer: Informer) -> None:
+            await self._wanted.wait()
+            await informer.run()
 
         def ended(task: asyncio.Task[None]) -> None:
             if not task.cancelled():
                 _log.critical("a watch has ended, which nothing but a bug can do", exc_info=task.exception())
                 on_broken()
 
-        self._tasks = [self._spawn(informer.run(), name="informer") for informer in self._informers]
+        self._tasks = [self._spawn(follow(informer), name="informer") for informer in self._informers]
         for task in self._tasks:
             task.add_done_callback(ended)
 
@@ -139,17 +151,20 @@ class Feed:
     async def refresh(self) -> None:
         """List everything once more, so that no reader is older than this call. Raises ApiError.
 
-        Who calls while a list is under way waits for the next one, and shares it with all who came meanwhile.
+        Who calls while a list is under way waits for the next one, and shares it with all who came meanwhile. Where
+        nothing has been listed yet, the first list is it.
         """
         asked = self._begun
         async with self._turn:
             if self._done > asked:
                 return
             self._begun = number = self._begun + 1
+            before = [informer.begun for informer in self._informers]
+            self.begin()
             await self._sync()
             await self.wait_until_synced()
-            for informer in self._informers:
-                await informer.refresh()
+            for informer, begun in zip(self._informers, before, strict=True):
+                await informer.refresh(after=begun)
             self._done = number
 
     async def resync(self, seconds: float) -> None:

@@ -72,6 +72,8 @@ class Informer:
         self.cache = cache
         self.synced = asyncio.Event()
         """Set once the first list has been told to the handler."""
+        self.begun = 0
+        """How many lists have been begun."""
         self._client = client
         self._resource = resource
         self._on_event = on_event
@@ -83,6 +85,7 @@ class Informer:
         self._trim = trim
         self._skip = skip
         self._version = ""
+        self._told = 0  # the number of the latest list that the handler has been told
         self._failures = 0
 
     async def run(self) -> None:
@@ -90,21 +93,27 @@ class Informer:
         while True:
             try:
                 if not self._version:
-                    await self._list()
+                    self._version = await self._list()
+                    self.synced.set()
                 await self._watch()
             except ApiError as error:
                 await self._recover(error)
 
-    async def refresh(self) -> None:
-        """List once more, so that the cache is no older than this call; the watch goes on. Raises ApiError."""
-        objects, version = await self._read()
-        self._tell(self.cache.replace(objects, version=version, namespace=self._namespace))
+    async def refresh(self, *, after: int) -> None:
+        """List once more, unless one that was begun after the first `after` lists has been told; the watch goes on.
 
-    async def _list(self) -> None:
+        Raises ApiError.
+        """
+        if self._told <= after:
+            await self._list()
+
+    async def _list(self) -> str:
+        """List everything and tell what is new; gives the list's version."""
+        self.begun = number = self.begun + 1
         objects, version = await self._read()
         self._tell(self.cache.replace(objects, version=version, namespace=self._namespace))
-        self._version = version
-        self.synced.set()
+        self._told = max(self._told, number)
+        return version
 
     async def _read(self) -> tuple[Objects, str]:
         objects: Objects = []

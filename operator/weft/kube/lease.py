@@ -28,6 +28,7 @@ class Elector:
         namespace: str,
         name: str,
         identity: str,
+        on_waiting: Callable[[], None],
         on_started: Callable[[], None],
         on_lost: Callable[[], None],
         clock: Clock,
@@ -37,6 +38,7 @@ class Elector:
     ):
         """Take the Lease's place, who we are (unique among the candidates), and whom to tell."""
         self._claim = Claim(client, namespace=namespace, name=name, identity=identity, clock=clock, spawn=spawn)
+        self._on_waiting = on_waiting
         self._on_started = on_started
         self._on_lost = on_lost
         self._clock = clock
@@ -50,9 +52,13 @@ class Elector:
         return self._leading and self._claim.holds
 
     async def run(self) -> None:
-        """Wait for the lease, call `on_started`, renew until it is lost, call `on_lost` and return."""
+        """Wait for the lease, call `on_started`, renew until it is lost, call `on_lost` and return.
+
+        `on_waiting` is called at each look that finds the lease in other hands, or the API server silent.
+        """
         claim = self._claim
         while not await claim.take(RENEW_DEADLINE):
+            self._on_waiting()
             period = LOOK_PERIOD * (1 + self._rng.random() / 5)
             until_free = claim.free_at - self._clock.monotonic()
             await self._clock.sleep(min(period, until_free) if until_free > 0 else period)

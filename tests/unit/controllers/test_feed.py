@@ -13,7 +13,7 @@ from weft.controllers.feed import SELECTOR, Feed
 from weft.kube.clock import spawn
 from weft.kube.errors import ApiError
 from weft.kube.objects import Obj, key_of
-from weft.kube.resources import PODS, WORKFLOW_RUNS, WORKFLOWS
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 from weft.metrics import Metrics
 
@@ -58,11 +58,12 @@ class World:
 
     async def follow(self) -> None:
         self.feed.follow()
+        self.feed.begin()
         await self.clock.advance(0.1)
         assert self.feed.synced
 
-    def lists(self) -> int:
-        return sum(asked.method == "GET" and asked.resource is WORKFLOWS for asked in self.api.requests)
+    def lists(self, kind: Resource = WORKFLOWS) -> int:
+        return sum(asked.method == "GET" and asked.resource == kind for asked in self.api.requests)
 
 
 @pytest.fixture
@@ -125,6 +126,21 @@ async def test_who_comes_later_lists_what_was_missed(world: World) -> None:
     assert world.feed.find_node_types(THEIRS, ["t"]) == world.feed.find_node_types(OURS, ["t"]) == {}
 
 
+@pytest.mark.parametrize(("warm", "lists"), [(False, 1), (True, 2)])
+async def test_who_asks_before_anything_was_listed_gets_the_first_list(world: World, warm: bool, lists: int) -> None:
+    """Ten thousand Jobs are not listed twice by an operator that starts alone."""
+    ours = world.shard(1)
+    world.feed.follow()
+    if warm:
+        world.feed.begin()
+    await world.clock.advance(5)
+    assert world.feed.synced == warm
+    world.pod(OURS, "a")
+    await world.clock.run(world.feed.refresh())
+    assert world.lists(JOBS) == world.lists(PODS) == lists
+    assert ours.heard == [f"ADDED Pod {OURS}/a"]
+
+
 async def test_a_reader_that_has_been_away_hears_of_what_vanished(world: World) -> None:
     ours = world.shard(1)
     await world.follow()
@@ -143,6 +159,7 @@ async def test_a_watch_that_a_bug_ends_is_told_once_and_logged(
 ) -> None:
     ours, told = world.shard(1), []
     world.feed.follow(on_broken=lambda: told.append("broken"))
+    world.feed.begin()
     await world.clock.advance(0.1)
 
     def apply(event_type: str, obj: Obj) -> Any:

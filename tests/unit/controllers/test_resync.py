@@ -3,14 +3,17 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from support.replica import Replica
 from support.rig import Rig
 from weft.kube.objects import Obj
 from weft.kube.resources import (
+    JOBS,
     VALIDATING_ADMISSION_POLICIES,
     VALIDATING_ADMISSION_POLICY_BINDINGS,
     WORKFLOW_RUNS,
     Resource,
 )
+from weft.settings import Settings
 
 
 @pytest.fixture
@@ -56,3 +59,30 @@ async def test_also_when_the_policies_are_like_nothing_that_was_foreseen(rig: Ri
     rig.start("w")
     await rig.clock.advance(60)
     assert rig.phase() == "Succeeded"
+
+
+async def test_who_starts_alone_lists_every_job_once_and_who_takes_over_once_more(rig: Rig) -> None:
+    """Who stands by has listed them to be ready; what the other did until its end has to be known as well."""
+
+    def lists(actor: str) -> int:
+        return sum(
+            asked.method == "GET" and asked.resource == JOBS and asked.actor == actor for asked in rig.api.requests
+        )
+
+    rig.settings = Settings()
+    await rig.up()
+    first = rig.replica
+    assert first is not None
+    assert lists("op-0") == 1
+    second = Replica(
+        rig.api, rig.clock, name="op-next", settings=rig.settings, http=rig.http, seed=1, metrics=rig.metrics
+    )
+    second.start()
+    await rig.clock.advance(5)
+    assert lists("op-next") == 1
+    assert not second.leading
+    first.crash()
+    await rig.clock.advance(20)
+    assert second.leading
+    assert lists("op-next") == 2
+    await second.bury()

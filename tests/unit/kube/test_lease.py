@@ -59,6 +59,7 @@ class Candidate:
             namespace="weft-system",
             name="weft-operator",
             identity=identity,
+            on_waiting=lambda: None,
             on_started=lambda: self.tell("started"),
             on_lost=lambda: self.tell("lost"),
             clock=world.clock,
