@@ -19,6 +19,7 @@ Obj = dict[str, Any]
 RUNS = "/apis/weft.dev/v1alpha1"
 BATCH = "/apis/batch/v1"
 CORE = "/api/v1"
+MERGE = "application/merge-patch+json"
 LIMIT = 128
 """Requests in flight at once: like the operator's own limit, so that neither side drowns the API server."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.harness.api import BATCH, CORE, RUNS, Api, Obj, Refused
+from bench.harness.api import BATCH, CORE, MERGE, RUNS, Api, Obj, Refused
 from bench.harness.machine import REPOSITORY, components, cpu_seconds
 from bench.harness.operator import Operator
 from bench.harness.report import Report
@@ -92,7 +92,7 @@ class Bench:
 
         async def strip(name: str) -> None:
             with suppress(Refused):  # gone meanwhile
-                await self.api.call("PATCH", f"{pods}/{name}", patch, kind="application/merge-patch+json")
+                await self.api.call("PATCH", f"{pods}/{name}", patch, kind=MERGE)
 
         await asyncio.gather(*(strip(name) for name in held))
 

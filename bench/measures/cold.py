@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from bench.harness.api import BATCH, CORE, Obj
+from bench.harness.api import BATCH, CORE, MERGE, Obj
 from bench.harness.bench import Bench, until
 from bench.harness.slownodes import place, slow_nodes
 from bench.harness.workflows import KWOK, job
@@ -43,7 +43,7 @@ async def cold_start(bench: Bench) -> None:
         for pod in running[:: max(1, count // 10)]:
             ended = {"status": {"phase": "Succeeded"}}
             path = f"{pods}/{pod['metadata']['name']}/status"
-            await bench.api.call("PATCH", path, ended, kind="application/merge-patch+json")
+            await bench.api.call("PATCH", path, ended, kind=MERGE)
         settings: Obj = {"runs": count, "jobs": await bench.api.count(jobs), "pods": await bench.api.count(pods)}
         async with bench.operator() as operator:
             await until(lambda: operator.first_write() > 0, seconds=120, what="a first write")

@@ -21,7 +21,7 @@ from weft.render.job_status import succeeded_status
 from weft.render.names import RunRef
 from weft.render.pod import pod_for
 
-from bench.harness.api import BATCH, CORE, RUNS, Obj
+from bench.harness.api import BATCH, CORE, MERGE, RUNS, Obj
 from bench.harness.bench import Bench
 from bench.harness.machine import components, cpu_seconds
 from bench.harness.workflows import chain, job
@@ -29,7 +29,6 @@ from bench.harness.workflows import chain, job
 LENGTH = 10
 TOGETHER = 8
 START = 1_700_000_000.0
-_MERGE = "application/merge-patch+json"
 _NOBODY: Obj = {"podTemplate": {"spec": {"schedulerName": "nobody"}}}
 
 Send = Callable[[int], Awaitable[Any]]
@@ -54,7 +53,7 @@ def _kinds(bench: Bench, namespace: str) -> dict[str, Send]:
     call, core, batch = bench.api.call, f"{CORE}/namespaces/{namespace}", f"{BATCH}/namespaces/{namespace}"
     runs = f"{RUNS}/namespaces/{namespace}/workflowruns"
     begun, halfway = _statuses(namespace)
-    template = JobTemplate({**job(_NOBODY)})
+    template = JobTemplate(job(_NOBODY))
 
     async def make_job(i: int) -> None:
         name = f"r-{i}"
@@ -68,7 +67,7 @@ def _kinds(bench: Bench, namespace: str) -> dict[str, Send]:
         await call("POST", f"{core}/pods?fieldManager=weft", pod)
 
     async def write_status(i: int, body: Obj) -> None:
-        await call("PATCH", f"{runs}/r-{i}/status?fieldManager=weft", {"status": body}, kind=_MERGE)
+        await call("PATCH", f"{runs}/r-{i}/status?fieldManager=weft", {"status": body}, kind=MERGE)
 
     async def make_run(i: int) -> None:
         await bench.run(namespace, "chain", f"r-{i}")
@@ -82,8 +81,8 @@ def _kinds(bench: Bench, namespace: str) -> dict[str, Send]:
         "POST pod": make_pod,
         "POST workflowrun and its first status": make_run,
         "PATCH workflowrun/status": lambda i: write_status(i, halfway),
-        "PATCH pod": lambda i: call("PATCH", f"{core}/pods/r-{i}?fieldManager=weft", let_go, kind=_MERGE),
-        "PATCH job/status": lambda i: call("PATCH", f"{batch}/jobs/r-{i}/status?fieldManager=weft", ended, kind=_MERGE),
+        "PATCH pod": lambda i: call("PATCH", f"{core}/pods/r-{i}?fieldManager=weft", let_go, kind=MERGE),
+        "PATCH job/status": lambda i: call("PATCH", f"{batch}/jobs/r-{i}/status?fieldManager=weft", ended, kind=MERGE),
         "DELETE job": lambda i: call("DELETE", f"{batch}/jobs/r-{i}?propagationPolicy=Background"),
     }
 

@@ -17,14 +17,14 @@ class Single:
         self._spawn = outfit.spawn
         self._on_led = on_led
         self._elected = asyncio.Event()
-        self._elector = Elector(
-            outfit.lease_client(), namespace=settings.lease_namespace, name=settings.lease_name,
-            identity=outfit.identity, on_waiting=lambda: self.feed.begin(), on_started=self._elected.set,
-            on_lost=on_lost, clock=outfit.clock, rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
-        )  # fmt: skip
         self._lease_enabled = settings.lease_enabled
         client = outfit.client(self._may_write, limiter=outfit.limiter())
         self.feed = outfit.feed(client, shards=1)
+        self._elector = Elector(
+            outfit.lease_client(), namespace=settings.lease_namespace, name=settings.lease_name,
+            identity=outfit.identity, on_waiting=self.feed.begin, on_started=self._elected.set,
+            on_lost=on_lost, clock=outfit.clock, rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
+        )  # fmt: skip
         self.operator = outfit.operator(client, self.feed, Realm(settings.namespaces))
         self.feed.attach(self.operator)
 
