@@ -34,6 +34,7 @@ KEPT = (
     "x-kubernetes-validations",
     "x-kubernetes-list-type",
     "x-kubernetes-list-map-keys",
+    "x-kubernetes-map-type",
 )
 
 Schema = dict[str, Any]

@@ -121,6 +121,13 @@ def test_the_nodes_of_a_status_are_one_atomic_open_list() -> None:
     assert nodes["items"]["x-kubernetes-preserve-unknown-fields"] is True
 
 
+def test_a_runs_status_is_owned_as_a_whole() -> None:
+    """Its one writer pays for what the API server keeps about each field's owner, with each node."""
+    atomic = [path for path, schema in EVERYTHING if schema.get("x-kubernetes-map-type")]
+    assert atomic == ["WorkflowRun.status"]
+    assert root_of("WorkflowRun")["properties"]["status"]["x-kubernetes-map-type"] == "atomic"
+
+
 def test_a_node_has_one_body_by_rule() -> None:
     node = root_of("Workflow")["properties"]["spec"]["properties"]["nodes"]["items"]
     rule = node["x-kubernetes-validations"][0]["rule"]
