@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import Any
 
 import yaml
+from support.asked import Asked
 from support.clock import VirtualClock, settle
-from support.fakeapi import Asked, FakeApi
+from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import Replica
 from weft.kube.objects import Obj, annotation

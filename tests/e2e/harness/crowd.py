@@ -23,7 +23,7 @@ from support.checker.joins import check_joins
 from support.checker.limits import check_limits
 from support.checker.reading import FINALIZER, Specs
 from support.checker.statuses import check_statuses
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, Resource
 from weft.render.names import ATTEMPT_LABEL, NODE_LABEL
 

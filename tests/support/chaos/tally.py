@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from support.chaos.story import Note
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.resources import EVENTS, JOBS, LEASES, PODS, WORKFLOW_RUNS
 
 _DETAIL = re.compile(r"(: (GET|POST|PATCH|DELETE|PUT) .*| for -?[\d.]+ s$| by -?[\d.]+ s$)")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
+from support.asked import Asked
 from support.chaos.dice import Dice
 from support.chaos.people import DEEDS, DELETIONS, UNSEEN, People, has_ended
 from support.chaos.plan import Plan, fate_of, plan_of
@@ -27,9 +28,10 @@ from support.chaos.tally import tally
 from support.chaos.weather import Storm
 from support.checker.verdict import judge
 from support.clock import BusyLoop, VirtualClock
-from support.fakeapi import Asked, Event, FakeApi
+from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import ProcessClock, Replica
+from support.storage import Event
 from weft.kube.objects import Obj
 from weft.kube.resources import LEASES, WORKFLOW_RUNS
 from weft.kube.transport import Response as Reply

@@ -18,7 +18,7 @@ from support.checker.reading import (
     repeats,
     status_of,
 )
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 

@@ -17,7 +17,7 @@ from support.checker.reading import (
     pod_over,
     status_of,
 )
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from support.checker.reading import Attempt, Specs, attempt_of, node_of, owned, pod_over, status_of
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
 

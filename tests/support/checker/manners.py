@@ -6,7 +6,7 @@ from typing import Any
 
 from support.chaos.plan import WITNESS_ENDS
 from support.checker.reading import FINALIZER, by_operator, finished, nodes_of, owned, status_of
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from support.checker.reading import ENDED, asked_generation, nodes_of, status_of
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 

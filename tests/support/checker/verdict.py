@@ -10,7 +10,7 @@ from support.checker.manners import check_leftovers, check_specs, check_witness
 from support.checker.reading import Specs
 from support.checker.retention import check_retention
 from support.checker.statuses import check_statuses
-from support.fakeapi import Event
+from support.storage import Event
 from weft.kube.objects import Obj
 from weft.kube.resources import Resource
 

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from support.asked import Asked
 from support.clock import START
-from support.fakeapi import Asked
 from support.manifests import run, workflow
 from support.shell import World
 from weft.api.times import milli_timestamp

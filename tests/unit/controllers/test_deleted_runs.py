@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from support.fakeapi import Asked
+from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource

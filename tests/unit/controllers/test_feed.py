@@ -5,8 +5,9 @@ import random
 from typing import Any
 
 import pytest
+from support.asked import Asked
 from support.clock import VirtualClock, settle
-from support.fakeapi import Asked, FakeApi
+from support.fakeapi import FakeApi
 from support.manifests import run, workflow
 from weft.controllers.catalog import Catalog
 from weft.controllers.feed import SELECTOR, Feed

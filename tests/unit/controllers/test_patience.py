@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import yaml
-from support.fakeapi import Asked
+from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
 from support.transport import over_quota, status
 from weft.kube.resources import JOBS

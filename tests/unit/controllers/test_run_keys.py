@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from support.fakeapi import Asked
+from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS

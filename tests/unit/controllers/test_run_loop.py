@@ -5,8 +5,9 @@ import weakref
 from typing import Any
 
 import pytest
-from support.fakeapi import Asked, Event
+from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
+from support.storage import Event
 from support.transport import over_quota
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS

@@ -1,6 +1,6 @@
 """What holds when something that cannot be has happened all the same: a status of another hand, a Pod too many."""
 
-from support.fakeapi import Asked
+from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
 from weft.api.conditions import Reason

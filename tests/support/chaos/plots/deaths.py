@@ -2,9 +2,9 @@
 
 from typing import Any, ClassVar
 
+from support.asked import Asked
 from support.chaos.plan import Plan, run_of
 from support.chaos.plots.plot import JOB, Plot, attempt_of
-from support.fakeapi import Asked
 from support.kubelet import Fate
 from weft.kube.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS

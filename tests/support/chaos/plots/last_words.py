@@ -5,8 +5,8 @@ Later no status of the dead is accepted any more. A creation is, whenever it com
 
 from typing import ClassVar
 
+from support.asked import Asked
 from support.chaos.plots.plot import JOB, Plot, attempt_of
-from support.fakeapi import Asked
 from support.kubelet import Fate
 from weft.kube.objects import Obj
 from weft.kube.resources import PODS, WORKFLOW_RUNS

@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
+from support.asked import Asked
 from support.chaos.plots.plot import JOB, Plot, attempt_of
-from support.fakeapi import Asked
 from support.kubelet import Fate
 from support.transport import status
 from weft.kube.objects import Obj, key_of

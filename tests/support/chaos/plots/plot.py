@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Protocol
 
 import orjson
+from support.asked import Asked
 from support.chaos.dice import Dice
 from support.chaos.people import People, has_ended
 from support.chaos.plan import NAMESPACE, Plan, document_of, run_of
-from support.fakeapi import Asked, FakeApi
+from support.fakeapi import FakeApi
 from support.kubelet import Fate
 from support.transport import status
 from weft.kube.objects import Obj, key_of
