@@ -116,7 +116,7 @@ class Operator:
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
         self._lent_keys = LentKeys(self.locks, self.store, is_active=self._is_active)
         self._outside = Outside(
-            self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._wake, clock=clock,
+            self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._news, clock=clock,
             spawn=spawn, impersonate=settings.resource_impersonation,
         )  # fmt: skip
         managed = settings.job_controller == "managedBy"
@@ -272,7 +272,7 @@ class Operator:
         if parent is not None and (event_type == "DELETED" or finished(run)):
             live = self.runs.live(parent)
             if live is not None:
-                self._wake(live.key)
+                self._news(live.key)
 
     def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
         if event_type == "ADDED" and self.leading:
@@ -292,7 +292,7 @@ class Operator:
     def _on_approval(self, event_type: str, approval: Obj, old: Obj | None) -> None:
         live = self.runs.live(approval["spec"]["run"]["uid"])
         if live is not None and old is None:
-            self._wake(live.key)
+            self._news(live.key)
 
     def on_job(self, event_type: str, job: Obj, old: Obj | None) -> None:
         """Hear of a change of a Job."""
@@ -327,10 +327,14 @@ class Operator:
         live = self.runs.live(uid)
         if live is not None:
             live.inbox.append(seen)
-            self._wake(live.key)
+            self._news(live.key)
 
     def _wake(self, key: Key) -> None:
         self._run_queue.add(key)
+
+    def _news(self, key: Key) -> None:
+        """What a node of the run waits for has come: it goes before what nobody waits for."""
+        self._run_queue.add(key, first=True)
 
     def _decisions(self, live: LiveRun) -> list[Observation]:
         approvals = self.catalog.approvals_of(live.ref.uid)

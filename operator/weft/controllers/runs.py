@@ -86,7 +86,7 @@ class RunController:
         live.look_at(kind, name, gone)
         if ended and live.ended_at is None:
             live.ended_at = self._clock.monotonic()
-        self._again(live.key)
+        self._again(live.key, first=ended)
         return True
 
     async def reconcile(self, key: Key) -> None:
@@ -239,6 +239,6 @@ class RunController:
         if run is not None and rerun_wanted(run):  # since before it ended: nothing will tell of it again
             self._again(live.key)
 
-    def _again(self, key: Key) -> None:
+    def _again(self, key: Key, *, first: bool = False) -> None:
         if self.queue is not None:
-            self.queue.add(key)
+            self.queue.add(key, first=first)

@@ -2,16 +2,17 @@
 
 Events say only that something about a key has changed; what changed is read from the cache when its turn comes, so a
 hundred events for one key before its turn cost one pass. A key added while it is being worked on gets another turn
-afterwards. Keys take turns in the order in which they were added, so a busy run does not hold up a quiet one. Wake-ups
-(a timeout, a back-off, a coalesced status write) share one heap and one timer, and a key that fails comes back with a
-growing, jittered pause.
+afterwards. Keys take turns in the order in which they were added, so a busy run does not hold up a quiet one; but those
+with news that somebody waits for (a Pod has ended: the next node is ready) overtake the others, a thousand runs that
+have just come among them. Of four turns one goes to the others nevertheless. Wake-ups (a timeout, a back-off, a
+coalesced status write) share one heap and one timer, and a key that fails comes back with a growing, jittered pause.
 """
 
 import asyncio
 import heapq
 import logging
 import random
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -29,6 +30,8 @@ SHORTEST_SLEEP = 0.001
 """Epoch seconds are only exact to a fraction of a microsecond: a shorter sleep might not move the clock at all."""
 LONGEST_SLEEP = 30.0
 """The wall clock may be set; looking again this often keeps a wake-up from being late by more."""
+TURNS_IN_A_ROUND = 4
+"""One of them is not for those who overtake."""
 SPARE_ENTRIES = 64
 """How many overtaken wake-ups (beyond half of all) the heap may hold before it is swept."""
 
@@ -61,7 +64,10 @@ class WorkQueue(Generic[K]):
         self._failed = metrics.reconciles.labels(name, "error")
         self._tasks: list[asyncio.Task[None]] = []
         self._open = False
-        self._ready: deque[K] = deque()
+        self._ready: OrderedDict[K, None] = OrderedDict()
+        self._overtaking: OrderedDict[K, None] = OrderedDict()
+        self._hurried: set[K] = set()
+        self._turn = 0
         self._idle: deque[asyncio.Future[None]] = deque()
         self._added_at: dict[K, float] = {}
         self._working: set[K] = set()
@@ -73,7 +79,7 @@ class WorkQueue(Generic[K]):
         self._timer_at = 0.0
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return len(self._ready) + len(self._overtaking)
 
     def start(self) -> None:
         """Start the workers, and add what there is to do now: keys added before are not kept.
@@ -83,13 +89,22 @@ class WorkQueue(Generic[K]):
         self._open = True
         self._tasks = [self._spawn(self._work(), name=f"{self._name}.{n}") for n in range(self._workers)]
 
-    def add(self, key: K) -> None:
-        """Ask for a pass over the key, soon: nothing when one is due already, before the start or after the end."""
-        if not self._open or key in self._added_at:
+    def add(self, key: K, *, first: bool = False) -> None:
+        """Ask for a pass over the key, soon: nothing when one is due already, before the start or after the end.
+
+        `first`: before those that were not added so; one that waits among them is brought forward.
+        """
+        if not self._open:
             return
-        self._added_at[key] = self._clock.monotonic()
-        if key not in self._working:
-            self._put(key)
+        if first:
+            self._hurried.add(key)
+            if key in self._ready:
+                del self._ready[key]
+                self._overtaking[key] = None
+        if key not in self._added_at:
+            self._added_at[key] = self._clock.monotonic()
+            if key not in self._working:
+                self._put(key)
 
     def add_after(self, key: K, at: float) -> None:
         """Ask for a pass over the key at that time (the clock's `now()`); of several wake-ups the earliest counts."""
@@ -116,7 +131,7 @@ class WorkQueue(Generic[K]):
         await asyncio.gather(*self._tasks)
 
     def _put(self, key: K) -> None:
-        self._ready.append(key)
+        (self._overtaking if key in self._hurried else self._ready)[key] = None
         self._depth.inc()  # queues of the same name, one for each shard, are one line in the metrics
         if self._idle:
             _wake(self._idle.popleft())
@@ -126,21 +141,28 @@ class WorkQueue(Generic[K]):
             await self._take_turns()
         except asyncio.CancelledError:  # whoever ends us drops what still waits
             self._open = False
-            self._depth.dec(len(self._ready))
+            self._depth.dec(len(self))
             self._ready.clear()
+            self._overtaking.clear()
             raise
 
     async def _take_turns(self) -> None:
         while True:
-            while not self._ready:
+            while not len(self):
                 if not self._open:
                     return
                 turn = asyncio.get_running_loop().create_future()
                 self._idle.append(turn)
                 await turn
-            key = self._ready.popleft()
-            self._depth.dec()
-            await self._pass(key)
+            await self._pass(self._take())
+
+    def _take(self) -> K:
+        self._turn = (self._turn + 1) % TURNS_IN_A_ROUND
+        overtaken = not self._overtaking or (self._ready and not self._turn)
+        key, _ = (self._ready if overtaken else self._overtaking).popitem(last=False)
+        self._hurried.discard(key)
+        self._depth.dec()
+        return key
 
     async def _pass(self, key: K) -> None:
         started = self._clock.monotonic()

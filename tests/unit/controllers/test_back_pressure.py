@@ -2,11 +2,12 @@
 
 from collections import Counter
 
-from support.fakeapi import Asked
+from support.asked import Asked
 from support.rig import Rig
 from support.transport import status
-from weft.kube.resources import PODS
+from weft.kube.resources import JOBS, PODS
 from weft.kube.transport import Response, Stalled
+from weft.render.names import NODE_LABEL
 
 RUNS, WIDTH = 8, 10
 WIDE = f"""
@@ -113,3 +114,20 @@ async def test_a_server_that_does_not_answer_in_time_changes_timing_only(rig: Ri
     await rig.clock.advance(60)
     assert_nothing_lost_or_twice(rig)
     assert 0 < stalled < 64 * 90 / 15 + 64
+
+
+async def test_a_node_that_is_ready_does_not_wait_for_a_crowd_that_comes() -> None:
+    """Whoever begins has to wait when the server is slow, not those who are under way."""
+    rig = Rig(workers=1)
+    rig.workflow("chain", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]")
+    await rig.up()
+    rig.start("chain", "first")
+    await rig.clock.advance(0.5)
+    Overloaded(rig, capacity=100, seconds=0.2)
+    for number in range(40):
+        rig.start("chain", f"later{number}")
+    await rig.wait(lambda: all(rig.ended(name) for name in ("first", *(f"later{n}" for n in range(40)))))
+    made = [event.obj["metadata"] for event in rig.api.history if event.resource is JOBS and event.type == "ADDED"]
+    before = [job["labels"][NODE_LABEL] for job in made].index("b")
+    assert before < 5, f"{before} Jobs were made before the one whose Pod's end was known"
+    await rig.close()

@@ -77,6 +77,40 @@ async def test_a_key_that_is_added_many_times_has_one_turn(world):
     assert one.order == "ab"
 
 
+async def test_news_that_somebody_waits_for_overtakes_but_of_four_turns_one_is_for_the_others(world):
+    one = world()
+    one.add(*"abcd")
+    for key in "12345":
+        one.queue.add(key, first=True)
+    await settle()
+    assert one.order == "123a45bcd"
+
+
+async def test_a_key_that_waits_is_brought_forward_and_has_one_turn(world):
+    one = world()
+    one.add(*"abc")
+    one.queue.add("c", first=True)
+    one.add("c")
+    await settle()
+    assert one.order == "cab"
+    one.add(*"abc")
+    await settle()
+    assert one.order == "cab" + "abc", "it overtakes once"
+
+
+async def test_a_key_that_is_worked_on_overtakes_when_it_comes_back(world):
+    one = world()
+    one.busy_for("a", 1)
+    one.add("a")
+    await settle()
+    one.add("a", "b", "c")
+    one.queue.add("a", first=True)
+    one.act.pop("a")
+    await one.clock.advance(1)
+    assert one.order == "aabc"
+    assert (one.sample("weft_queue_depth"), len(one.queue)) == (0.0, 0)
+
+
 async def test_what_is_added_before_the_start_is_not_kept(world):
     """A replica that stands by for weeks hears of everything that the leader does."""
     one = world(started=False)
