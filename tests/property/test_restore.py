@@ -178,6 +178,10 @@ def test_nor_where_reruns_find_other_lists(seed: int, every: int) -> None:
     check(seed, every=every, case=rerun_on_other_lists(case_of(seed)))
 
 
+def test_what_was_found_with_other_lists_stays_mended() -> None:
+    check(82904638, every=1, case=rerun_on_other_lists(case_of(82904638)))
+
+
 @pytest.mark.parametrize("every", [1, 2, 3])
 @pytest.mark.parametrize("seed", range(4))
 def test_every_round_of_a_subgraph_is_undone_with_its_own_parameters(seed: int, every: int) -> None:

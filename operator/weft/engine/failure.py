@@ -42,7 +42,8 @@ SEVERITY = {"Hold": 1, "Cancel": 2, "Quiet": 3, "End": 4}
 def node_ended(step: Step, frame: Frame, node: NodeState) -> None:
     """Judge the failure of this node, and those whose handler it was."""
     if failed(node):
-        exempt(frame, node)
+        # One that was held back, and is to follow from this failure now, may have all it waited for already.
+        step.joins.extend((frame, index) for index in exempt(frame, node))
         _judge(step, frame, node)
     for edge in node.node.incoming:
         source = frame.nodes[edge.source]
@@ -79,14 +80,17 @@ def judge_again(frame: Frame, node: NodeState) -> None:
         frame.failures.append(node.node.index)
 
 
-def exempt(frame: Frame, node: NodeState) -> None:
-    """Mark what asked for this failure, and what follows from that: it is never held back."""
+def exempt(frame: Frame, node: NodeState) -> list[int]:
+    """Mark what asked for this failure, and what follows from that: it is never held back. Gives what is marked now."""
+    marked: list[int] = []
     stack = [edge.target for edge in node.node.outgoing if edge.outcome in (FAILED_EDGE, DONE)]
     while stack:
         current = frame.nodes[stack.pop()]
         if not current.exempt:
             current.exempt = True
+            marked.append(current.node.index)
             stack.extend(edge.target for edge in current.node.outgoing)
+    return marked
 
 
 def may_begin(frame: Frame, node: NodeState) -> bool:
