@@ -48,6 +48,7 @@ def take_apart(
     content_type: str | None,
     actor: str,
 ) -> Asked | None:
+    """Give a request by its parts; None when it is for nothing that this API server knows."""
     match = _PATH.fullmatch(path)
     found = match and RESOURCES.get((match["core"] or match["group"], match["plural"]))
     if match is None or found is None:
@@ -58,6 +59,7 @@ def take_apart(
 
 
 def selected(obj: Obj, asked: Asked) -> bool:
+    """Say whether an object is in the request's namespace and fits its selectors."""
     metadata = obj["metadata"]
     if asked.namespace and metadata.get("namespace", "") != asked.namespace:
         return False

@@ -148,7 +148,7 @@ class WorkQueue(Generic[K]):
 
     async def _take_turns(self) -> None:
         while True:
-            while not len(self):
+            while not (self._ready or self._overtaking):
                 if not self._open:
                     return
                 turn = asyncio.get_running_loop().create_future()
@@ -158,8 +158,9 @@ class WorkQueue(Generic[K]):
 
     def _take(self) -> K:
         self._turn = (self._turn + 1) % TURNS_IN_A_ROUND
-        overtaken = not self._overtaking or (self._ready and not self._turn)
-        key, _ = (self._ready if overtaken else self._overtaking).popitem(last=False)
+        turn_of_the_others = self._turn == 0 and self._ready
+        queue = self._overtaking if self._overtaking and not turn_of_the_others else self._ready
+        key, _ = queue.popitem(last=False)
         self._hurried.discard(key)
         self._depth.dec()
         return key

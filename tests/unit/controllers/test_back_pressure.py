@@ -128,6 +128,6 @@ async def test_a_node_that_is_ready_does_not_wait_for_a_crowd_that_comes() -> No
         rig.start("chain", f"later{number}")
     await rig.wait(lambda: all(rig.ended(name) for name in ("first", *(f"later{n}" for n in range(40)))))
     made = [event.obj["metadata"] for event in rig.api.history if event.resource is JOBS and event.type == "ADDED"]
+    await rig.close()
     before = [job["labels"][NODE_LABEL] for job in made].index("b")
     assert before < 5, f"{before} Jobs were made before the one whose Pod's end was known"
-    await rig.close()

@@ -52,6 +52,29 @@ def test_drain_is_the_default_and_skips_what_waits_for_a_place() -> None:
     assert ran.nodes == {"bad": "Failed(Error) 0-1", "b": "Skipped(RunFailed)"}
 
 
+def test_what_was_held_back_starts_when_a_later_failure_is_one_that_it_follows_from() -> None:
+    """All it waited for had come before that failure: nothing else would have it looked at again."""
+    ran = simulate(
+        """
+        nodes:
+        - {name: bad, job: J}
+        - {name: late, job: J}
+        - {name: first, job: J}
+        - {name: either, dependsOn: [first, "late:Done"], join: Any, job: J}
+        - {name: held, dependsOn: [either], job: J}
+        """,
+        """
+        events:
+        - {node: bad, durationSeconds: 2, exitCode: 1}
+        - {node: either, durationSeconds: 2}
+        - {node: late, durationSeconds: 5, exitCode: 1}
+        """,
+    )
+    assert ran.nodes["either"] == "Succeeded 1-3"
+    assert ran.nodes["held"] == "Succeeded 5-6"
+    assert ran.outcome == "Failed(NodeFailed) 6"
+
+
 INSTANT = """
     nodes:
     - {name: a, job: J}
