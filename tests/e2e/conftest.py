@@ -71,12 +71,13 @@ def operator(cluster: Cluster) -> Iterator[Operator]:
 
 
 @pytest.fixture
-def machine(cluster: Cluster) -> Machine:
-    """The node below the cluster, for who wants to kill its components."""
+def machine(cluster: Cluster) -> Iterator[Machine]:
+    """The node below the cluster, for who wants to kill its components; the tests that follow do not see that."""
     found = Machine.of_this_cluster()
     if found is None:
         pytest.skip("kind keeps the components inside its own container, where they cannot be killed one by one")
-    return found
+    yield found
+    found.reconnect()
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ from weft.kube.resources import (
 
 _log = logging.getLogger(__name__)
 
-KINDS = (WORKFLOWS, NODE_TYPES, WORKFLOW_QUEUES, NOTIFICATION_CHANNELS, WORKFLOW_RUNS, APPROVALS)
+KINDS = (NODE_TYPES, WORKFLOW_QUEUES, NOTIFICATION_CHANNELS, WORKFLOWS, WORKFLOW_RUNS, APPROVALS)
 """Every kind of Weft's, what others refer to first."""
 
 _WHAT_PEOPLE_WRITE = ("generation", "deletionTimestamp", "labels", "annotations", "ownerReferences", "finalizers")

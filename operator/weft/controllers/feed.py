@@ -173,10 +173,14 @@ class Feed:
             await self._sync()
 
     async def _sync(self) -> None:
-        """List Weft's own kinds."""
+        """List Weft's own kinds.
+
+        What others refer to is listed last and taken in first: a run never comes with its Workflow as it was before.
+        """
         self._synced_at = self._clock.monotonic()
+        lists = {kind: await list_kind(self._client, kind, self._namespaces) for kind in reversed(KINDS)}
         for kind in KINDS:
-            objects, version = await list_kind(self._client, kind, self._namespaces)
+            objects, version = lists[kind]
             for shard, part in self._parted(objects).items():
                 self._readers[shard].catalog.replace(kind, part, version=version)
 

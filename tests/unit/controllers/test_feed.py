@@ -67,6 +67,11 @@ class World:
         return sum(asked.method == "GET" and asked.resource == kind for asked in self.api.requests)
 
 
+def in_ours(obj: Obj) -> Obj:
+    obj["metadata"]["namespace"] = OURS
+    return obj
+
+
 @pytest.fixture
 async def world() -> Any:
     made = World()
@@ -101,8 +106,7 @@ async def test_what_belongs_to_nobody_here_is_not_even_parsed(world: World, monk
 
 async def test_what_kopf_tells_reaches_the_catalog_of_its_shard(world: World) -> None:
     ours, theirs = world.shard(1), world.shard(3)
-    obj = run("r")
-    obj["metadata"]["namespace"] = OURS
+    obj = in_ours(run("r"))
     world.feed.apply(WORKFLOW_RUNS, "ADDED", obj)
     assert len(list(ours.catalog.runs)) == 1
     assert list(theirs.catalog.runs) == []
@@ -114,9 +118,7 @@ async def test_what_kopf_tells_reaches_the_catalog_of_its_shard(world: World) ->
 async def test_who_comes_later_lists_what_was_missed(world: World) -> None:
     await world.follow()
     world.pod(OURS, "a")
-    made = workflow("w")
-    made["metadata"]["namespace"] = OURS
-    world.api.add(made)
+    world.api.add(in_ours(workflow("w")))
     await settle()
     ours = world.shard(1)
     assert world.feed.find_workflow(OURS, "w") is None
@@ -193,6 +195,26 @@ async def test_those_who_ask_at_the_same_time_share_a_list_that_began_after_they
     gate.set()
     await asyncio.gather(first, *late)
     assert world.lists() == 2
+
+
+async def test_a_run_is_never_listed_with_its_workflow_as_it_was_before(world: World) -> None:
+    """A Workflow is edited and a run of it made, while everything is being listed, just before runs are."""
+    shard = world.shard(1)
+    world.api.add(in_ours(workflow("w", description="before")))
+    await world.follow()
+
+    async def edit(asked: Asked) -> None:
+        if asked.resource is WORKFLOW_RUNS:
+            world.api.before.remove(edit)
+            world.api.edit(WORKFLOWS, OURS, "w", lambda found: found["spec"].update(description="after"))
+            world.api.add(in_ours(run("r")))
+
+    world.api.before.append(edit)
+    await world.clock.run(world.feed.refresh())
+    assert shard.catalog.runs.get(OURS, "r") is not None
+    found = shard.catalog.workflows.get(OURS, "w")
+    assert found is not None
+    assert found["spec"]["description"] == "after"
 
 
 async def test_a_list_that_fails_or_is_given_up_serves_nobody(world: World) -> None:
