@@ -59,12 +59,14 @@ from weft.engine.state import (
 from weft.engine.step import Step, push_timer
 from weft.engine.units import (
     DEADLINE,
-    OVERDUE,
     PENDING_TIMEOUT,
     PODLESS,
+    SERVICE_DONE,
     TIMEOUT,
+    before_its_stop,
     enqueue,
     finish,
+    let_another_speak,
     prepare,
     stop_attempt,
     stopped,
@@ -141,6 +143,8 @@ def advance(state: RunState, observations: Iterable[Observation], now: float, *,
 def finish_step(step: Step, budget: int | None = None) -> Result:
     """Carry everything through that is left in the step."""
     _cascade(step)
+    if step.state.parked and not step.held:
+        _unpark(step)
     more = _drain(step, budget)
     if not more:
         failure.hold_back(step)
@@ -173,8 +177,8 @@ def _observe(step: Step, seen: Observation) -> None:
     if isinstance(seen, AttemptEnded):
         if unit.stage == ACTIVE and seen.stopped is not None:
             seen = stopped_before(state, unit, seen)
-        if unit.stage == STOPPING and seen.succeeded and unit.stop_reason in OVERDUE:
-            unit.stage, unit.stop_reason = ACTIVE, None  # done before the stop reached it: not to be run again
+        if unit.stage == STOPPING and seen.succeeded and unit.stop_reason != SERVICE_DONE:
+            before_its_stop(unit)
         if unit.stage == STOPPING:
             stopped(step, unit)
         elif unit.stage == ACTIVE:
@@ -211,7 +215,10 @@ def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
         step.state.dirty = True
     unit.reason, unit.message = shown, message
     if unit.role == MAIN:
-        unit.owner.reason, unit.owner.message = shown, message
+        if shown is not None or unit.owner.node.for_each is None:
+            unit.owner.reason, unit.owner.message = shown, message
+        else:
+            let_another_speak(unit)
 
 
 _BACK_OFF = "BackOff: "
@@ -241,7 +248,8 @@ def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
     unit.outputs = seen.outputs
     if unit.owner.start is None:
         unit.owner.start = step.now
-    unit.start = step.now
+    if unit.start is None:
+        unit.start = step.now
     finish(step, unit, SUCCEEDED, Reason.Cached, message_for(Reason.Cached))
 
 
@@ -408,18 +416,32 @@ def _graph_ended(step: Step, frame: Frame, unit: Unit) -> None:
     """A subgraph is over: its unit succeeds with the graph's outputs, fails, or was stopped."""
     if unit.child is not frame or unit.stage == ENDED:
         return
+    whole = not frame.failing and not any(_cut_short(frame, node) for node in frame.nodes)
+    if unit.stage == STOPPING and whole and unit.stop_reason != SERVICE_DONE:
+        before_its_stop(unit)
     if unit.stage == STOPPING:
         stopped(step, unit)
     elif frame.failing:
         subgraphs.failed(step, unit, frame)
-    elif frame.closing is not None and any(_cut_short(frame, node) for node in frame.nodes):
+    elif not whole:
         finish(step, unit, CANCELLED, frame.closing, "")
     else:
         subgraphs.succeeded(step, unit, frame)
 
 
 def _cut_short(frame: Frame, node: NodeState) -> bool:
-    return node.phase in (CANCELLED, SKIPPED) and node.reason == frame.closing
+    closed = frame.closing is not None
+    return closed and node.phase in (CANCELLED, SKIPPED) and node.reason == frame.closing
+
+
+def _unpark(step: Step) -> None:
+    """Take what came to its gates while the run was suspended through them, as far as it is still wanted."""
+    parked, step.state.parked = step.state.parked, []
+    for unit in parked:
+        if unit.parked:
+            unit.parked = False
+            prepare(step, unit)
+    _cascade(step)
 
 
 def _drain(step: Step, budget: int | None) -> bool:

@@ -15,7 +15,7 @@ from weft.api.bodies import MAX_WAIT
 from weft.api.conditions import Reason
 from weft.engine import approvals, subgraphs
 from weft.engine.actions import Start
-from weft.engine.rendering import body_scope, payload, render, restore_inputs
+from weft.engine.rendering import body_scope, payload, remember_unfinished, render, restore_inputs
 from weft.engine.state import WAITING, Unit
 from weft.engine.step import Step
 from weft.engine.units import begin_attempt, fail, granted_memory, previous_attempt, show, succeed
@@ -25,6 +25,7 @@ from weft.expr.cel import ExpressionError
 def start(step: Step, unit: Unit) -> None:
     """Start an attempt of the unit's body. A bad expression fails the unit, never the engine."""
     begin_attempt(step, unit)
+    remember_unfinished(step.state, unit)
     try:
         if problems := restore_inputs(step.state, unit):
             message = f"NodeType {unit.node.body.node_type}: " + "; ".join(problems)

@@ -62,7 +62,8 @@ def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
 def is_undone(unit: Unit) -> bool:
     """Whether the unit has been compensated, or one of its iterations: it succeeded, but its work is gone."""
     rounds = 0 if unit.iteration is None or unit.phase != SUCCEEDED else unit.iteration + 1
-    return unit.phase == COMPENSATED or (unit.node.compensate is not None and len(unit.done) < rounds)
+    done = {iteration for iteration, *_ in unit.done}
+    return unit.phase == COMPENSATED or (unit.node.compensate is not None and not done.issuperset(range(rounds)))
 
 
 def next_one(step: Step) -> bool:

@@ -141,6 +141,8 @@ def hold(step: Step, frame: Frame, node: NodeState) -> None:
     if node.begun and not node.node.service:
         frame.active -= 1
     node.begun, node.held = False, True
+    if node.items is not None:
+        node.units = {index: unit for index, unit in node.units.items() if not unit.untouched}
     node.items, node.next_item, node.running_items = None, 0, 0
     node.phase, node.reason, node.message = PENDING, None, ""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
-from weft.engine.scope import variables
+from weft.engine.scope import unfinished, variables
 from weft.engine.state import (
     CANCELLED,
     COMPENSATED,
@@ -46,7 +46,8 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
                 end_node(step, frame, node, SKIPPED, Reason.ConditionFalse, message)
                 return
         if compiled.for_each is not None:
-            node.items = items_of(step.state, frame, compiled.index, compiled.for_each)
+            node.then = _unfinished(step.state, frame, compiled.index, compiled.for_each)
+            node.items = items_of(step.state, frame, node)
     except ExpressionError as error:
         node.start = step.now
         end_node(step, frame, node, FAILED, Reason.ExpressionError, str(error))
@@ -75,15 +76,17 @@ class TooManyItems(ValueError):
     """A forEach over more than MAX_ITEMS items."""
 
 
-def items_of(state: RunState, frame: Frame, index: int, loop: ForEach) -> Any:
+def items_of(state: RunState, frame: Frame, node: NodeState) -> Any:
     """The list a forEach goes over: values, or batches of them. Raises ExpressionError, TooManyItems."""
+    loop = node.node.for_each
+    assert loop is not None
     if loop.range is not None:
-        count = _evaluate(state, frame, index, loop.range)
+        count = _evaluate(state, frame, node, loop.range)
         if isinstance(count, bool) or not isinstance(count, int) or count < 0:
             raise ExpressionError(f"gave {_shown(count)}; a whole number from 0 was expected", text=_text(loop.range))
         items: Any = range(count)
     else:
-        items = _evaluate(state, frame, index, loop.items)
+        items = _evaluate(state, frame, node, loop.items)
         if not isinstance(items, list):
             raise ExpressionError(f"gave {_shown(items)}; a list was expected", text=_text(loop.items))
     if len(items) > MAX_ITEMS:
@@ -94,10 +97,15 @@ def items_of(state: RunState, frame: Frame, index: int, loop: ForEach) -> Any:
     return [list(items[at : at + size]) for at in range(0, len(items), size)]
 
 
-def _evaluate(state: RunState, frame: Frame, index: int, source: Program | Any) -> Any:
+def _evaluate(state: RunState, frame: Frame, node: NodeState, source: Program | Any) -> Any:
     if isinstance(source, Program):
-        return source.evaluate(variables(state, frame, (source,), index=index))
+        return source.evaluate(variables(state, frame, (source,), index=node.node.index, then=node.then))
     return source
+
+
+def _unfinished(state: RunState, frame: Frame, index: int, loop: ForEach) -> dict[str, list[Any]]:
+    source = loop.items if loop.range is None else loop.range
+    return unfinished(state, frame, index, (source,)) if isinstance(source, Program) else {}
 
 
 def _text(source: Program | Any) -> str:
@@ -150,7 +158,8 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
     assert loop is not None
     assert unit.iteration is not None
     if node.node.compensate is not None:
-        unit.done.append((unit.iteration, step.now, unit.outputs))
+        earlier = [entry for entry in unit.done if entry[0] != unit.iteration]  # of an attempt that was begun anew
+        unit.done = [*earlier, (unit.iteration, step.now, unit.outputs)]
     outputs = {} if unit.outputs is None else unit.outputs
     unit.previous = outputs
     try:
@@ -166,6 +175,9 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
         unit.message = message_for(
             Reason.MaxIterationsExceeded, limit=loop.max_iterations, condition=loop.condition.text
         )
+        return False
+    if unit.stop_reason is not None:  # this round was done before its stop came
+        unit.phase, unit.reason, unit.message = CANCELLED, unit.stop_reason, ""
         return False
     if unit.frame.closing and step.state.stop is not None and unit.frame.stage == "Main":
         unit.phase, unit.reason, unit.message = CANCELLED, unit.frame.closing, "the run is stopped"
@@ -239,7 +251,7 @@ def block(step: Step, node: NodeState, why: str) -> None:
 
 def taken_up(node: NodeState) -> list[Unit]:
     """The units that were begun: after a rerun there are some of items that have not come to their turn yet."""
-    return [unit for unit in node.units.values() if unit.stage != NEW or unit.start is not None]
+    return [unit for unit in node.units.values() if unit.stage != NEW or unit.start is not None or unit.parked]
 
 
 def _end_items(step: Step, frame: Frame, node: NodeState) -> None:

@@ -1,14 +1,15 @@
 """What a body is given: its inputs, its variables, and the request it makes of the world outside.
 
-All of it can be computed again after a restart, so nothing of it is stored.
+All of it can be computed again after a restart, so nothing of it is stored but how nodes looked that had not ended.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from weft.api.parameters import check_parameters
-from weft.engine.scope import variables
+from weft.engine.scope import unfinished, variables
 from weft.engine.state import RunState, Unit
 from weft.expr.cel import Program
 from weft.expr.template import Structure
@@ -19,18 +20,38 @@ def restore_inputs(state: RunState, unit: Unit) -> list[str]:
     body = unit.node.body
     if body.inputs is None:
         return []
-    given = body.inputs.render(body_scope(state, unit, body.inputs.programs, outer=True))
+    given = body.inputs.render(body_scope(state, unit, body.inputs.programs, outer=True, then=unit.then))
     unit.params, problems = check_parameters(body.declared, given)
     return problems
 
 
+def render_parameters(state: RunState, unit: Unit) -> Any:
+    """The parameters of the unit's subgraph as they are given. Raises ExpressionError."""
+    given = unit.node.body.parameters
+    return {} if given is None else given.render(body_scope(state, unit, given.programs, then=unit.then))
+
+
+def remember_unfinished(state: RunState, unit: Unit) -> None:
+    """Keep how the nodes look that have not ended and that the unit's inputs and parameters are made from."""
+    body = unit.node.body
+    made_from = (body.inputs, body.parameters if body.graph is not None else None)
+    programs = [program for part in made_from if part is not None for program in part.programs]
+    unit.then = unfinished(state, unit.frame, unit.owner.node.index, programs) if programs else {}
+
+
 def body_scope(
-    state: RunState, unit: Unit, programs: tuple[Program, ...], *, outer: bool = False, **extra: Any
+    state: RunState,
+    unit: Unit,
+    programs: tuple[Program, ...],
+    *,
+    outer: bool = False,
+    then: Mapping[str, list[Any]] | None = None,
+    **extra: Any,
 ) -> dict[str, Any]:
-    """The variables that a body's own expressions see; `outer`: those around a NodeType."""
+    """The variables that a body's own expressions see; `outer`: those around a NodeType, `then`: see `variables`."""
     if unit.params is not None and not outer:  # inside a NodeType only its own inputs exist
         extra["params"] = unit.params
-    return variables(state, unit.frame, programs, index=unit.owner.node.index, unit=unit, extra=extra)
+    return variables(state, unit.frame, programs, index=unit.owner.node.index, unit=unit, extra=extra, then=then)
 
 
 def render(state: RunState, unit: Unit, structure: Structure | None) -> Any:

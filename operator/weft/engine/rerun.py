@@ -39,7 +39,7 @@ def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str]
     state.stage, state.outcome, state.reason, state.message = "Main", None, None, ""
     state.stop, state.timed_out, state.ended_at, state.final_start = None, False, None, None
     state.failures, state.outputs, state.compensations, state.compensating = [], {}, [], None
-    state.active, state.timers, state.queue, state.waiting, state.pods = {}, [], [], [], 0
+    state.active, state.timers, state.queue, state.waiting, state.parked, state.pods = {}, [], [], [], [], 0
     state.clock_start = now
     state.dirty = True
     _renew_compensations(state.main)
@@ -139,7 +139,11 @@ def _reset_node(frame: Frame, node: NodeState, mode: str, *, keep_children: bool
             node.units[index] = unit
             continue
         child = unit.child if mode == FROM_FAILED and node.node.loop is None else None
-        node.units[index] = _again(frame, node, unit, child)
+        again = _again(frame, node, unit, child)
+        if mode == FROM_FAILED:
+            again.done, again.lost = unit.done, unit.lost  # rounds that nobody has undone
+        if unit.index is None or not again.untouched:
+            node.units[index] = again
         if child is not None and not keep_children:
             reset_frame(child, FROM_ALL if unit.phase == COMPENSATED else FROM_FAILED)
 

@@ -109,7 +109,8 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     if "items" in entry:
         _fill_items(state, frame, node, entry, known)
     elif not itemless and (
-        node.phase not in (PENDING, SKIPPED) or not entry.keys().isdisjoint(("attempts", "base", "undone", "high"))
+        node.phase not in (PENDING, SKIPPED)
+        or not entry.keys().isdisjoint(("attempts", "base", "undone", "high", "begun"))
     ):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
@@ -129,14 +130,14 @@ def _value(entry: Entry, key: str, default: Any) -> Any:
 def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
     loop = node.node.for_each
     assert loop is not None
-    node.blocked = entry.get("blocked")
+    node.blocked, node.then = entry.get("blocked"), entry.get("then", {})
     if not node.begun:
         node.items = None
     elif node.phase in TERMINAL and node.node.compensate is None:
         node.items = range(entry["itemCount"])
     else:
         try:
-            node.items = loops.items_of(state, frame, node.node.index, loop)
+            node.items = loops.items_of(state, frame, node)
         except (ExpressionError, loops.TooManyItems):
             node.items = range(entry["itemCount"])
         count = entry["itemCount"]
@@ -152,9 +153,6 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
         started = unit.start is not None and unit.phase not in TERMINAL
         node.running_items += started
         node.failed_items += unit.phase == FAILED
-    if not node.begun and node.phase in (PENDING, SKIPPED):  # items that never ran have left nothing behind
-        for index in range(entry["itemCount"]):
-            node.units.setdefault(index, Unit(frame, node.node, node, index))
     node.outputs = loops.item_outputs(node) if node.phase in TERMINAL else None
 
 
@@ -164,7 +162,8 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     unit.spent, unit.base = entry.get("spent", 0), entry.get("base", 0)
     unit.attempt = entry.get("attempts", 0) - unit.spent
     unit.high, unit.undone = entry.get("high", unit.attempt), entry.get("undone", 0)
-    unit.undoing = entry.get("undoing", 0)
+    unit.undoing, unit.then = entry.get("undoing", 0), entry.get("then", {})
+    unit.parked = entry.get("parked", False)
     unit.lost = list(entry.get("lost", ()))
     unit.iteration = entry.get("iteration", unit.iteration)
     unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
@@ -251,8 +250,10 @@ def resume(state: RunState, now: float) -> Result:
     if state.finished:
         return finish_step(step)
     run.rearm(step)
+    step.again = True
     for frame in list(unfinished_frames(state)):
         _resume_frame(step, frame)
+    step.again = False
     if state.compensating is not None:
         _resume_unit(step, state.compensating)
     elif state.stage == "Compensating":
@@ -273,7 +274,7 @@ def _resume_frame(step: Step, frame: Frame) -> None:
 def _resume_unit(step: Step, unit: Unit) -> None:
     if unit.stage == QUEUED:
         enqueue(step, unit)
-    elif unit.stage == NEW and unit.start is not None:  # between two iterations
+    elif unit.stage == NEW and (unit.start is not None or unit.owner.items is None):  # at its gates
         prepare(step, unit)
     kind = unit.node.body.kind
     try:

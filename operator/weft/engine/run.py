@@ -62,7 +62,7 @@ def _abandon(step: Step, why: str) -> None:
     state.compensations = []
     if state.compensating is not None:
         stop_attempt(step, state.compensating, why)
-    if state.final is not None:
+    if state.stage == "Finally" and state.final is not None:  # a rerun has one before it is entered
         step.closes.append((state.final, why, "End"))
 
 

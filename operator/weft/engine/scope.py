@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from weft.engine.state import Frame, NodeState, RunState, Unit
+from weft.engine.state import TERMINAL, Frame, NodeState, RunState, Unit
 from weft.expr.cel import Program
 
 
@@ -36,20 +36,38 @@ def run_view(state: RunState) -> dict[str, Any]:
     }
 
 
-def _nodes(state: RunState, frame: Frame, index: int | None, programs: Iterable[Program]) -> dict[str, Any]:
+def unfinished(state: RunState, frame: Frame, index: int, programs: Iterable[Program]) -> dict[str, list[Any]]:
+    """Of the nodes that these programs read, how those look now that have not ended: [phase, reason, exit code].
+
+    What was computed from them is computed again after a restart, when they may have gone on: see `variables`.
+    """
+    found = _nodes(state, frame, index, programs)
+    return {
+        name: [node.phase, node.reason, node.exit_code] for name, node in found.items() if node.phase not in TERMINAL
+    }
+
+
+def _as_they_were(then: Mapping[str, list[Any]]) -> dict[str, Any]:
+    return {
+        name: {"outputs": {}, "phase": phase, "reason": reason or "", "exitCode": code}
+        for name, (phase, reason, code) in then.items()
+    }
+
+
+def _nodes(state: RunState, frame: Frame, index: int | None, programs: Iterable[Program]) -> dict[str, NodeState]:
     names: set[str] = set()
     for program in programs:
         if program.nodes is None:
             names.update(_visible(state, frame, index))
         else:
             names |= program.nodes
-    found: dict[str, Any] = {}
+    found: dict[str, NodeState] = {}
     for name in names:
         position = frame.graph.by_name.get(name)
         if position is not None:
-            found[name] = node_view(frame.nodes[position])
+            found[name] = frame.nodes[position]
         elif frame is state.final and name in state.main.graph.by_name:
-            found[name] = node_view(state.main.nodes[state.main.graph.by_name[name]])
+            found[name] = state.main.nodes[state.main.graph.by_name[name]]
     return found
 
 
@@ -68,12 +86,13 @@ def variables(
     index: int | None = None,
     unit: Unit | None = None,
     extra: Mapping[str, Any] | None = None,
+    then: Mapping[str, list[Any]] | None = None,
 ) -> dict[str, Any]:
     """The variables for these programs.
 
-    Takes the frame they are written in, the position of the node they belong to (None: the graph's
-    own outputs, which see every node), the unit for loop variables, and `extra` names of a context
-    (a retry, a response). Gives plain JSON values by name.
+    Takes the frame they are written in, the position of the node they belong to (None: the graph's own outputs, which
+    see every node), the unit for loop variables, `extra` names of a context (a retry, a response), and how nodes looked
+    `then` that had not ended when this was computed first (see `unfinished`). Gives plain JSON values by name.
     """
     programs = tuple(programs)
     roots: set[str] = set()
@@ -83,7 +102,8 @@ def variables(
     if "params" in roots:
         found["params"] = frame.params
     if "nodes" in roots:
-        found["nodes"] = _nodes(state, frame, index, programs)
+        nodes = _nodes(state, frame, index, programs)
+        found["nodes"] = {name: node_view(node) for name, node in nodes.items()} | _as_they_were(then or {})
     if "run" in roots:
         found["run"] = run_view(state)
     if unit is not None:

@@ -2,7 +2,8 @@
 
 Each node is one entry of `status.nodes`: first what a person wants to know, then, only as long as it
 is needed, what the engine has to remember (budgets used, when a back-off ends, who has decided).
-What can be computed again (edge counters, items, parameters of subgraphs) is not stored. A subgraph's
+What can be computed again (edge counters, items, parameters of subgraphs) is not stored, but for how those nodes looked
+that it was computed from and that had not ended. A subgraph's
 nodes follow as entries of their own, named by their path; a forEach keeps its items in its entry.
 Run-wide memory stands in `status.state`. Times are RFC 3339 with milliseconds. The API server takes
 nulls out of what is patched, so values that hold nulls are kept once more as JSON text.
@@ -84,12 +85,14 @@ def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool, no_pla
         entry["completionTime"] = milli_timestamp(node.end)
     if node.ready:
         entry["ready"] = True
+    if node.begun and node.phase == PENDING:
+        entry["begun"] = True
     if node.node.for_each is not None and (node.begun or node.units):
-        if node.begun and node.phase == PENDING:
-            entry["begun"] = True
+        if node.then:
+            entry["then"] = node.then
         entry["itemCount"] = len(node.items) if node.items is not None else len(node.units)
         few = few and len(node.units) <= MAX_WITH_JOBS
-        entry["items"] = [_item_entry(unit, ref, few=few) for unit in node.units.values() if not _untouched(unit)]
+        entry["items"] = [_item_entry(unit, ref, few=few) for unit in node.units.values() if not unit.untouched]
         if node.blocked:
             entry["blocked"] = str(node.blocked)
     else:
@@ -125,10 +128,6 @@ def put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
         holder.weight = len(text)
         if b"null" in text:
             entry["outputsText"] = text.decode()
-
-
-def _untouched(unit: Unit) -> bool:
-    return unit.start is None and unit.phase not in TERMINAL and unit.base == unit.undone == unit.attempt == 0
 
 
 def _item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
@@ -184,7 +183,8 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
     for key, value, default in (
         ("iteration", unit.iteration, None), ("spent", unit.spent, 0), ("base", unit.base, 0),
         ("undone", unit.undone, 0), ("undoing", unit.undoing, 0), ("high", unit.high, unit.attempt),
-        ("lost", list(unit.lost), []),
+        ("lost", list(unit.lost), []), ("then", unit.then, {}),
+        ("parked", unit.parked, False),
     ):  # fmt: skip
         if value != default:
             entry[key] = value

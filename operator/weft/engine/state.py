@@ -64,9 +64,9 @@ class Unit:
     __slots__ = (
         "attempt", "attempt_start", "base", "cache_key", "child", "chunk", "decisions", "disruptions", "done", "due",
         "end", "entry", "exit_code", "failures", "frame", "high", "index", "iteration", "level", "level_start", "lock",
-        "lost", "message", "node", "outputs", "owner", "params", "payload", "pending", "pending_since", "pending_text",
-        "phase", "previous", "raises", "reason", "role", "rounds", "seconds", "spent", "stage", "start", "stop_reason",
-        "undoing", "undone", "unmade", "value", "weight",
+        "lost", "message", "node", "outputs", "owner", "params", "parked", "payload", "pending", "pending_since",
+        "pending_text", "phase", "previous", "raises", "reason", "role", "rounds", "seconds", "spent", "stage", "start",
+        "stop_reason", "then", "undoing", "undone", "unmade", "value", "weight",
     )  # fmt: skip
 
     def __init__(self, frame: Frame, node: Node, owner: NodeState, index: int | None = None, role: str = MAIN) -> None:
@@ -101,6 +101,7 @@ class Unit:
         self.value: Any = None  # the item of a forEach
         self.previous: Any = None  # outputs of the iteration before
         self.params: dict[str, Any] | None = None  # inputs of a NodeType
+        self.then: dict[str, list[Any]] = {}  # how nodes looked that its inputs were made from and that had not ended
         self.payload: Any = None  # the rendered body of the attempt in hand
         self.child: Frame | None = None
         self.raises = 0  # how often OOM kills have raised its memory
@@ -109,6 +110,7 @@ class Unit:
         self.decisions: list[tuple[str, str, float]] = []  # (by, decision, at)
         self.lock: str | None = None  # concurrency key held or awaited
         self.cache_key: str | None = None
+        self.parked = False  # came to its gates while the run was suspended
         self.chunk: str | None = None  # where its outputs are stored, outside the status
         self.weight = 0  # bytes of the outputs in its entry
         self.entry: Any = None  # how it stands in the status, kept once it has ended
@@ -146,6 +148,12 @@ class Unit:
         return self.spent + self.attempt
 
     @property
+    def untouched(self) -> bool:
+        """Nothing has ever been done for it: it is as if it had not come to its turn."""
+        never = self.base == self.undone == self.attempt == 0
+        return never and self.start is None and self.phase not in TERMINAL and not self.parked
+
+    @property
     def gate(self) -> AttemptId:
         """The identity of the unit itself, whichever attempt: it asks for keys and for the cache."""
         return AttemptId(self.path, self.index, self.iteration, self.role, 0)
@@ -162,7 +170,7 @@ class NodeState:
     __slots__ = (
         "begun", "blocked", "broken", "chosen", "chunk", "end", "entry", "exempt", "exit_code",
         "failed_items", "handlers", "held", "items", "message", "met", "next_item", "node", "open", "outputs", "phase",
-        "ready", "reason", "running_items", "start", "units", "verdict", "weight",
+        "ready", "reason", "running_items", "start", "then", "units", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(self, node: Node) -> None:
@@ -189,6 +197,7 @@ class NodeState:
         self.verdict: str | None = None  # of a failure: Open | Caught | Uncaught
         self.handlers = 0  # nodes with a :Failed edge from here that have not ended
         self.items: Any = None  # the list that forEach goes over
+        self.then: dict[str, list[Any]] = {}  # how nodes looked that it was made from and that had not ended
         self.next_item = 0
         self.running_items = 0
         self.failed_items = 0
@@ -263,9 +272,9 @@ class RunState:
 
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
-        "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "pods", "queue",
-        "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers", "waiting",
-        "workflow",
+        "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "parked", "pods",
+        "queue", "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers",
+        "waiting", "workflow",
     )  # fmt: skip
 
     def __init__(self, workflow: CompiledWorkflow, context: RunContext, *, start: float) -> None:
@@ -291,6 +300,7 @@ class RunState:
         self.ended_at: float | None = None
         self.active: dict[AttemptId, Unit] = {}  # attempts in flight, approvals and gates that wait for an answer
         self.locks: dict[AttemptId, Unit] = {}  # holders of concurrency keys, by their gate
+        self.parked: list[Unit] = []  # came to their gates while the run was suspended, as far as they still say so
         self.pods = 0  # Pods that count towards parallelism
         self.queue: list[Any] = []  # heap of units ready to start a Pod
         self.waiting: list[Any] = []  # heap of units ready to start anything else

@@ -20,12 +20,14 @@ class Step:
     """The context of one `advance`."""
 
     __slots__ = (
-        "actions", "begun", "closes", "ended", "entered", "finished", "joins", "now", "quiet", "state", "units",
+        "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "now", "quiet", "state",
+        "units",
     )  # fmt: skip
 
     def __init__(self, state: RunState, now: float) -> None:
         self.state = state
         self.now = now
+        self.again = False  # what is asked for had been asked for before the operator died
         self.actions: list[Action] = []
         self.finished: list[NodeState] = []  # ended in this step, for the metrics
         self.units: deque[Unit] = deque()  # have ended; their node is to be told

@@ -52,8 +52,17 @@ NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
 
 
 def prepare(step: Step, unit: Unit) -> None:
-    """Take a new unit through its gates: the cache, then the concurrency key, then the queue."""
+    """Take a new unit through its gates: the cache, then the concurrency key, then the queue.
+
+    A suspended run asks for nothing: a key would be kept from others, or taken from them. The unit waits for the
+    resume. Whether a key is free is asked once where that decides (Skip): what goes round already waits for it.
+    """
     node, state = unit.node, step.state
+    waits = unit.parked or (step.held and not step.again)
+    if waits and (node.cache_key is not None or node.concurrency_key is not None):
+        unit.parked = True
+        state.parked.append(unit)
+        return
     try:
         if node.cache_key is not None and unit.cache_key is None:
             found = variables(state, unit.frame, (node.cache_key,), index=node.index, unit=unit)
@@ -69,7 +78,9 @@ def prepare(step: Step, unit: Unit) -> None:
             unit.stage = GATED
             tell(unit, Reason.WaitingForConcurrency, message_for(Reason.WaitingForConcurrency, key=unit.lock))
             state.active[unit.gate] = unit
-            step.act(Acquire(unit.gate, unit.lock, node.concurrency_limit, node.concurrency_policy))
+            begun = unit.start is not None and node.concurrency_policy == "Skip"
+            policy = "Queue" if begun else node.concurrency_policy
+            step.act(Acquire(unit.gate, unit.lock, node.concurrency_limit, policy))
             return
     except ExpressionError as error:
         finish(step, unit, FAILED, Reason.ExpressionError, str(error))
@@ -92,7 +103,7 @@ def begin_attempt(step: Step, unit: Unit) -> None:
     if unit.start is None:
         unit.start = now
     unit.stage, unit.phase, unit.reason, unit.message = ACTIVE, RUNNING, None, ""
-    unit.exit_code = unit.due = None
+    unit.exit_code = unit.due = unit.outputs = None
     if unit.role == MAIN:
         if unit.owner.start is None:
             unit.owner.start = now
@@ -112,6 +123,8 @@ def attempt_over(state: RunState, unit: Unit) -> None:
     in_flight = state.active.pop(unit.id, None) is not None and unit.stage in (ACTIVE, STOPPING)
     if in_flight and unit.node.body.kind == "job":
         state.pods -= 1
+    if unit.pending is not None and unit.role == MAIN and unit.owner.node.for_each is not None:
+        let_another_speak(unit)
     unit.pending = unit.pending_since = None
     unit.pending_text = ""
 
@@ -142,6 +155,9 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
     """An attempt failed: try again after a back-off, or end the unit."""
     state, policy = step.state, unit.node.retry
     attempt_over(state, unit)
+    if unit.stop_reason is not None:  # it had ended before its stop came, and badly
+        finish(step, unit, CANCELLED, unit.stop_reason, "")
+        return
     fatal = fatal or unit.node.body.kind in NEVER_RETRIED
     wanted = True
     if policy.when is not None and not disruption and not fatal:
@@ -198,10 +214,23 @@ def tell(unit: Unit, reason: str | None, message: str) -> None:
 
 
 def show(unit: Unit, phase: str, reason: str | None, message: str) -> None:
-    """Let the node show what its unit does; a compensation keeps what the node has achieved."""
+    """Let the node show what its unit does; a compensation keeps what the node has achieved.
+
+    Of a forEach, the reason is left to the items that cannot start: one that does speaks for itself alone.
+    """
     unit.phase, unit.reason, unit.message = phase, reason, message[:MAX_MESSAGE]
     if unit.role == MAIN:
-        unit.owner.phase, unit.owner.reason, unit.owner.message = phase, reason, unit.message
+        unit.owner.phase = phase
+        if unit.owner.node.for_each is None:
+            unit.owner.reason, unit.owner.message = reason, unit.message
+
+
+def let_another_speak(unit: Unit) -> None:
+    """An item of a forEach has no trouble with its start any more: its node tells of another that has, if any."""
+    node = unit.owner
+    others = (other for other in node.units.values() if other is not unit and other.stage == ACTIVE)
+    troubled = next((other for other in others if other.reason is not None), None)
+    node.reason, node.message = (None, "") if troubled is None else (troubled.reason, troubled.message)
 
 
 def may_retry(state: RunState, unit: Unit) -> bool:
@@ -221,8 +250,8 @@ def finish(step: Step, unit: Unit, phase: str, reason: str | None, message: str)
     _release(step, unit)
     unit.stage, unit.phase, unit.reason, unit.message = ENDED, phase, reason, message[:MAX_MESSAGE]
     unit.end = step.now
-    unit.payload = None
-    unit.due = None
+    unit.payload = unit.due = None
+    unit.parked = False
     step.units.append(unit)
 
 
@@ -277,6 +306,16 @@ def stopped_before(state: RunState, unit: Unit, seen: AttemptEnded) -> AttemptEn
     return replace(seen, succeeded=False, reason=Reason.PodDeleted, message=message, disruption=True)
 
 
+def before_its_stop(unit: Unit) -> None:
+    """Let an attempt count that had done its work before it could be stopped: that work is neither lost nor done again.
+
+    One that was only late goes on as if nothing had been. After any other nothing may follow: `stop_reason` stays.
+    """
+    unit.stage = ACTIVE
+    if unit.stop_reason in OVERDUE:
+        unit.stop_reason = None
+
+
 def stopped(step: Step, unit: Unit) -> None:
     """What the engine stopped has ended: say why. How it ended by itself no longer matters."""
     why = unit.stop_reason or Reason.Stopped
@@ -318,5 +357,5 @@ def unqueue(step: Step, unit: Unit) -> None:
     """Take a fresh unit back: it gives up its place and its key."""
     _release(step, unit)
     unit.cache_key = None
-    unit.stage = NEW
+    unit.stage, unit.parked = NEW, False
     tell(unit, None, "")

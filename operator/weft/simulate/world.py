@@ -251,8 +251,8 @@ class World:
                 self._control(child, suspend=suspend and stop is None, stop=harder)
 
     def _rerun(self, root: Run) -> None:
-        """Carry out the reruns whose time has come, once the run has ended."""
-        while root.state.finished and self._reruns_due:
+        """Carry out the reruns whose time has come, once the run has ended and is not suspended."""
+        while root.state.finished and self._reruns_due and not root.suspend:
             number, rerun = self._reruns_due.pop(0)
             self._reruns_to_come -= 1
             root.stop = None
@@ -264,7 +264,6 @@ class World:
             except ValueError as error:
                 raise ScenarioError(f"actions[{number}]: {error}") from None
             self._carry_out(root, result)
-            self._see(root, Controls(suspend=root.suspend))
             self._tell()
 
 

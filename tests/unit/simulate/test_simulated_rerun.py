@@ -194,3 +194,36 @@ def test_a_rerun_whose_first_item_fails_does_not_begin_the_others() -> None:
     )
     assert ran.jobs == ["e[0]#1 0-1", "e[1]#1 1-2", "e[2]#1 2-3", "e[0]#2 20-21"]
     assert ran.outcome == "Failed(NodeFailed) 21"
+
+
+UNDONE = """
+nodes:
+- {name: z, job: J, compensate: {job: J}}
+- {name: a, dependsOn: [z], job: J, compensate: {job: J}}
+- {name: b, dependsOn: [a], job: J}
+finally: [{name: f, job: J}]
+"""
+SLOW = "events: [{node: b, exitCode: 1}, {node: a, role: compensate, attempt: 2, durationSeconds: 100}]\n"
+
+
+def test_a_compensation_of_a_rerun_that_is_cut_off_keeps_its_number() -> None:
+    actions = "actions: [{at: 50, rerun: Failed}, {at: 56, stop: Terminate}, {at: 56, rerun: Failed}]"
+    ran = simulate(UNDONE, SLOW + actions)
+    assert [job for job in ran.jobs if job.startswith("~a")] == ["~a#1 3-4", "~a#2 53-56", "~a#3 57-58"]
+
+
+def test_a_rerun_whose_compensations_take_too_long_ends_after_the_one_that_runs() -> None:
+    ran = simulate(UNDONE + "finallyTimeoutSeconds: 10", SLOW + "actions: [{at: 50, rerun: Failed}]")
+    assert ran.jobs[-1] == "~a#2 53-63"
+    assert ran.outcome == "Failed(DeadlineExceeded) 63"
+
+
+def test_a_rerun_of_a_suspended_run_waits_for_the_resume() -> None:
+    ran = simulate(
+        "nodes: [{name: a, job: J}]",
+        """
+        events: [{node: a, attempt: 1, exitCode: 1}]
+        actions: [{at: 0.5, suspend: true}, {at: 10, rerun: Failed}, {at: 20, suspend: false}]
+        """,
+    )
+    assert ran.jobs == ["a#1 0-1", "a#2 20-21"]

@@ -153,3 +153,43 @@ def test_a_retried_graph_does_not_repeat_what_succeeded() -> None:
     )
     assert ran.jobs == ["g/a#1 0-1", "g/b#1 1-2", "g/b#2 7-8"]
     assert ran.report["outcome"] == "Succeeded"
+
+
+def test_outputs_of_an_earlier_attempt_are_not_those_of_a_later_one() -> None:
+    ran = simulate(
+        "nodes: [{name: a, timeoutSeconds: 10, retry: {limit: 1, backoff: {initialSeconds: 0}}, job: J}]",
+        """
+        events:
+        - {node: a, attempt: 1, exitCode: 3, outputs: {x: 1}}
+        - {node: a, attempt: 2, durationSeconds: 100}
+        """,
+    )
+    assert ran.nodes == {"a": "Failed(DeadlineExceeded) 0-11 x2"}
+    assert ran.outputs("a") == {}
+
+
+def test_a_round_taken_from_the_cache_does_not_start_the_deadline_anew() -> None:
+    workflow = """
+    nodes:
+    - {name: a, deadlineSeconds: 10, while: {condition: "iteration < 5"}, job: J,
+       cache: {key: "iteration % 2 == 0 ? 'even' : 'odd' + string(iteration)"}}
+    """
+    assert simulate(workflow, "default: {durationSeconds: 4}").nodes == {"a": "Failed(DeadlineExceeded) 0-10 x3"}
+
+
+def test_rounds_that_succeeded_before_a_graph_was_tried_again_are_undone_once() -> None:
+    """The second time, the first round fails: that it was done the first time is not forgotten."""
+    ran = simulate(
+        """
+        nodes: [{name: g, retry: {limit: 1, backoff: {initialSeconds: 0}}, graph: {name: inner}}]
+        graphs:
+        - name: inner
+          nodes: [{name: w, while: {condition: "iteration < 3"}, job: J, compensate: {job: J}}]
+        """,
+        """
+        events:
+        - {node: g/w, iteration: 2, attempt: 1, exitCode: 1}
+        - {node: g/w, iteration: 0, attempt: 2, exitCode: 1}
+        """,
+    )
+    assert [job for job in ran.jobs if job.startswith("~")] == ["~g/w<1>#1 4-5", "~g/w<0>#1 5-6"]

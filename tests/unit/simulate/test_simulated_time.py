@@ -281,3 +281,44 @@ def test_what_was_compensated_is_done_again() -> None:
 def test_a_rerun_of_an_unknown_node_is_an_error_of_the_scenario() -> None:
     with pytest.raises(ValueError, match=r"actions\[0\].*'nothing'"):
         simulate(RERUN, "actions: [{at: 50, rerun: {from: Nodes, nodes: [nothing]}}]")
+
+
+@pytest.mark.parametrize("policy", ["Queue", "Skip", "CancelRunning"])
+def test_a_suspended_run_takes_no_key(policy: str) -> None:
+    ran = simulate(
+        f"""
+        nodes:
+        - {{name: a, concurrency: {{key: k}}, job: J}}
+        - {{name: u, job: J}}
+        - {{name: b, dependsOn: [u], concurrency: {{key: k, policy: {policy}}}, job: J}}
+        """,
+        """
+        events: [{node: a, durationSeconds: 50}, {node: u, durationSeconds: 2}]
+        actions: [{at: 1, suspend: true}, {at: 100, suspend: false}]
+        """,
+    )
+    assert ran.nodes == {"a": "Succeeded 0-50", "u": "Succeeded 0-2", "b": "Succeeded 100-101"}
+
+
+def test_what_waits_for_the_resume_may_be_stopped_before_it() -> None:
+    ran = simulate(
+        "nodes: [{name: u, job: J}, {name: b, dependsOn: [u], concurrency: {key: k}, job: J}]",
+        "actions: [{at: 0.5, suspend: true}, {at: 10, stop: Cancel}]",
+    )
+    assert ran.nodes == {"u": "Succeeded 0-1", "b": "Skipped(Stopped)"}
+    assert ran.outcome == "Cancelled(Stopped) 10"
+
+
+def test_a_key_is_asked_for_once_where_that_decides() -> None:
+    """Between two rounds another takes it: what has gone round already waits for it, and is not left half done."""
+    ran = simulate(
+        """
+        nodes:
+        - {name: w, while: {condition: "iteration < 2"}, concurrency: {key: k, policy: Skip}, job: J}
+        - {name: u, job: J}
+        - {name: v, dependsOn: [u], concurrency: {key: k}, job: J}
+        """,
+        "events: [{node: u, durationSeconds: 0.5}]",
+    )
+    assert ran.jobs == ["u#1 0-0.5", "w<0>#1 0-1", "v#1 1-2", "w<1>#1 2-3", "w<2>#1 3-4"]
+    assert ran.report["nodes"]["w"]["phase"] == "Succeeded"
