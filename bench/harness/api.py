@@ -37,8 +37,8 @@ class Api:
 
     def __init__(self, kubeconfig: str):
         connection = Connection(lambda: load_configuration(kubeconfig=kubeconfig))
-        self._host, self._tls = connection.host, connection.tls
-        headers = {"Authorization": connection.authorization} if connection.authorization else {}
+        self._host, self._tls = connection.access.host, connection.access.tls
+        headers = {"Authorization": connection.access.authorization} if connection.access.authorization else {}
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=LIMIT, keepalive_timeout=60), auto_decompress=False,
             headers={**headers, "Accept-Encoding": "identity", "User-Agent": "weft-bench"},

@@ -39,7 +39,7 @@ from weft.controllers.passes import Passes
 from weft.controllers.perform import Performer
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.queue_status import QueueStatus
-from weft.controllers.queues import Queues
+from weft.controllers.queues import Queues, Verdict
 from weft.controllers.record import Record
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete, kept_jobs
@@ -47,7 +47,7 @@ from weft.controllers.revisions import Revisions, revisions_named
 from weft.controllers.run_facts import finished, parent_uid, workflow_of
 from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
-from weft.controllers.writer import StatusWriter
+from weft.controllers.writer import StatusWriter, Superseded
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
 from weft.kube.client import Client
@@ -91,12 +91,13 @@ class Operator:
         spawn: Spawn,
         metrics: Metrics,
         identity: str,
+        on_broken: Callable[[], None],
     ) -> None:
         self.settings = settings
         self.metrics = metrics
         self.leading = False
         self._clock = clock
-        self._tasks = spawn = Tasks(spawn)
+        self._tasks = spawn = Tasks(spawn, on_broken=on_broken)
         self._feed = feed
         self.client = client
         self.catalog = Catalog(monotonic=clock.monotonic)
@@ -141,7 +142,7 @@ class Operator:
             self.revisions,
             find_workflow=self.catalog.workflows.get,
             find_node_types=self.catalog.node_type_specs,
-            ask_queue=self.queues.ask,
+            ask_queue=self._ask_queue,
             clock=clock,
         )
         writer = StatusWriter(
@@ -277,6 +278,8 @@ class Operator:
     def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
         if event_type == "ADDED" and self.leading:
             self._wake_waiting(key_of(workflow))
+        elif event_type == "DELETED":  # its whole namespace may go
+            self.revisions.doubt(key_of(workflow).namespace)
 
     def _on_node_type(self, event_type: str, node_type: Obj, old: Obj | None) -> None:
         if event_type == "ADDED" and self.leading:  # whoever comes to lead wakes all
@@ -316,6 +319,12 @@ class Operator:
                 self._orphan_queue.add(child_key(pod))
             elif owner is not None:
                 self._orphan_queue.add(ChildKey("Job", key_of(pod).namespace, owner["name"]))
+
+    def _ask_queue(self, run: Obj) -> Verdict:
+        """Ask for a place, but not for a run that was deleted meanwhile: nobody would give that place back."""
+        if self.catalog.run(uid_of(run)) is None:
+            raise Superseded(f"{key_of(run)} is gone")
+        return self.queues.ask(run)
 
     def _lock_granted(self, holder: Holder) -> None:
         self._tell(holder.run.uid, LockAnswer(holder.gate, granted=True))
@@ -374,7 +383,8 @@ class Operator:
 
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self._remember_run(run)
-        if not finished(run):  # one that has ended gave its place back just now
+        there = self.catalog.run(uid_of(run)) is not None  # else its deletion was told before the answer came
+        if there and not finished(run):  # one that has ended gave its place back just now
             self.queues.started(run)
         self._observe(run, live.frozen)
 
@@ -391,12 +401,17 @@ class Operator:
                 continue
             inline = run["spec"].get("workflow") is not None  # cannot have changed, and need not be asked for
             revision = None if inline else (run.get("status") or {}).get("workflowRevision")
+            if finished(run) and not (inline or revision):  # refused: its Workflow may ask for other news by now
+                continue
             try:
                 frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
             except ApiError as error:
                 _log.warning("run %s/%s: its revision cannot be read, nobody is notified: %s", *key_of(run), error)
                 continue
-            self._observe(self.catalog.run(uid) or run, frozen)
+            try:
+                self._observe(self.catalog.run(uid) or run, frozen)
+            except Exception:  # the others are told of nevertheless
+                _log.exception("run %s/%s: nobody is notified", *key_of(run))
 
     def _observe(self, run: Obj, frozen: dict[str, Any] | None = None) -> None:
         """Let the outbox see a run's status; which channels want it stands in the spec it was started with."""

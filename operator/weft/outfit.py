@@ -35,6 +35,8 @@ class Outfit:
     spawn: Spawn
     metrics: Metrics
     identity: str
+    on_broken: Callable[[], None]
+    """Told when a part has failed that runs for as long as the process: from then on, this one is of no use."""
 
     def limiter(self) -> Limiter:
         """Give the limiter of the process: one for all that work in it."""
@@ -62,5 +64,5 @@ class Outfit:
         """Give an operator for a realm."""
         return Operator(
             self.settings, client, feed=feed, realm=realm, http=self.http, clock=self.clock, rng=self.rng,
-            spawn=self.spawn, metrics=self.metrics, identity=self.identity,
+            spawn=self.spawn, metrics=self.metrics, identity=self.identity, on_broken=self.on_broken,
         )  # fmt: skip

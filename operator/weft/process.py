@@ -39,6 +39,7 @@ from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
 from weft.kube.limiter import Limiter
 from weft.kube.resources import Resource
+from weft.kube.tasks import Tasks
 from weft.metrics import Metrics
 from weft.notify.addresses import AddressPolicy
 from weft.notify.guarded_http import GuardedHttp
@@ -51,6 +52,11 @@ _log = logging.getLogger("weft")
 
 STUCK_SECONDS = 60.0
 """How long the event loop may not have turned before the liveness probe fails."""
+
+KOPF_BACKOFFS = (1, 2, 5, *(10,) * 180)
+"""After so many seconds kopf asks again for what an API server in trouble has refused; after the last one it ends, and
+with it the process. Half an hour outlasts most outages; for ever would be too long, since kopf goes on with the
+authority that it knows, and takes up a new one only after a restart."""
 
 
 def main(settings: Settings, environment: dict[str, str]) -> int:
@@ -93,18 +99,18 @@ class _Process:
         settings, rng = self._settings, random.Random()
         connection = Connection(lambda: load_configuration(kubeconfig=self._environment.get("KUBECONFIG")))
         transport = HttpTransport(connection, monotonic=self._clock.monotonic)
-        policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.host))
+        policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.access.host))
         metrics, http = Metrics(), GuardedHttp(policy)
         outfit = Outfit(
             settings=settings, fenced=lambda may_write: Fence(transport, may_write=may_write), http=http,
-            clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=self._identity,
+            clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=self._identity, on_broken=self._fail,
         )  # fmt: skip
         replica: Single | Sharded
         if settings.shards > 1:
             replica = Sharded(outfit, on_led=_settle_memory)
         else:
             replica = Single(outfit, on_led=_settle_memory, on_lost=_end_at_once)
-        replica.follow(on_broken=self._fail)
+        replica.follow()
         server = await self._serve(replica, metrics)
         webhook = self._webhook(outfit, replica.feed)
         if webhook is not None:
@@ -137,7 +143,7 @@ class _Process:
         client = outfit.client(lambda namespace: False, limiter=Limiter(maximum=1))  # it only reads
         lookup = Lookup(client, find_workflow=feed.find_workflow, find_types=feed.find_node_types)
         folder, port = Path(settings.webhook_certificate_folder), settings.webhook_listen_port
-        return Webhook(folder, port, lookup=lookup, clock=self._clock, spawn=spawn)
+        return Webhook(folder, port, lookup=lookup, clock=self._clock, spawn=Tasks(spawn, on_broken=outfit.on_broken))
 
     async def _take_signals(self) -> None:
         """Take SIGTERM and SIGINT over from kopf, which takes them when it starts."""
@@ -148,15 +154,14 @@ class _Process:
     async def _end_in_order(self, replica: Single | Sharded, work: asyncio.Task[None]) -> None:
         """End our own work first: what was started after kopf would be cancelled by its end."""
         await self._stop.wait()
-        try:
-            await replica.stop()
-        except Exception:
-            _log.exception("cannot end in order")
+        # Where kopf has ended by itself, it has cancelled what of our work is younger; that must not end this.
+        (failure,) = await asyncio.gather(replica.stop(), return_exceptions=True)
+        if failure is not None:
+            _log.error("cannot end in order", exc_info=failure)
             self._exit_code = 1
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            self._kopf_stop.set()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        self._kopf_stop.set()
 
     async def _work(self, replica: Single | Sharded) -> None:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
@@ -183,7 +188,7 @@ class _Process:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.queueing.idle_timeout = 0.1
-        settings.networking.error_backoffs = (1, 2, 5, 10)
+        settings.networking.error_backoffs = KOPF_BACKOFFS
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
         kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
         for kind in KINDS:

@@ -42,9 +42,9 @@ class Sharded:
         """Give the shards it works on."""
         return sorted(shard for shard, crew in self._crews.items() if crew.operator.leading)
 
-    def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
-        """Begin to watch; `on_broken` is told when no more news come in."""
-        self.feed.follow(on_broken=on_broken)
+    def follow(self) -> None:
+        """Begin to watch."""
+        self.feed.follow(on_broken=self._outfit.on_broken)
         self.feed.begin()
 
     async def work(self) -> None:

@@ -16,6 +16,7 @@ class Single:
         settings = outfit.settings
         self._spawn = outfit.spawn
         self._on_led = on_led
+        self._on_broken = outfit.on_broken
         self._elected = asyncio.Event()
         self._lease_enabled = settings.lease_enabled
         client = outfit.client(self._may_write, limiter=outfit.limiter())
@@ -38,13 +39,13 @@ class Single:
         """Give the shards it works on: there are none."""
         return []
 
-    def follow(self, *, on_broken: Callable[[], None] = lambda: None) -> None:
-        """Be ready to fill the caches; `on_broken` is told when no more news come in.
+    def follow(self) -> None:
+        """Be ready to fill the caches.
 
         They are filled at the first look at the Lease: for the work at once, where it is free, else to stand by. So
         who starts alone lists everything once, and not once more because he leads by now.
         """
-        self.feed.follow(on_broken=on_broken)
+        self.feed.follow(on_broken=self._on_broken)
 
     async def work(self) -> None:
         """Lead once the Lease is ours, and keep it; returns when it is lost. Raises when leading fails."""

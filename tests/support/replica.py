@@ -170,13 +170,14 @@ class Replica:
         self.clock = ProcessClock(clock, self.ice)
         self.wire = Wire(api, clock, name, self.ice, weather)
         self.failure: BaseException | None = None
-        """Why it could not lead."""
+        """Why it could not lead, or not go on."""
         self._tasks: list[asyncio.Task[Any]] = []
         self._rng = random.Random(seed)
         self._metrics = metrics or Metrics()
         outfit = Outfit(
             settings=settings, fenced=lambda may: Threshold(self.ice, Fence(self.wire, may_write=may)), http=http,
             clock=self.clock, rng=self._rng, spawn=self._spawn, metrics=self._metrics, identity=name,
+            on_broken=self._broken,
         )  # fmt: skip
         self._part: Single | Sharded
         if settings.shards > 1:
@@ -230,7 +231,18 @@ class Replica:
             await self._part.work()
         except Exception as error:
             self.failure = error
+            await self._stop()
+
+    def _broken(self) -> None:
+        """End in order, as `weft.process` does when a part of it has failed."""
+        if self.failure is None:
+            self.failure = AssertionError("a part of the operator has failed; the log says which")
+            self._spawn(self._stop(), name="broken")
+
+    async def _stop(self) -> None:
+        try:
             await self._part.stop()
+        finally:
             self.ended = True
 
     def leave(self) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from ipaddress import ip_address
 from typing import Any
@@ -11,8 +12,15 @@ from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
 from support.replica import Replica as Simulated
 from weft import process
+from weft.app import Operator
+from weft.kube.clock import SystemClock, spawn
+from weft.kube.config import Access
+from weft.kube.events import Recorder
 from weft.kube.informer import Informer
-from weft.process import _addresses, _Process
+from weft.kube.workqueue import WorkQueue
+from weft.metrics import Metrics
+from weft.outfit import Outfit
+from weft.process import KOPF_BACKOFFS, _addresses, _Process
 from weft.settings import Settings
 
 
@@ -29,12 +37,11 @@ class Replica:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         self.told: list[str] = []
-        self.failure: Exception | None = None
-        self.on_broken: Callable[[], None] | None = None
+        self.failure: BaseException | None = None
+        self.outfit: Outfit | None = None
         self.following = asyncio.Event()
 
-    def follow(self, *, on_broken: Callable[[], None]) -> None:
-        self.on_broken = on_broken
+    def follow(self) -> None:
         self.following.set()
 
     async def work(self) -> None:
@@ -50,7 +57,7 @@ class Replica:
 
 
 class Connection:
-    host = "https://127.0.0.1:6443"
+    access = Access("https://127.0.0.1:6443")
 
 
 class World:
@@ -73,7 +80,12 @@ async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callab
         await stop_flag.wait()
 
     monkeypatch.setattr(process, "Connection", lambda load: Connection())
-    monkeypatch.setattr(process, "Single", lambda *_, **__: made.replica)
+
+    def single(outfit: Outfit, **_: Any) -> Replica:
+        made.replica.outfit = outfit
+        return made.replica
+
+    monkeypatch.setattr(process, "Single", single)
     monkeypatch.setattr(process.kopf, "operator", kopf)
     made = World((unused_tcp_port_factory(), unused_tcp_port_factory()))
     await made.began()
@@ -97,11 +109,50 @@ async def test_it_ends_when_its_own_work_cannot_be_ended_in_order(world: World, 
     assert "RuntimeError: a bug" in caplog.text
 
 
-async def test_it_does_not_go_on_blind_when_a_watch_has_ended(world: World) -> None:
-    assert world.replica.on_broken is not None
-    world.replica.on_broken()
+async def test_it_does_not_go_on_when_a_part_of_it_has_failed(world: World) -> None:
+    assert world.replica.outfit is not None
+    world.replica.outfit.on_broken()
     assert await world.exit_code() == 1
     assert world.replica.told == ["stop"]
+
+
+async def test_everything_is_ended_although_kopf_has_cancelled_our_work(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(key: str) -> None:
+        return None
+
+    queue = WorkQueue(
+        "runs", nothing, workers=2, clock=SystemClock(), rng=random.Random(1), spawn=spawn, metrics=Metrics()
+    )
+    queue.start()
+    await asyncio.sleep(0)
+
+    async def stop() -> None:
+        world.replica.told.append("stop")
+        await queue.shutdown()
+
+    monkeypatch.setattr(world.replica, "stop", stop)
+    for task in queue._tasks:
+        task.cancel()
+    world.process._kopf_stop.set()
+    assert await world.exit_code() == 0
+    assert world.replica.told == ["stop", "release"]
+
+
+async def test_a_cancellation_that_comes_out_of_our_work_skips_no_other_step(world: World) -> None:
+    world.replica.failure = asyncio.CancelledError()
+    world.process._kopf_stop.set()  # it ends by itself
+    assert await world.exit_code() == 1
+    port = world.process._settings.metrics_listen_port
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
+def test_kopf_outlasts_an_outage_and_asks_every_few_seconds() -> None:
+    assert iter(KOPF_BACKOFFS) is not iter(KOPF_BACKOFFS)  # every request begins anew
+    assert sum(KOPF_BACKOFFS) >= 1800
+    assert max(KOPF_BACKOFFS) == 10
 
 
 @pytest.mark.parametrize("shards", [0, 2])
@@ -110,12 +161,34 @@ async def test_whoever_works_hears_of_a_watch_that_has_ended(shards: int, monkey
         raise RuntimeError("a bug")
 
     monkeypatch.setattr(Informer, "run", run)
-    clock, told = VirtualClock(), []
+    clock = VirtualClock()
     replica = Simulated(FakeApi(clock=clock), clock, name="op", settings=Settings(shards=shards), http=None)
-    replica._part.follow(on_broken=lambda: told.append("broken"))
+    replica._part.follow()
     replica._part.feed.begin()
     await settle()
-    assert told
+    assert replica.failure is not None
+    await replica.bury()
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [(Recorder, "run"), (WorkQueue, "_take_turns"), (Operator, "_resync"), (Operator, "_observe_all")],
+    ids=["events", "workers", "resync", "observe"],
+)
+async def test_it_ends_in_order_when_a_part_of_its_work_has_failed(
+    where: type, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def buggy(_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(where, name, buggy)
+    clock = VirtualClock()
+    replica = Simulated(FakeApi(clock=clock), clock, name="op", settings=Settings(lease_enabled=False), http=None)
+    replica.start()
+    await clock.advance(5)
+    assert replica.failure is not None
+    assert replica.ended
+    assert not replica.leading
     await replica.bury()
 
 

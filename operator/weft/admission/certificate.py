@@ -31,15 +31,15 @@ class Certificate:
 
     def reload(self) -> bool:
         """Look at the files; says whether another certificate is shown from now on."""
-        folder = (self._folder / CERTIFICATE).resolve().parent
-        certificate, key = folder / CERTIFICATE, folder / KEY
         try:
+            folder = (self._folder / CERTIFICATE).resolve().parent
+            certificate, key = folder / CERTIFICATE, folder / KEY
             seen = _digest(certificate), _digest(key)
             if seen == self._seen:
                 return False
             fresh = _new_context()
             fresh.load_cert_chain(certificate, key)
-        except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        except (OSError, ValueError, RuntimeError) as error:  # an SSLError is the first, a loop of links the last
             told = (str(error), "")
             if self._seen != told:
                 _log.error("the webhook's certificate in %s cannot be used: %s", self._folder, error)

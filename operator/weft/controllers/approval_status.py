@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from weft.controllers.approvals import ACCEPTED, Verdict, judge, made_at, names, refused
+from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.run_facts import is_over
@@ -50,6 +50,7 @@ class ApprovalStatus:
         self._find_state = find_state
         self._enforcement = enforcement
         self._clock = clock
+        self._unknown_since: dict[str, float] = {}  # Approvals by UID: since when we have missed their runs
         self._queue: WorkQueue[Key] = WorkQueue(
             "approvals", self._look, workers=2, clock=clock, rng=rng, spawn=spawn, metrics=metrics
         )
@@ -68,6 +69,8 @@ class ApprovalStatus:
         """Take in a change of an Approval: the catalog's subscriber."""
         if event_type != "DELETED" and not _is_judged(approval):
             self._queue.add_after(key_of(approval), self._clock.now() + PAUSE_SECONDS)
+        else:
+            self._unknown_since.pop(uid_of(approval), None)
 
     def on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
         """Take in a change of a run: the catalog's subscriber."""
@@ -91,8 +94,9 @@ class ApprovalStatus:
         uid = approval["spec"]["run"]["uid"]
         run, state = self._catalog.run(uid), self._find_state(uid)
         if run is None or key_of(run).namespace != key_of(approval).namespace:
-            until = made_at(approval) + LONGEST_WAIT_FOR_RUN
-            if self._clock.now() < until:
+            now = self._clock.now()
+            until = self._unknown_since.setdefault(uid_of(approval), now) + LONGEST_WAIT_FOR_RUN
+            if now < until:
                 self._queue.add_after(key_of(approval), until)
                 return None
             return refused(f"there is no run of UID {uid} in this namespace")

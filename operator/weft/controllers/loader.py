@@ -2,7 +2,8 @@
 
 A run begins when its Workflow is there and valid, its parameters fit, and its queue lets it. What it
 begins with is frozen in a ControllerRevision before anything is created, so nothing that happens to
-the Workflow afterwards changes the run. What cannot begin ends at once, with the reason.
+the Workflow afterwards changes the run. What cannot begin ends at once, with the reason; so does a run that cannot be
+restored since somebody has deleted what it was begun with: its Jobs and Pods are let go as those of any that has ended.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from weft.kube.resources import NODE_TYPES, WORKFLOWS, Resource
 from weft.render.names import RunRef
 
 WORKFLOW_GRACE_SECONDS = 30.0
-"""How long a run waits for a Workflow or a NodeType that is not there: they may be applied in any order."""
+"""How long a run waits for a Workflow or a NodeType that is not there, since they may be applied in any order; and for
+its revision."""
 
 CHECKED = 1024
 """Versions of Workflows whose check is remembered."""
@@ -86,6 +88,7 @@ class Loader:
         self._ask_queue = ask_queue
         self._clock = clock
         self._checked: dict[tuple[str, int], tuple[Parameter, ...] | Refusal] = {}
+        self._lost: dict[str, float] = {}  # runs by UID: since when what they were begun with cannot be found
 
     async def load(self, run: Obj) -> Loaded | Refusal:
         """Bring a run that has not finished into memory."""
@@ -179,8 +182,9 @@ class Loader:
         """The run waits for something that is not there, for a while; whoever sees it appear wakes the run."""
         if run["spec"].get("suspend"):
             return Refusal(RunPhase.Suspended, Reason.Suspended, message)
-        created = moment(run["metadata"].get("creationTimestamp")) or now
-        until = created + WORKFLOW_GRACE_SECONDS
+        # By our own clock, which may be off from the API server's by more than that.
+        queued = moment((run.get("status") or {}).get("queuedTime")) or now
+        until = queued + WORKFLOW_GRACE_SECONDS
         if now < until:
             return Refusal(RunPhase.Queued, reason, message, again_at=until)
         return Refusal(RunPhase.Failed, reason, message)
@@ -188,8 +192,18 @@ class Loader:
     async def _restore(self, run: Obj, status: dict[str, Any]) -> Loaded | Refusal:
         namespace, name = key_of(run)
         revision = status["workflowRevision"]
-        workflow = await self._revisions.load(namespace, revision)
-        chunks = await load_chunks(self._client, namespace, uid_of(run), status)
+        try:
+            workflow = await self._revisions.load(namespace, revision)
+            chunks = await load_chunks(self._client, namespace, uid_of(run), status)
+        except NotFound as error:
+            since = self._lost.setdefault(uid_of(run), self._clock.now())
+            # A Workflow that still holds the spec makes the revision anew; and a proxy's page tells nothing of it.
+            if self._clock.now() < since + WORKFLOW_GRACE_SECONDS or error.reason != "NotFound":
+                raise
+            del self._lost[uid_of(run)]
+            message = f"what it was started with, or its outputs so far, were deleted: {error.message}; start it anew"
+            return Refusal(RunPhase.Failed, Reason.Error, message)
+        self._lost.pop(uid_of(run), None)
         params, problems = check_parameters(workflow.main.parameters, run["spec"].get("parameters") or {})
         if problems:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(problems))

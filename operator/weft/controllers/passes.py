@@ -165,16 +165,25 @@ class Passes:
                 live.pending.append(action)
 
     async def _make_pods(self, live: LiveRun, now: float) -> None:
-        """Make the Pods that Jobs still lack: after a crash between the two, or once a quota has room."""
+        """Make the Pods that Jobs still lack: after a crash between the two, or once a quota has room.
+
+        Raises the first failure after all have been tried.
+        """
         due = [id_ for id_, at in live.podless.items() if at <= now]
-        calls = []
+        ids, calls = [], []
         for id_ in due:
             job = gather.job_of(live, self._store, id_)
             if job is None or id_ not in live.state.active or id_ in live.held:
                 del live.podless[id_]  # what is held back is started later, Job or not
             elif not gather.overtaken(live, self._store, id_, now=now):
+                ids.append(id_)
                 calls.append(self._jobs.make_pod(live, id_, job))
-        await asyncio.gather(*calls)
+        done = await asyncio.gather(*calls, return_exceptions=True)
+        failed = {id_: result for id_, result in zip(ids, done, strict=True) if isinstance(result, BaseException)}
+        for id_ in failed:  # the next pass makes them; else nothing would tell that they are missing
+            live.podless.setdefault(id_, now)
+        for error in failed.values():
+            raise error
 
     async def _control_children(self, live: LiveRun) -> None:
         for child in self._hooks.children(live):

@@ -1,7 +1,8 @@
 """Which namespaces demand Pod Security "restricted": by their label, looked at now and then.
 
-A namespace that cannot be read is taken for one that demands nothing: if it does, the API server refuses the Pod, and
-the node says so with the API server's words.
+A namespace that may not be read is taken for what it was, and for one that demands nothing where nobody knows: if it
+does, the API server refuses the Pod, and the node says so with the API server's words. An API server that does not
+answer is asked again before anything is made: a Pod by a guess might fail the node for good.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ from weakref import WeakValueDictionary
 
 from weft.kube.client import Client
 from weft.kube.clock import Clock
-from weft.kube.errors import ApiError
+from weft.kube.errors import Forbidden, NotFound
 from weft.kube.resources import NAMESPACES
 
 _log = logging.getLogger(__name__)
@@ -32,7 +33,10 @@ class PodSecurity:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def restricted(self, namespace: str) -> bool:
-        """Say whether Pods of the namespace have to be restricted; asks at most once in KNOWN_SECONDS."""
+        """Say whether Pods of the namespace have to be restricted; asks at most once in KNOWN_SECONDS.
+
+        Raises ApiError when the API server cannot say.
+        """
         if self._everywhere:
             return True
         known = self._lately(namespace)
@@ -51,7 +55,8 @@ class PodSecurity:
     async def _look(self, namespace: str) -> bool:
         try:
             found = await self._client.get(NAMESPACES, namespace)
-        except ApiError as error:
+        except (Forbidden, NotFound) as error:
             _log.warning("cannot look at the Pod Security of namespace %s: %s", namespace, error)
-            return False
+            _, restricted = self._known.get(namespace, (0.0, False))
+            return restricted
         return (found["metadata"].get("labels") or {}).get(LABEL) == "restricted"

@@ -131,6 +131,10 @@ class Revisions:
             raise
         return revision.get("data") or {}
 
+    def doubt(self, namespace: str) -> None:
+        """Make the namespace's revisions anew, or find them, when they are asked for: they may have gone with it."""
+        self._known = {key for key in self._known if key.namespace != namespace}
+
     def _lock(self, key: Key) -> asyncio.Lock:
         """Give the lock under which a revision is made, compiled or deleted."""
         return self._locks.setdefault(key, asyncio.Lock())
@@ -140,8 +144,9 @@ class Revisions:
 
         Call it now and then, and only once everything that names revisions is known. Raises ApiError.
         """
-        ours = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}"
+        ours, known = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}", set(self._known)
         found = await self._realm.list(self._client, CONTROLLER_REVISIONS, label_selector=ours)
+        self._known -= known - {key_of(each) for each in found}  # somebody deleted them
         named = in_use()
         spared, self._handed_out = self._handed_out, set()
         unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}

@@ -1,7 +1,7 @@
-"""What must be undone before the operator goes: its finalizers on Pods.
+"""What must be undone when the operator goes: its finalizers on Pods.
 
 Pods that nobody is left to release would stay for ever, and would keep their namespaces from being deleted. The chart
-calls this from a hook before it removes the operator; it may run while Pods still do, for the finalizer only guards
+calls this from a hook after it has removed the operator; it may run while Pods still do, for the finalizer only guards
 their results.
 """
 

@@ -12,6 +12,7 @@ Core v1 Events are written because that line of kubectl's reads best with them.
 """
 
 import asyncio
+import logging
 import random
 from collections import OrderedDict, deque
 from collections.abc import Mapping
@@ -25,6 +26,8 @@ from weft.kube.errors import ApiError, NotFound
 from weft.kube.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.kube.resources import EVENTS
 from weft.metrics import Metrics
+
+_log = logging.getLogger(__name__)
 
 AGGREGATE_SECONDS = 600.0
 SIMILAR = 10
@@ -159,6 +162,9 @@ class Recorder:
             await self._write(series)
         except ApiError:
             self._dropped.labels("refused").inc()
+        except Exception:  # of a single one; the others are sent
+            _log.exception("the Event %s of %s cannot be sent", series.reason, series.regarding["name"])
+            self._dropped.labels("failed").inc()
 
     async def _write(self, series: _Series) -> None:
         place = Key(series.regarding.get("namespace") or "default", series.name)

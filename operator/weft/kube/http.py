@@ -1,20 +1,21 @@
 """The real transport: one aiohttp session that keeps its connections and renews its credentials.
 
-Tokens are asked for again every minute, and everything is loaded again after a 401, once for all the requests that met
-it. TCP keep-alive finds a dead peer in about half a minute; an answer that never comes is cut off by the time limit.
+Tokens are asked for again every minute, and everything is loaded again after a 401, or when the API server shows a
+certificate of an authority that we do not know (yet), once for all the requests that met it. TCP keep-alive finds a
+dead peer in about half a minute; an answer that never comes is cut off by the time limit.
 """
 
 import asyncio
 import socket
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import BytesPayload
 
-from weft.kube.config import Connection
+from weft.kube.config import Access, Connection
 from weft.kube.lines import LineSplitter, LineTooLong
 from weft.kube.transport import Dropped, NotSent, Response, Stalled, StreamRefused
 
@@ -54,18 +55,19 @@ class HttpTransport:
         sent = {**headers, "Content-Type": content_type} if content_type else dict(headers)
         timeout = aiohttp.ClientTimeout(total=time_limit, sock_connect=CONNECT_SECONDS)
 
-        async def once() -> Response:
+        async def once(access: Access) -> Response:
             data = body if body is None or may_leave is None else _Last(body, may_leave)
             with _as_transport_errors():
-                async with self._open(method, path, params=params, headers=sent, data=data, timeout=timeout) as answer:
+                opened = self._open(access, method, path, params=params, headers=sent, data=data, timeout=timeout)
+                async with opened as answer:
                     return await _whole(answer)
 
-        authorization = await self._authorization()
-        response = await once()
-        if response.status == 401:
-            await self._renew(authorization)
-            response = await once()
-        return response
+        access = await self._access()
+        with suppress(_UnknownAuthority):
+            response = await once(access)
+            if response.status != 401:
+                return response
+        return await once(await self._renew(access))
 
     async def stream(
         self, path: str, *, params: Mapping[str, str], headers: Mapping[str, str], idle_timeout: float
@@ -76,24 +78,29 @@ class HttpTransport:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=idle_timeout)
         splitter = LineSplitter()
-        authorization = await self._authorization()
-        with _as_transport_errors():
-            async with self._open("GET", path, params=params, headers=dict(headers), timeout=timeout) as answer:
-                if answer.status != 200:
-                    refusal = await _whole(answer)
-                    if refusal.status == 401:
-                        await self._renew(authorization)
-                    raise StreamRefused(refusal)
-                async for chunk in answer.content.iter_any():
-                    for line in splitter.feed(chunk):
-                        yield line
+        access = await self._access()
+        try:
+            with _as_transport_errors():
+                opened = self._open(access, "GET", path, params=params, headers=dict(headers), timeout=timeout)
+                async with opened as answer:
+                    if answer.status != 200:
+                        refusal = await _whole(answer)
+                        if refusal.status == 401:
+                            await self._renew(access)
+                        raise StreamRefused(refusal)
+                    async for chunk in answer.content.iter_any():
+                        for line in splitter.feed(chunk):
+                            yield line
+        except _UnknownAuthority:
+            await self._renew(access)
+            raise
 
     async def close(self) -> None:
         """Close all connections."""
         if self._session is not None:
             await self._session.close()
 
-    def _open(self, method: str, path: str, *, headers: dict[str, str], **options: Any) -> Any:
+    def _open(self, access: Access, method: str, path: str, *, headers: dict[str, str], **options: Any) -> Any:
         if self._session is None:
             # No limit of connections here: writes are bounded by the limiter, and a watch holds one for good.
             connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=60.0, socket_factory=_keepalive_socket)
@@ -103,25 +110,28 @@ class HttpTransport:
                 # Compressing costs both sides more CPU than a cluster's network costs time.
                 headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "weft"},
             )
-        if self._connection.authorization:
-            headers = {**headers, "Authorization": self._connection.authorization}
-        if self._connection.tls is not None:
-            options |= {"ssl": self._connection.tls, "server_hostname": self._connection.server_name}
-        return self._session.request(
-            method, self._connection.host + path, headers=headers, proxy=self._connection.proxy, **options
-        )
+        if access.authorization:
+            headers = {**headers, "Authorization": access.authorization}
+        if access.tls is not None:
+            options |= {"ssl": access.tls, "server_hostname": access.server_name}
+        return self._session.request(method, access.host + path, headers=headers, proxy=access.proxy, **options)
 
-    async def _authorization(self) -> str | None:
+    async def _access(self) -> Access:
         if self._monotonic() - self._refreshed_at >= REFRESH_SECONDS:
             self._refreshed_at = self._monotonic()
             await _read(self._connection.refresh)
-        return self._connection.authorization
+        return self._connection.access
 
-    async def _renew(self, refused: str | None) -> None:
+    async def _renew(self, refused: Access) -> Access:
         async with self._renewing:
             # Whoever waited here for another's reload has new credentials already.
-            if self._connection.authorization == refused:
+            if self._connection.access is refused:
                 await _read(self._connection.reload)
+        return self._connection.access
+
+
+class _UnknownAuthority(NotSent):
+    """The API server's certificate is none that we trust: its authority may have been rotated."""
 
 
 async def _read(credentials: Callable[[], None]) -> None:
@@ -165,6 +175,8 @@ def _keepalive_socket(address: tuple[Any, ...]) -> socket.socket:
 def _as_transport_errors() -> Iterator[None]:
     try:
         yield
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise _UnknownAuthority(f"no connection to the API server: {error}") from error
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
         raise NotSent(f"no connection to the API server: {error}") from error
     except TimeoutError as error:

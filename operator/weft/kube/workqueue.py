@@ -128,7 +128,7 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
         while self._idle:
             _wake(self._idle.popleft())
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=True)  # one that has failed was told of by who spawned it
 
     def _put(self, key: K) -> None:
         (self._overtaking if key in self._hurried else self._ready)[key] = None

@@ -182,7 +182,7 @@ async def test_a_new_certificate_is_shown_without_a_restart(world: World, tmp_pa
             assert answered.status == 200
 
 
-@pytest.mark.parametrize("what", ["key", "text", "gone"])
+@pytest.mark.parametrize("what", ["key", "text", "gone", "loop"])
 async def test_a_bad_certificate_leaves_the_one_before(
     what: str, world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -191,9 +191,12 @@ async def test_a_bad_certificate_leaves_the_one_before(
         "key": Pair(good.certificate, world.authority.server("127.0.0.1").key),
         "text": Pair("no certificate", "no key"),
         "gone": None,
+        "loop": None,
     }[what]
     if bad is None:
         (world.folder / "..data").unlink()
+        if what == "loop":
+            (world.folder / "..data").symlink_to("..data")
     else:
         world.mount(bad, "bad")
     await world.clock.advance(3 * RELOAD_SECONDS)

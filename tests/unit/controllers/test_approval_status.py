@@ -93,6 +93,14 @@ async def test_the_run_may_become_known_later_but_not_for_ever(world: Approvals)
     assert "there is no run of UID nobody in this namespace" in world.told("a")
 
 
+async def test_how_long_is_counted_from_when_it_was_first_seen(world: Approvals) -> None:
+    """Its own time is the API server's, whose clock may be off from ours."""
+    world.add(approval("a", "nobody"))
+    await world.clock.advance(2 * LONGEST_WAIT_FOR_RUN)
+    await world.settle(LONGEST_WAIT_FOR_RUN - 1)
+    assert world.told("a") == ""
+
+
 async def test_a_run_of_another_namespace_cannot_be_decided(world: Approvals) -> None:
     world.start_run()
     foreign = approval("a", world.uid)

@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import pytest
 from support.asked import Asked
 from support.rig import Rig
-from support.transport import status
+from support.transport import over_quota, status
 from weft.kube.resources import JOBS, PODS
-from weft.kube.transport import Response, Stalled
+from weft.kube.transport import NotSent, Response, Stalled
 from weft.render.names import NODE_LABEL
 
 RUNS, WIDTH = 8, 10
@@ -131,3 +132,39 @@ async def test_a_node_that_is_ready_does_not_wait_for_a_crowd_that_comes() -> No
     await rig.close()
     before = [job["labels"][NODE_LABEL] for job in made].index("b")
     assert before < 5, f"{before} Jobs were made before the one whose Pod's end was known"
+
+
+@pytest.mark.parametrize(
+    ("method", "plural", "outcome"),
+    [("GET", "jobs", NotSent("down")), ("GET", "jobs", 503), ("POST", "pods", 429)],
+    ids=["unreachable", "503", "429"],
+)
+async def test_a_pod_that_waits_for_a_quota_is_made_after_an_outage(
+    rig: Rig, method: str, plural: str, outcome: int | Exception
+) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    rig.api.fail(over_quota(), method="POST", plural="pods", times=3)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.first_node().get("reason") == "QuotaExceeded")
+    rig.api.fail(outcome, method=method, plural=plural, times=5)
+    await rig.wait(rig.ended, seconds=120)
+    assert (rig.phase(), rig.first_node().get("attempts", 1)) == ("Succeeded", 1)
+
+
+async def test_pods_that_an_outage_has_kept_from_being_made_are_made_after_it(rig: Rig) -> None:
+    began: list[float] = []
+
+    def down(asked: Asked) -> Response | None:
+        if not began and (asked.method, asked.resource) == ("POST", PODS):
+            began.append(rig.clock.monotonic())
+        during = bool(began) and rig.clock.monotonic() < began[0] + 20.0 and asked.method != "WATCH"
+        return status(503, "ServiceUnavailable", "etcdserver: leader changed") if during else None
+
+    rig.workflow("w", WIDE)
+    rig.api.before.append(down)
+    await rig.up()
+    rig.start("w", "r0")
+    await rig.wait(lambda: rig.ended("r0"), seconds=300)
+    assert rig.phase("r0") == "Succeeded"
+    assert set(rig.jobs_made().values()) == {1}

@@ -50,6 +50,18 @@ async def test_or_not_have_been_told_of(rig: Rig) -> None:
     assert rig.phase() == "Succeeded"
 
 
+async def test_how_long_is_measured_by_the_operators_own_clock(rig: Rig) -> None:
+    await rig.up()
+    assert rig.replica is not None
+    rig.replica.clock.skew = 40.0
+    rig.start("w")
+    await rig.clock.advance(20)
+    assert rig.phase() == "Queued"
+    rig.workflow("w", NODES)
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
+
+
 @pytest.mark.parametrize(("nodes", "reason"), [(None, "WorkflowNotFound"), (TYPED, "InvalidWorkflow")])
 async def test_what_never_comes_is_not_waited_for_for_ever(rig: Rig, nodes: str | None, reason: str) -> None:
     await rig.up()

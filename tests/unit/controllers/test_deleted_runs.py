@@ -1,12 +1,14 @@
 """A run that somebody deletes is over, even when the watch does not tell of it: its work is not begun again."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
-from weft.kube.objects import Obj
-from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
+from weft.controllers.queues import Count
+from weft.kube.objects import Key, Obj
+from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 
 
 @pytest.fixture
@@ -94,3 +96,43 @@ async def test_a_run_without_jobs_is_missed_at_its_next_status(rig: Rig) -> None
     assert rig.replica is not None
     assert list(rig.replica.operator.catalog.runs) == []
     assert rig.metrics.active_runs._value.get() == 0
+
+
+QUEUE = "{apiVersion: weft.dev/v1alpha1, kind: WorkflowQueue, metadata: {name: q}, spec: {maxActiveRuns: 1}}"
+
+
+async def delete_during(rig: Rig, method: str, kind: Resource, name: str) -> None:
+    """Start a run, and delete it while such a request is under way: the watch tells before the answer comes."""
+
+    async def gone(asked: Asked) -> None:
+        if (asked.method, asked.resource, asked.name) == (method, kind, name):
+            rig.api.after.remove(gone)
+            rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "queued")
+            for _ in range(30):  # until everybody has heard of it
+                await asyncio.sleep(0)
+
+    rig.apply(QUEUE)
+    rig.api.after.append(gone)
+    rig.start("w" if kind is WORKFLOW_RUNS else name, "queued", queue="q")
+    await rig.clock.advance(5)
+
+
+async def assert_the_queue_is_free(rig: Rig) -> None:
+    assert rig.replica is not None
+    assert rig.replica.operator.queues.count(Key(NAMESPACE, "q")) == Count(0, 0)
+    rig.workflow("short", "nodes: [{name: a, wait: {seconds: 1}}]")
+    rig.start("short", "next", queue="q")
+    await rig.wait(lambda: rig.ended("next"), seconds=60)
+
+
+async def test_its_place_is_free_although_its_last_status_is_answered_later(rig: Rig) -> None:
+    await delete_during(rig, "PATCH", WORKFLOW_RUNS, "queued")
+    await assert_the_queue_is_free(rig)
+
+
+async def test_it_does_not_stand_in_line_when_its_workflow_was_asked_for_meanwhile(rig: Rig) -> None:
+    rig.api.hold_watches(WORKFLOWS)
+    rig.workflow("late", "nodes: [{name: a, job: {image: i}}]")
+    await delete_during(rig, "GET", WORKFLOWS, "late")
+    rig.api.release_watches()
+    await assert_the_queue_is_free(rig)

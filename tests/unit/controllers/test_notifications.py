@@ -169,3 +169,33 @@ async def test_a_run_that_never_began_tells_of_its_end(rig: Rig) -> None:
     await rig.clock.advance(5)
     assert rig.phase() == "Failed"
     assert rig.http.asked == [f"POST {URL}"]
+
+
+async def test_a_run_whose_news_cannot_be_read_keeps_no_others_from_being_told(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    broken = {"notifications": [{"channel": 7}], "nodes": [{"name": "a", "wait": {"seconds": 1}}]}
+    metadata = {"name": "broken", "namespace": NAMESPACE}
+    spec = {"workflow": broken, "suspend": True}
+    rig.api.add({"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec})
+    await rig.finish("w")
+    await rig.down()
+    await rig.up()
+    await rig.clock.advance(5)
+    assert rig.replica is not None
+    assert rig.replica.leading
+    assert "run n/broken: nobody is notified" in caplog.text
+
+
+async def test_a_run_that_was_refused_is_no_news_when_its_workflow_asks_for_news_later(rig: Rig) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    rig.workflow("quiet", "{parameters: [{name: p, type: integer}], nodes: [{name: a, job: {image: i}}]}")
+    await rig.finish("quiet")
+    assert rig.phase() == "Failed"
+    wanted = [{"channel": "team", "events": ["Failed"]}]
+    rig.api.edit(WORKFLOWS, NAMESPACE, "quiet", lambda workflow: workflow["spec"].update(notifications=wanted))
+    await rig.down()
+    await rig.up()
+    await rig.clock.advance(60)
+    assert rig.http.asked == []

@@ -7,6 +7,7 @@ import pytest
 from support.rig import NAMESPACE, Rig
 from support.shell import World
 from weft.controllers.pod_security import KNOWN_SECONDS, LABEL, PodSecurity
+from weft.kube.errors import ServerError
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, NAMESPACES
 
@@ -51,6 +52,26 @@ async def test_what_may_not_be_read_demands_nothing(world: World) -> None:
     assert not await PodSecurity(world.client, everywhere=False, clock=world.clock).restricted("n")
 
 
+async def test_what_may_not_be_read_any_more_demands_what_it_did(world: World) -> None:
+    world.add(namespace("n", "restricted"))
+    security = PodSecurity(world.client, everywhere=False, clock=world.clock)
+    assert await security.restricted("n")
+    await world.clock.advance(KNOWN_SECONDS)
+    world.api.fail(403)
+    assert await security.restricted("n")
+
+
+async def test_what_cannot_be_read_now_is_not_guessed(world: World) -> None:
+    world.add(namespace("n", "restricted"))
+    security = PodSecurity(world.client, everywhere=False, clock=world.clock)
+    world.api.fail(503, times=5)
+    asking = asyncio.create_task(security.restricted("n"))
+    await world.clock.advance(60)
+    with pytest.raises(ServerError):
+        await asking
+    assert await security.restricted("n")
+
+
 @pytest.fixture
 async def rig() -> AsyncIterator[Rig]:
     made = Rig()
@@ -66,3 +87,13 @@ async def test_pods_of_nodes_follow_their_namespace(level: str | None, rig: Rig)
     (job,) = rig.api.all(JOBS)
     context = job["spec"]["template"]["spec"]["securityContext"]
     assert ("runAsNonRoot" in context) is (level == "restricted")
+
+
+async def test_a_namespace_that_cannot_be_read_for_a_moment_fails_no_node(rig: Rig) -> None:
+    rig.api.add(namespace(NAMESPACE, "restricted"))
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]\njobs: {keep: All}")
+    rig.api.fail(503, method="GET", plural="namespaces", times=5)
+    await rig.finish("w")
+    assert rig.nodes() == {"a": "Succeeded"}
+    (job,) = rig.api.all(JOBS)
+    assert "runAsNonRoot" in job["spec"]["template"]["spec"]["securityContext"]

@@ -214,6 +214,29 @@ async def test_one_that_somebody_deleted_is_made_again(api: FakeApi, revisions: 
     assert (await revisions.load("ns", name)).spec == SPEC
 
 
+async def test_one_that_somebody_deleted_is_made_again_after_a_sweep(api: FakeApi, revisions: Revisions) -> None:
+    name = await revisions.freeze("ns", "w", SPEC, {})
+    await revisions.load("ns", name)
+    await revisions.freeze("ns", "w", SPEC, {})
+    api.remove(CONTROLLER_REVISIONS, "ns", name)
+    await revisions.sweep(lambda: {Key("ns", name)})
+    await revisions.freeze("ns", "w", SPEC, {})
+    assert stored(api) == [name]
+
+
+async def test_one_that_is_made_during_a_sweep_is_not_asked_for_again(api: FakeApi, revisions: Revisions) -> None:
+    async def run_starts(asked: Any) -> None:
+        if asked.method == "GET" and not asked.name:
+            await revisions.freeze("ns", "w", SPEC, {})
+
+    api.after.append(run_starts)
+    await revisions.sweep(set)
+    api.after.clear()
+    asked = len(api.requests)
+    await revisions.freeze("ns", "w", SPEC, {})
+    assert len(api.requests) == asked
+
+
 async def test_the_spec_is_given_without_compiling(
     api: FakeApi, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from support.rig import NAMESPACE, Fate, Rig
 from support.storage import Event
 from support.transport import over_quota
 from weft.kube.objects import Obj
-from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.transport import Dropped
 from weft.render.job import JobTemplate
 
@@ -361,3 +361,11 @@ async def test_the_job_of_a_service_that_nobody_needs_any_more_has_succeeded(rig
     assert rig.nodes() == {"db": "Succeeded", "use": "Succeeded"}
     ends = [{each["type"] for each in job["status"]["conditions"]} for job in rig.api.all(JOBS)]
     assert ends == [{"SuccessCriteriaMet", "Complete"}] * 2
+
+
+async def test_outputs_that_are_stored_apart_say_whose_they_are(rig: Rig) -> None:
+    rig.workflow("w", """nodes: [{name: a, expr: {big: "lists.range(9999).map(i, 'sixteen letters!')"}}]""")
+    await rig.finish("w")
+    stored = [each for each in rig.api.all(CONFIG_MAPS) if "-outputs-" in each["metadata"]["name"]]
+    labels = {"weft.dev/workflow": "w", "weft.dev/run": "r", "app.kubernetes.io/managed-by": "weft"}
+    assert [each["metadata"]["labels"] for each in stored] == [labels]

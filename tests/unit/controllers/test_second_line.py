@@ -1,11 +1,12 @@
 """What holds when something that cannot be has happened all the same: a status of another hand, a Pod too many."""
 
+import pytest
 from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
 from weft.api.conditions import Reason
 from weft.kube.objects import Obj
-from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
+from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.transport import Dropped, Response
 from weft.render.job_status import failed_status
 from weft.render.names import ATTEMPT_LABEL
@@ -318,3 +319,60 @@ async def test_a_pod_that_a_late_try_made_anew_does_not_run_beside_its_successor
     assert rig.nodes() == {"a": "Succeeded"}
     assert rig.first_node()["attempts"] == 2
     assert most_at_once(rig) == 1
+
+
+async def test_a_run_begins_with_a_revision_that_is_there_although_its_namespace_was_made_anew(rig: Rig) -> None:
+    rig.workflow("w", CHAIN)
+    await rig.finish("w", "old")
+    for kind in (WORKFLOWS, WORKFLOW_RUNS, CONTROLLER_REVISIONS):
+        for obj in rig.api.all(kind):
+            rig.api.remove(kind, NAMESPACE, obj["metadata"]["name"])
+    await rig.clock.advance(5)
+    rig.workflow("w", CHAIN)
+    rig.start("w")
+    await rig.wait(lambda: rig.phase() == "Running")
+    revisions = [revision["metadata"]["name"] for revision in rig.api.all(CONTROLLER_REVISIONS)]
+    assert revisions == [rig.run()["status"]["workflowRevision"]]
+
+
+@pytest.mark.parametrize("kind", [CONTROLLER_REVISIONS, CONFIG_MAPS], ids=["its revision", "its outputs"])
+async def test_a_run_that_cannot_be_restored_since_somebody_deleted_what_it_needs_ends_and_lets_all_go(
+    kind: Resource,
+) -> None:
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(seconds=3000)
+    big = """{name: m, expr: {big: "lists.range(9999).map(i, 'sixteen letters!')"}}"""
+    rig.workflow("w", f"nodes: [{big}, {{name: z, dependsOn: [m], job: {{image: i}}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.phase() == "Running" and len(_living(rig)) == 1)
+    await rig.clock.advance(30)
+    await rig.down()
+    gone = [obj["metadata"]["name"] for obj in rig.api.all(kind)]
+    assert gone
+    for name in gone:
+        rig.api.remove(kind, NAMESPACE, name)
+    rig.api.fail(status(404, "", "a proxy's page"), method="GET", plural=kind.plural, name=gone[0])
+    rig.api.edit(WORKFLOWS, NAMESPACE, "w", lambda workflow: workflow["spec"].update(description="another one"))
+    await rig.up()
+    await rig.wait(rig.ended, seconds=120)
+    [condition] = [each for each in rig.run()["status"]["conditions"] if each["type"] == "Succeeded"]
+    assert (rig.phase(), condition["reason"]) == ("Failed", "Error")
+    assert f'"{gone[0]}" not found' in condition["message"]
+    await rig.clock.advance(120)
+    assert _living(rig) == []
+    assert all("finalizers" not in pod["metadata"] for pod in rig.api.all(PODS))
+    await rig.close()
+
+
+async def test_a_revision_that_somebody_deleted_is_made_anew_by_its_workflow_and_the_run_goes_on(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=60)
+    rig.workflow("w", CHAIN)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(_living(rig)) == 1)
+    await rig.down()
+    rig.api.remove(CONTROLLER_REVISIONS, NAMESPACE, rig.run()["status"]["workflowRevision"])
+    await rig.up()
+    await rig.wait(rig.ended, seconds=200)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}

@@ -35,37 +35,37 @@ def connect(path):
 
 def test_a_kubeconfig_gives_address_token_and_tls(kubeconfig):
     connection = connect(kubeconfig(user={"token": "secret"}, **{"tls-server-name": "kubernetes"}))
-    assert connection.host == "https://10.0.0.1:6443"
-    assert connection.authorization == "Bearer secret"
-    assert connection.server_name == "kubernetes"
-    assert connection.tls.verify_mode is ssl.CERT_REQUIRED
-    assert not connection.tls.verify_flags & ssl.VERIFY_X509_STRICT
+    assert connection.access.host == "https://10.0.0.1:6443"
+    assert connection.access.authorization == "Bearer secret"
+    assert connection.access.server_name == "kubernetes"
+    assert connection.access.tls.verify_mode is ssl.CERT_REQUIRED
+    assert not connection.access.tls.verify_flags & ssl.VERIFY_X509_STRICT
 
 
 def test_verification_is_off_only_when_asked_for(kubeconfig):
     connection = connect(kubeconfig(user={"token": "secret"}, **{"insecure-skip-tls-verify": True}))
-    assert connection.tls.verify_mode is ssl.CERT_NONE
+    assert connection.access.tls.verify_mode is ssl.CERT_NONE
 
 
 def test_a_plain_address_needs_no_tls_and_no_user_no_token(kubeconfig):
     connection = connect(kubeconfig(server="http://127.0.0.1:8001", user={}))
-    assert connection.tls is None
-    assert connection.authorization is None
+    assert connection.access.tls is None
+    assert connection.access.authorization is None
 
 
 def test_a_user_and_password_are_basic_authorization(kubeconfig):
     connection = connect(kubeconfig(user={"username": "me", "password": "secret"}))
-    assert connection.authorization == "Basic " + base64.b64encode(b"me:secret").decode()
+    assert connection.access.authorization == "Basic " + base64.b64encode(b"me:secret").decode()
 
 
 def test_a_rotated_token_file_is_read_again_on_reload(kubeconfig, tmp_path):
     token = tmp_path / "token"
     token.write_text("first")
     connection = connect(kubeconfig(user={"tokenFile": str(token)}))
-    assert connection.authorization == "Bearer first"
+    assert connection.access.authorization == "Bearer first"
     token.write_text("second")
     connection.reload()
-    assert connection.authorization == "Bearer second"
+    assert connection.access.authorization == "Bearer second"
 
 
 def test_refresh_asks_the_loader_for_a_token_that_it_renews_itself():
@@ -80,9 +80,23 @@ def test_refresh_asks_the_loader_for_a_token_that_it_renews_itself():
         return configuration
 
     connection = Connection(load)
-    assert connection.authorization == "bearer first"
+    assert connection.access.authorization == "bearer first"
     connection.refresh()
-    assert connection.authorization == "bearer second"
+    assert connection.access.authorization == "bearer second"
+
+
+def test_what_cannot_be_loaded_as_a_whole_leaves_all_as_it_was(kubeconfig, tmp_path):
+    connection = connect(kubeconfig(user={"token": "first"}))
+    before = connection.access
+    broken = tmp_path / "broken.crt"
+    broken.write_text("no certificate")
+    kubeconfig(server="https://10.0.0.2", user={"token": "second"}, **{"certificate-authority": str(broken)})
+    with pytest.raises(ssl.SSLError):
+        connection.reload()
+    assert connection.access is before
+    assert connection.access.host == "https://10.0.0.1:6443"
+    connection.refresh()
+    assert connection.access is before
 
 
 def test_no_configuration_at_all_is_said(tmp_path):

@@ -168,6 +168,15 @@ async def test_a_refusal_is_counted_and_the_next_event_is_sent(world):
     assert world.dropped("refused") == 1
 
 
+async def test_one_that_cannot_be_sent_is_counted_and_the_next_is_sent(world):
+    world.answer(RuntimeError("a bug"), ok(code=201))
+    world.say()
+    world.say(reason="Ended")
+    await world.clock.advance(1)
+    assert len(world.sent) == 2
+    assert world.dropped("failed") == 1
+
+
 async def test_a_full_queue_drops_and_counts_instead_of_waiting(world):
     world.say_of_many_runs(LONGEST_QUEUE + 3)
     assert world.dropped("queue_full") == 3

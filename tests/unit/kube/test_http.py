@@ -2,11 +2,14 @@
 
 import asyncio
 import ssl
+from dataclasses import replace
 
 import pytest
 import yaml
 from aiohttp import web
 from kubernetes.config import ConfigException
+from support.certificates import Authority
+from weft.kube.config import Access
 from weft.kube.http import REFRESH_SECONDS, HttpTransport
 from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused
 
@@ -14,25 +17,23 @@ from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused
 class Login:
     """Stands for `weft.kube.config.Connection`: its token is what the test says, once it is asked for again."""
 
-    tls = None
-    server_name = None
-    proxy = None
-
     def __init__(self, host):
-        self.host = host
-        self.authorization = "Bearer first"
+        self.access = Access(host, authorization="Bearer first")
         self.next = "Bearer first"
         self.reloads = 0
         self.failure = None
 
     def reload(self):
         self.reloads += 1
-        self.refresh()
+        if self.failure is not None:
+            raise self.failure
+        self.access = replace(self.access, authorization=self.next)
 
     def refresh(self):
         if self.failure is not None:
             raise self.failure
-        self.authorization = self.next
+        if self.access.authorization != self.next:
+            self.access = replace(self.access, authorization=self.next)
 
 
 class World:
@@ -178,7 +179,7 @@ async def test_after_a_401_credentials_that_cannot_be_read_are_read_again_at_the
 
 
 async def test_no_server_means_not_sent(world, unused_tcp_port_factory):
-    world.login.host = f"http://127.0.0.1:{unused_tcp_port_factory()}"
+    world.login.access = Access(f"http://127.0.0.1:{unused_tcp_port_factory()}")
     with pytest.raises(NotSent, match="no connection to the API server"):
         await world.request()
     with pytest.raises(NotSent):
@@ -253,3 +254,65 @@ async def test_a_stream_that_is_refused_says_why_and_the_next_one_has_new_creden
     assert (caught.value.response.status, caught.value.response.body) == (401, b'{"reason": "Unauthorized"}')
     world.handler = streaming(b"a\n")
     assert await world.lines() == [b"a"]
+
+
+class Rotated:
+    """An API server behind TLS whose authority has changed; `login` knows the old one until it loads anew."""
+
+    def __init__(self, folder, port):
+        self.port = port
+        self.old, self.new = Authority(folder / "old", "old"), Authority(folder / "new", "new")
+        self.folder = folder
+        self.reloads = 0
+        self.access = self.by(self.old)
+
+    def by(self, authority):
+        trusted = ssl.create_default_context(cadata=authority.certificate)
+        return Access(f"https://127.0.0.1:{self.port}", tls=trusted, authorization="Bearer first")
+
+    def reload(self):
+        self.reloads += 1
+        self.access = self.by(self.new)
+
+    def refresh(self):
+        pass
+
+    def shown(self):
+        self.new.server("127.0.0.1").write(self.folder)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.folder / "tls.crt", self.folder / "tls.key")
+        return context
+
+
+@pytest.fixture
+async def rotated(tmp_path, unused_tcp_port):
+    made = World()
+    runner = web.ServerRunner(web.Server(made.serve), shutdown_timeout=0.1)
+    await runner.setup()
+    made.login = Rotated(tmp_path, unused_tcp_port)
+    await web.TCPSite(runner, "127.0.0.1", unused_tcp_port, ssl_context=made.login.shown()).start()
+    made.transport = HttpTransport(made.login, monotonic=lambda: made.time)
+    yield made
+    await made.transport.close()
+    await runner.cleanup()
+
+
+async def test_an_authority_that_was_rotated_is_loaded_once_for_all_who_met_it(rotated):
+    answers = await asyncio.gather(*(rotated.request() for _ in range(10)))
+    assert {answer.status for answer in answers} == {201}
+    assert rotated.login.reloads == 1
+
+
+async def test_a_stream_of_an_authority_that_was_rotated_is_trusted_the_next_time(rotated):
+    rotated.handler = streaming(b"a\n")
+    with pytest.raises(NotSent):
+        await rotated.lines()
+    assert await rotated.lines() == [b"a"]
+    assert rotated.login.reloads == 1
+
+
+async def test_a_certificate_that_stays_unknown_means_not_sent(rotated):
+    rotated.login.new = rotated.login.old
+    with pytest.raises(NotSent):
+        await rotated.request()
+    assert rotated.login.reloads == 1
