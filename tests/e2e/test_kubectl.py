@@ -53,6 +53,15 @@ def test_columns(shop: Place, good: Run, bad: Run) -> None:
     assert "workflow.weft.dev/good" in listed
 
 
+def test_runs_are_selected_by_their_fields(shop: Place, good: Run, bad: Run) -> None:
+    good.finish()
+    bad.finish("Failed")
+    for selector, run, other in (("status.phase=Failed", bad, good), ("spec.workflowRef.name=good", good, bad)):
+        listed = shop.kubectl("get", "wfr", "--field-selector", selector, "-o", "name").split()
+        assert f"workflowrun.weft.dev/{run.name}" in listed, selector
+        assert f"workflowrun.weft.dev/{other.name}" not in listed, selector
+
+
 def test_describe_shows_readable_events(shop: Place, good: Run, bad: Run) -> None:
     good.finish()
     bad.finish("Failed")

@@ -4,15 +4,12 @@ Refused is what is wrong by itself and can never be carried out. What names some
 warned of, since manifests are applied in any order; the operator looks again, and says so in the conditions.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import Field
-
-from weft.api.base import StatusModel
-from weft.api.parameters import Parameters, check_parameters
-from weft.api.problems import Problem, parse
+from weft.api.problems import Problem
+from weft.graph.declared import declared_by
 from weft.graph.types import check_with_types, used_types
 from weft.graph.validate import validate
 from weft.kube.objects import Obj
@@ -49,12 +46,6 @@ class Verdict:
     warnings: tuple[str, ...] = ()
 
 
-class _Declared(StatusModel):
-    """Of a Workflow's spec the part that a run's parameters are held to."""
-
-    parameters: Parameters = Field(default_factory=list)
-
-
 def names_in(obj: Obj, namespace: str) -> Names:
     """Give what an object that nobody has checked yet names."""
     spec = _mapping(obj.get("spec"))
@@ -70,23 +61,14 @@ def judge(obj: Obj, names: Names, found: Found) -> Verdict:
         return Verdict()
     bare = {name: part for name, part in obj.items() if name != "status"}
     missing = sorted(names.types - found.types.keys())
-    problems = validate(bare) if missing else check_with_types(bare, found.types)
+    workflows = (
+        {} if names.workflow is None or found.workflow is None else declared_by({names.workflow: found.workflow})
+    )
+    problems = validate(bare, workflows=workflows) if missing else check_with_types(bare, found.types, workflows)
     warnings = [f"no run can start before there are these NodeTypes: {', '.join(missing)}"] if missing else []
-    if not problems and names.workflow is not None:
-        if found.workflow is None:
-            warnings.append(f"there is no Workflow {names.workflow} in this namespace; the run waits 30 s for it")
-        else:
-            problems += _parameters(obj, found.workflow)
+    if not problems and names.workflow is not None and found.workflow is None:
+        warnings.append(f"there is no Workflow {names.workflow} in this namespace; the run waits 30 s for it")
     return Verdict(tuple(problems), tuple(warnings))
-
-
-def _parameters(run: Obj, workflow: Obj) -> Iterable[Problem]:
-    """What is wrong with a run's parameters by a Workflow; one that cannot be read has a condition that says so."""
-    declared, _ = parse(_Declared, workflow)
-    if declared is None:
-        return []
-    messages = check_parameters(declared.parameters, run["spec"].get("parameters") or {})[1]
-    return [Problem("spec.parameters", message) for message in messages]
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

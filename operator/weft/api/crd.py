@@ -1,8 +1,8 @@
 """The CustomResourceDefinitions, generated from the models: `weft crds` prints them, `crds/` holds them.
 
-A kind is one entry of `KINDS`: its model, its names and what kubectl prints of it. Schemas come from `schema.py`. The
-inline workflow of a WorkflowRun goes without descriptions: they stand in the Workflow's own CRD, and saying them twice
-would bring the file near the size that client-side apply can carry.
+A kind is one entry of `KINDS`: its model, its names, what kubectl prints of it and selects it by. Schemas come from
+`schema.py`. The inline workflow of a WorkflowRun goes without descriptions: they stand in the Workflow's own CRD, and
+saying them twice would bring the file near the size that client-side apply can carry.
 """
 
 from dataclasses import dataclass
@@ -40,12 +40,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind: its model, what it is called and what kubectl prints of it."""
+    """One kind: its model, what it is called, what kubectl prints of it and by which fields it selects."""
 
     model: type[ResourceModel]
     plural: str
     short_names: tuple[str, ...]
     columns: tuple[Column, ...]
+    selectable: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -82,6 +83,7 @@ KINDS: tuple[Kind, ...] = (
             Column("Queue", ".spec.queue", wide=True),
             Column("Message", _condition("Succeeded", "message"), wide=True),
         ),
+        selectable=(".status.phase", ".spec.workflowRef.name", ".spec.queue"),
     ),
     Kind(
         Approval,
@@ -96,6 +98,7 @@ KINDS: tuple[Kind, ...] = (
             _AGE,
             Column("Message", ".status.message", wide=True),
         ),
+        selectable=(".spec.run.name",),
     ),
     Kind(
         WorkflowQueue,
@@ -126,6 +129,7 @@ def crds() -> list[dict[str, Any]]:
 
 def crd(kind: Kind) -> dict[str, Any]:
     """Give the CustomResourceDefinition of one kind."""
+    selectable = {"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -149,6 +153,7 @@ def crd(kind: Kind) -> dict[str, Any]:
                     "schema": {"openAPIV3Schema": _root_schema(kind.model)},
                     "subresources": {"status": {}},
                     "additionalPrinterColumns": [column.to_wire() for column in kind.columns],
+                    **selectable,
                 }
             ],
         },

@@ -26,6 +26,8 @@ from weft.api.bodies import ApprovalBody, Compensate, GraphBody, OneBody, Switch
 from weft.api.retry import Retry
 
 MAX_ITEMS = 1_000_000
+MAX_NODES = 10_000
+"""Of a graph; one node may wait for all the others."""
 BODIES = ["job", "graph", "workflow", "switch", "approval", "wait", "expr", "http", "resource", "use"]
 LOOPING_BODIES = ["job", "graph", "workflow", "http", "resource", "expr", "use"]
 
@@ -117,7 +119,7 @@ class Node(OneBody):
     """One step of a graph: modifiers plus exactly one body."""
 
     name: Name = Field(description="Name of the node, unique in its graph; lower-case letters, digits and '-'.")
-    depends_on: Annotated[list[EdgeText], Field(max_length=512)] = Field(
+    depends_on: Annotated[list[EdgeText], Field(max_length=MAX_NODES)] = Field(
         default_factory=list,
         description=(
             "What this node waits for: 'node' or 'node:outcome'; outcome is Succeeded (default), Failed, Done, Ready"

@@ -7,6 +7,7 @@ It fills in defaults and reports every problem, each with the parameter's name a
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator
@@ -18,6 +19,9 @@ from weft.api.problems import YAML_BOOLEANS, Problem
 
 ParameterType = Literal["string", "integer", "number", "boolean", "array", "object"]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+LEAST, GREATEST = -(2**63), 2**63 - 1
+"""Of the integers that the API server, CEL and our JSON writer hold; a larger one would fail where it is used."""
 
 
 class Parameter(Model):
@@ -144,17 +148,25 @@ def _declaration_messages(parameter: Parameter) -> Iterator[tuple[str, str]]:
 
 def _infinite(parameter: Parameter, value: Any) -> list[str]:
     """Say that there is a number somewhere in the value that JSON cannot write, as YAML can: .inf and .nan."""
+    found = (one for one in _numbers(value) if isinstance(one, float) and not math.isfinite(one))
+    return [f"parameter {parameter.name!r} must hold finite numbers alone, got {one}" for one in islice(found, 1)]
+
+
+def _numbers(value: Any) -> Iterator[int | float]:
+    """Give every number in a JSON value, however deep it stands."""
     rest = [value]
     while rest:
         one = rest.pop()
-        if isinstance(one, float) and not math.isfinite(one):
-            return [f"parameter {parameter.name!r} must hold finite numbers alone, got {one}"]
+        if isinstance(one, int | float):
+            yield one
         rest += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-    return []
 
 
 def check_value(parameter: Parameter, value: Any) -> list[str]:
     """Say what is wrong with one value of one parameter."""
+    if any(isinstance(one, int) and not LEAST <= one <= GREATEST for one in _numbers(value)):
+        within = f"from {LEAST} to {GREATEST}; give a larger one as a string"
+        return [f"parameter {parameter.name!r} must hold integers of 64 bits alone, {within}"]
     if problem := _type_problem(parameter, value):
         return [problem]
     name = f"parameter {parameter.name!r}"

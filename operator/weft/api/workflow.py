@@ -22,14 +22,13 @@ from weft.api.base import (
     unique_names,
 )
 from weft.api.job import JobSettings
-from weft.api.node import Node
+from weft.api.node import MAX_NODES, Node
 from weft.api.parameters import Parameters
 from weft.api.retry import Retry
 
 FailurePolicy = Literal["Cancel", "Drain", "Continue"]
 NotificationEvent = Literal["Started", "Succeeded", "Failed", "Cancelled", "NodeFailed", "ApprovalRequested"]
 
-MAX_NODES = 10_000
 MAX_GRAPHS = 100
 MAX_GRAPH_NODES = 500
 

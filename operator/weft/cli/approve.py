@@ -18,11 +18,11 @@ from weft.cli import runs
 from weft.cli.frozen import frozen_workflow, node_spec
 from weft.cli.nodes import Entry, matching, unknown_node
 from weft.cli.session import Session, in_cluster
-from weft.controllers.run_facts import rerun_known
+from weft.controllers.run_facts import rerun_known, workflow_of
 from weft.kube.errors import AlreadyExists
 from weft.kube.objects import Obj, cut_name, uid_of
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
-from weft.render.names import NODE_LABEL, RUN_LABEL, label_value, short_hash
+from weft.render.names import NODE_LABEL, label_value, run_labels, short_hash
 
 Decision = Literal["Approve", "Reject"]
 
@@ -136,7 +136,7 @@ def approval_of(
         "kind": "Approval",
         "metadata": {
             "name": cut_name(name, f"-{short_hash(f'{uid}/{path}/{generation}/{by}', 10)}"),
-            "labels": {RUN_LABEL: label_value(name), NODE_LABEL: label_value(path)},
+            "labels": run_labels(name, workflow_of(run) or "") | {NODE_LABEL: label_value(path)},
             "ownerReferences": [{"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": name, "uid": uid}],
         },
         "spec": spec,

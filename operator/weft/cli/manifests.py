@@ -17,12 +17,15 @@ import yaml
 
 from weft.api.base import GROUP
 from weft.api.problems import YAML_BOOLEANS
+from weft.cli.escapes import whole_characters
 from weft.cli.visible import visible
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 100
 MAX_VALUES = 2_000_000
 """Values in one document, every alias counted with all that it stands for."""
+MAX_BITS = 1023
+"""Bits of an integer. A longer one does not fit into a floating-point number either: kubectl takes it for a text."""
 
 
 class UnreadableManifest(ValueError):
@@ -66,6 +69,7 @@ def read_manifests(text: bytes) -> list[Manifest]:
     """The documents of a file, empty ones left out and Lists taken apart; raises UnreadableManifest."""
     if len(text) > MAX_BYTES:
         raise UnreadableManifest(f"has too many bytes; at most {MAX_BYTES} are read")
+    text = whole_characters(text)
     try:
         _check_shape(text)
         documents = [document for document in _documents(text) if document is not None]
@@ -106,6 +110,17 @@ for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
             _Loader.yaml_implicit_resolvers.setdefault(_first, []).append((_tag, _pattern))
 for _name, _text in _NUMBERS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_text})$"), list("-+0123456789."))
+
+
+def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    value: int = loader.construct_yaml_int(node)
+    if (bits := value.bit_length()) > MAX_BITS:
+        line = node.start_mark.line + 1
+        raise UnreadableManifest(f"line {line}: an integer of {bits} bits; nothing reads one so large")
+    return value
+
+
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def _check_shape(text: bytes) -> None:

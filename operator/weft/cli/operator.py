@@ -10,7 +10,7 @@ from weft.settings import SettingsError
 
 
 @click.command()
-@click.option("--strip-finalizers", is_flag=True, help="Let go of all Pods and end: what uninstalling does first.")
+@click.option("--strip-finalizers", is_flag=True, help="Let go of all Pods and end: what uninstalling does last.")
 def operator(strip_finalizers: bool) -> None:
     """Watch Workflows and carry out their runs, until told to stop.
 

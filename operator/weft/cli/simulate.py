@@ -1,9 +1,11 @@
 """`weft simulate FILE`: the real engine on a virtual clock, without a cluster.
 
 What is wrong with the workflow, its parameters or the scenario goes to stderr as `file: path: message`, exit status 1.
-However the run itself ends, the exit status is 0. What a scenario says of nodes that are not there is only told.
+However the run itself ends, the exit status is 0. What a scenario says of nodes that are not there is only told, and so
+is what it does not say of outputs that are read.
 """
 
+import re
 import shutil
 import sys
 from collections.abc import Iterable
@@ -12,12 +14,14 @@ from typing import Any, NoReturn
 import click
 import orjson
 
+from weft.api.conditions import Reason
 from weft.api.problems import Problem
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.cli.parameters import read_parameters
 from weft.cli.visible import visible
+from weft.simulate.history import History
 from weft.simulate.program import Document, Program, load_program
-from weft.simulate.report import json_report
+from weft.simulate.report import json_report, node_reports, pods
 from weft.simulate.scenario import Scenario, parse_scenario
 from weft.simulate.timeline import timeline
 from weft.simulate.unmatched import unmatched
@@ -38,8 +42,8 @@ def simulate(file: str, scenario: str | None, params: tuple[str, ...], as_json: 
     """Run a workflow on a virtual clock, without a cluster.
 
     The first Workflow of FILE (- for stdin) runs; its other documents can be named by `workflow` and `use`. Without a
-    scenario, every attempt succeeds after one second. Exit status 0 however the run ends, 1 if FILE, a parameter or
-    the scenario is invalid.
+    scenario, every attempt succeeds after one second and writes no outputs. Exit status 0 however the run ends, 1 if
+    FILE, a parameter or the scenario is invalid.
     """
     program = _program(file)
     values = _values(file, program, params)
@@ -51,6 +55,8 @@ def simulate(file: str, scenario: str | None, params: tuple[str, ...], as_json: 
         history = world.run(program.main, values)
     except ScenarioError as error:
         _refuse(scenario or file, [Problem("", str(error))])
+    for hint in _hints(history):
+        print(line(scenario or file, "", hint), file=sys.stderr)
     if as_json:
         text = orjson.dumps(json_report(history), option=orjson.OPT_INDENT_2).decode() + "\n"
     else:
@@ -73,6 +79,27 @@ def _values(file: str, program: Program, params: Iterable[str]) -> dict[str, Any
     if wrong:
         _refuse(file, [Problem("parameters", message) for message in wrong])
     return values
+
+
+_NO_KEY = re.compile(r"no such key: (\S+) at [^`]*`([^`]*)`")
+
+
+def _hints(history: History) -> list[str]:
+    """What a scenario lacks where an expression read an output that no event gave to a Job, once per output."""
+    reports, state = node_reports(history), history.run.state
+    failed = {path: report.whole.message for path, report in reports.items()}
+    if state.reason == Reason.ExpressionError:
+        failed[state.workflow.name] = state.message
+    jobs = reports.keys() & {attempt.place.node for attempt in pods(history.attempts)}
+    hints: dict[tuple[str, str], str] = {}
+    for reader, message in failed.items():
+        for key, text in _NO_KEY.findall(message):
+            for name in re.findall(rf"\bnodes\W+([\w-]+)\W+outputs\W+{re.escape(key)}\b", text):
+                job = "/".join([*reader.split("/")[:-1], name])
+                if job in jobs and key not in (reports[job].whole.outputs or {}):
+                    told = f"no event gives {job} the output {key!r} that {reader} reads; add to a scenario's events: "
+                    hints.setdefault((job, key), f"{told}{{node: {job}, outputs: {{{key}: ...}}}}")
+    return list(hints.values())
 
 
 def _scenario(file: str | None) -> Scenario:

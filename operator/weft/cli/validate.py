@@ -1,18 +1,23 @@
 """`weft validate FILE...`: the checks of admission, offline.
 
 What is wrong goes to stdout, one line `file: path: message` per problem, to be read by people and by editors; notes
-about what was passed over go to stderr. NodeTypes in any of the files can be used by Workflows in any other; if the
-files hold none at all, `use` is taken on trust, since the types may be in the cluster.
+about what was passed over or taken on trust go to stderr. What any of the files holds is known to all others: NodeTypes
+to those who use them, Workflows to their runs and to those who call them. A Workflow that none holds may be in the
+cluster and is taken on trust; so are NodeTypes, if the files hold none at all.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import click
 
+from weft.admission.judge import names_in
 from weft.api.nodetype import NodeType, NodeTypeSpec
 from weft.api.problems import parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
+from weft.graph.declared import NONE_KNOWN, Declared, declared_by
 from weft.graph.validate import is_weft, name_problems
 from weft.graph.validate import validate as check
 
@@ -26,15 +31,23 @@ def validate(files: tuple[str, ...]) -> None:
     'file: path: message' per problem on stdout; exit status 1 if there is one.
     """
     loaded = {file: _load(file) for file in files}
-    types = _node_types(one for found in loaded.values() if isinstance(found, list) for one in found)
+    known = _known(one.content for found in loaded.values() if isinstance(found, list) for one in found)
     failed = False
     for file, found in loaded.items():
-        lines = [found] if isinstance(found, str) else _lines(file, found, types)
+        lines = [found] if isinstance(found, str) else _lines(file, found, known)
         ours = [one for one in found if not isinstance(one, str) and is_weft(one.content)]
         for text in lines or [f"{file}: ok ({len(ours)} document{'' if len(ours) == 1 else 's'})"]:
             click.echo(text)
         failed = failed or bool(lines)
     sys.exit(1 if failed else 0)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What manifests may refer to: NodeTypes (None: no file holds any), and Workflows by their namespaces."""
+
+    types: dict[str, NodeTypeSpec] | None
+    workflows: dict[str, Declared]
 
 
 def _load(file: str) -> list[Manifest] | str:
@@ -45,26 +58,42 @@ def _load(file: str) -> list[Manifest] | str:
         return line(file, "", str(error))
 
 
-def _lines(file: str, manifests: list[Manifest], types: dict[str, NodeTypeSpec] | None) -> list[str]:
+def _lines(file: str, manifests: list[Manifest], known: _Known) -> list[str]:
     lines = []
+    used: set[str] = set()
     for manifest in manifests:
         content = manifest.content
         if isinstance(content, dict) and not is_weft(content):
             said = f"{content.get('apiVersion', 'no apiVersion')}, {content.get('kind', 'no kind')}"
             click.echo(line(file, manifest.path, f"passed over: not a kind of Weft's ({said})"), err=True)
             continue
-        named = name_problems(content) if isinstance(content, dict) else []
-        problems = [*named, *check(content, node_types=types)]
+        problems = check(content, node_types=known.types, workflows=known.workflows.get(_place(content)[0], NONE_KNOWN))
+        if isinstance(content, dict):
+            problems = [*name_problems(content), *problems]
+            used |= names_in(content, "").types
         lines += [line(file, manifest.at(problem.path), problem.message) for problem in problems]
+    if used and known.types is None:
+        click.echo(line(file, "", f"taken on trust, no file holds NodeTypes: {', '.join(sorted(used))}"), err=True)
     return lines
 
 
-def _node_types(manifests: Iterable[Manifest]) -> dict[str, NodeTypeSpec] | None:
-    """The NodeTypes among the manifests that can be read, None if there are none at all."""
-    found = {}
-    for manifest in manifests:
-        if is_weft(manifest.content) and manifest.content.get("kind") == "NodeType":
-            node_type, _ = parse(NodeType, manifest.content)
+def _known(contents: Iterable[Any]) -> _Known:
+    types: dict[str, NodeTypeSpec] = {}
+    workflows: dict[str, dict[str, Any]] = {}
+    for content in filter(is_weft, contents):
+        if content.get("kind") == "NodeType":
+            node_type, _ = parse(NodeType, content)
             if node_type is not None:
-                found[node_type.metadata.name] = node_type.spec
-    return found or None
+                types[node_type.metadata.name] = node_type.spec
+        elif content.get("kind") == "Workflow":
+            namespace, name = _place(content)
+            there = workflows.setdefault(namespace, {})
+            there[name] = None if name in there else content.get("spec")  # of two, nobody can say which is meant
+    return _Known(types or None, {namespace: declared_by(specs) for namespace, specs in workflows.items()})
+
+
+def _place(content: Any) -> tuple[str, str]:
+    """The namespace ("": none said) and the name of an object that nobody has checked yet."""
+    metadata = content.get("metadata") if isinstance(content, Mapping) else None
+    found = metadata if isinstance(metadata, Mapping) else {}
+    return str(found.get("namespace") or ""), str(found.get("name") or "")

@@ -22,6 +22,7 @@ from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
+from weft.expr.template import to_text
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
@@ -237,7 +238,7 @@ class Outside:
 
     async def _request(self, live: LiveRun, action: Start) -> None:
         body, payload = action.node.body, action.payload
-        headers = {header["name"]: str(header["value"]) for header in payload.get("headers", ())}
+        headers = {header["name"]: to_text(header["value"]) for header in payload.get("headers", ())}
         data = payload.get("body")
         raw: bytes | None = None
         if data is not None:
@@ -246,7 +247,7 @@ class Outside:
                 headers["content-type"] = "application/json"
         try:
             answer = await self._http.request(
-                payload["method"], str(payload["url"]), headers=headers, body=raw,
+                payload["method"], to_text(payload["url"]), headers=headers, body=raw,
                 timeout_seconds=body.timeout or 30.0, max_bytes=body.max_bytes,
             )  # fmt: skip
         except RequestFailed as error:

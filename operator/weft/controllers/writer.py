@@ -20,7 +20,7 @@ from weft.kube.errors import AlreadyExists, Conflict, NotFound
 from weft.kube.objects import Obj, version_of
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 from weft.metrics import Metrics
-from weft.render.names import MANAGED_BY_LABEL, RUN_LABEL, label_value, run_owner
+from weft.render.names import run_labels, run_owner
 
 _TOLD = (
     "state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision", "startTime",
@@ -106,7 +106,7 @@ class StatusWriter:
             "metadata": {
                 "name": name,
                 "namespace": live.key.namespace,
-                "labels": {RUN_LABEL: label_value(live.key.name), MANAGED_BY_LABEL: "weft"},
+                "labels": run_labels(live.key.name, live.ref.workflow),
                 "ownerReferences": [run_owner(live.ref)],
             },
             "immutable": True,

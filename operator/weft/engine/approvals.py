@@ -12,6 +12,7 @@ from weft.engine.state import MAX_MESSAGE, WAITING, Unit
 from weft.engine.step import Step
 from weft.engine.units import fail, show, succeed
 from weft.expr.cel import ExpressionError
+from weft.expr.template import to_text
 from weft.graph.compiled import Approval
 
 
@@ -27,8 +28,8 @@ def ask(step: Step, unit: Unit) -> None:
     approval = unit.node.body.approval
     assert approval is not None
     message = approval.message
-    text = message if isinstance(message, str) else str(message.render(body_scope(step.state, unit, message.programs)))
-    unit.payload = text
+    given = message if isinstance(message, str) else message.render(body_scope(step.state, unit, message.programs))
+    unit.payload = to_text(given)
     _show(unit, approval)
     step.act(AskApproval(unit.id))
     step.arm("approval", unit)

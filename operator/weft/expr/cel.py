@@ -38,18 +38,19 @@ _OVERLOAD = re.compile(r"found no matching overload for '(.*)' applied to '\((.*
 _MISMATCHED = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(.*?)' expecting")
 _CALLED = re.compile(r"\w*\s*\(")
 _NAMESPACES = frozenset({"math", "lists", "sets", "strings", "base64", "optional"})
-_DASHED = re.compile(r"\b(\w+(?:\.\w+)*)\.([A-Za-z_]\w*(?:-\w+)+)")
+_DASHED = re.compile(r"\b(\w+(?:\.\w+)*)\.(\??)\s*([A-Za-z_]\w*(?:-\w+)+)")
+_WORD = re.compile(rf"\b(\w+)\s*\.\s*(\??)\s*({'|'.join(lexical.WORDS)})\b")
 
 
 class Program:
     """A compiled expression; immutable, and free of any state between evaluations.
 
     `text` is the bare expression. `roots` are the variables it needs; `nodes`, `params` the names read from these two
-    (None: all of them, the name is computed), `node_fields` the (node, field) pairs; `dashed` what reads like a node's
-    name with a dash, but is a subtraction.
+    (None: all of them, the name is computed), `node_fields` the (node, field) pairs, `run_fields` what is read of
+    `run`; `dashed` what reads like a node's name with a dash, but is a subtraction.
     """
 
-    __slots__ = ("_plan", "dashed", "node_fields", "nodes", "params", "roots", "text")
+    __slots__ = ("_plan", "dashed", "node_fields", "nodes", "params", "roots", "run_fields", "text")
 
     def __init__(self, text: str, run: Plan, found: References, dashed: frozenset[str]) -> None:
         self.text = text
@@ -57,6 +58,7 @@ class Program:
         self.nodes = found.nodes
         self.node_fields = found.node_fields
         self.params = found.params
+        self.run_fields = found.run_fields
         self.dashed = dashed
         self._plan = run
 
@@ -111,7 +113,7 @@ def _compiled(text: str, names: frozenset[str]) -> Program:
         raise ExpressionError("the expression is empty", text=text, position=0)
     try:
         tree = read_tree(checker(names).compile(text).serialize())
-        dashed = frozenset(match[2] for match in _dashes(text) if match[1] == "nodes")
+        dashed = frozenset(match[3] for match in _dashes(text) if match[1] == "nodes")
         return Program(text, plan(tree), references(tree, names), dashed)
     except Fault as fault:
         raise ExpressionError(fault.detail, text=text, position=fault.at) from None
@@ -125,6 +127,11 @@ def _dashes(text: str) -> list[re.Match[str]]:
     return list(_DASHED.finditer(lexical.without_strings(text)))
 
 
+def _in_brackets(found: re.Match[str]) -> str:
+    """The mend for a name that cannot stand behind a dot; the match is what it belongs to, `?` or "", and the name."""
+    return f'write {found[1]}[{found[2]}"{found[3]}"]'
+
+
 def _explained(text: str, names: frozenset[str], message: str) -> ExpressionError:
     """The library's first complaint, in our words."""
     found = _ERROR.search(message)
@@ -134,9 +141,13 @@ def _explained(text: str, names: frozenset[str], message: str) -> ExpressionErro
     lines = text.split("\n")
     position = min(sum(len(line) + 1 for line in lines[: int(found[1]) - 1]) + int(found[2]) - 1, len(text))
     for dashed in _dashes(text):
-        if dashed.start(2) <= position <= dashed.end():
-            detail = f'write {dashed[1]}["{dashed[2]}"]: a dash in a name reads as a subtraction'
-            return ExpressionError(detail, text=text, position=dashed.start(2))
+        if dashed.start(3) <= position <= dashed.end():
+            detail = f"{_in_brackets(dashed)}: a dash in a name reads as a subtraction"
+            return ExpressionError(detail, text=text, position=dashed.start(3))
+    for word in _WORD.finditer(lexical.without_strings(text)):
+        if word.start(3) == position:
+            detail = f"{_in_brackets(word)}: `{word[3]}` is a word of the language"
+            return ExpressionError(detail, text=text, position=position)
     if undeclared := _UNDECLARED.search(found[3]):
         name = undeclared[1].split(".")[0]
         position = text.rfind(name, 0, position + 1) if "." in undeclared[1] else position

@@ -6,6 +6,8 @@ import re
 
 OPENING = "${{"
 CLOSING = "}}"
+WORDS = ("true", "false", "null", "in")
+"""Words that are no names, not even behind a dot."""
 
 _RAW = r"[rR][bB]?|[bB][rR]"
 _STRING = (

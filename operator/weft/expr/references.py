@@ -13,13 +13,14 @@ class References:
     """The free names of an expression, and what it reads of `nodes` and `params`.
 
     `nodes` and `params` are the names read from each, None when one is used as a whole or with a computed name;
-    `node_fields` are the (node, field) pairs read.
+    `node_fields` are the (node, field) pairs read, `run_fields` the names read from `run`.
     """
 
     roots: frozenset[str]
     nodes: frozenset[str] | None
     node_fields: frozenset[tuple[str, str]]
     params: frozenset[str] | None
+    run_fields: frozenset[str]
 
 
 def references(tree: Node, names: Collection[str]) -> References:
@@ -31,6 +32,7 @@ def references(tree: Node, names: Collection[str]) -> References:
         nodes=_members("nodes", paths),
         node_fields=frozenset((path[1], path[2]) for path in paths if path[0] == "nodes" and len(path) > 2),
         params=_members("params", paths),
+        run_fields=frozenset(path[1] for path in paths if path[0] == "run" and len(path) > 1),
     )
 
 

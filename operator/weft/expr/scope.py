@@ -7,6 +7,7 @@ or the response.
 
 from collections.abc import Collection, Iterable
 
+from weft.expr import lexical
 from weft.expr.cel import Program, suggestion
 from weft.expr.template import Structure, Template
 
@@ -70,7 +71,7 @@ def _node_messages(
 
 
 def _written(root: str, name: str) -> str:
-    return f"{root}.{name}" if name.isidentifier() else f'{root}["{name}"]'
+    return f"{root}.{name}" if name.isidentifier() and name not in lexical.WORDS else f'{root}["{name}"]'
 
 
 def _programs(subject: Program | Template | Structure | str) -> tuple[Program, ...]:

@@ -31,7 +31,8 @@ from weft.api.problems import Problem
 from weft.expr.cel import Program, suggestion
 from weft.expr.scope import RESOURCE_NAMES
 from weft.graph.compiled import Approval, Approvers, Body, Graph
-from weft.graph.injection import is_templated, plain
+from weft.graph.declared import Declared
+from weft.graph.injection import is_templated, plain, plain_defaults
 from weft.graph.jobs import JobDefaults, compile_job
 from weft.graph.modifiers import retry_policy
 from weft.graph.scoping import Scope, structure
@@ -47,13 +48,14 @@ class Library:
     """What bodies refer to by name: graphs and NodeTypes, those already compiled among them.
 
     `types` is None when nobody could say which NodeTypes there are; `unknown` collects the uses of types that are not
-    there, apart from the other problems.
+    there, apart from the other problems. `workflows` are those whose declarations are known.
     """
 
     defaults: JobDefaults
     parameters: Mapping[str, tuple[Parameter, ...]]
     graphs: dict[str, Graph] = field(default_factory=dict)
     types: Mapping[str, NodeTypeSpec] | None = None
+    workflows: Declared = field(default_factory=dict)
     unknown: list[Problem] = field(default_factory=list)
     compiled_types: dict[str, Body] = field(default_factory=dict)
 
@@ -66,8 +68,9 @@ def compile_body(owner: OneBody, scope: Scope, at: str, library: Library) -> Bod
 
 def compile_type(spec: NodeTypeSpec, problems: list[Problem], at: str, defaults: JobDefaults) -> Body:
     """The body and the results of a NodeType that stands at the path `at`."""
-    problems += check_declarations(spec.parameters, f"{at}.parameters")
-    params = {parameter.name for parameter in spec.parameters}
+    declared = plain_defaults(spec.parameters, f"{at}.parameters", problems)
+    problems += check_declarations(declared, f"{at}.parameters")
+    params = {parameter.name for parameter in declared}
     scope = Scope(problems, TYPE_NAMES, params)
     body = compile_body(spec, scope, at, Library(defaults.without_templates(), {}))
     after = Scope(problems, frozenset({"params", "outputs"}), params)
@@ -77,7 +80,7 @@ def compile_type(spec: NodeTypeSpec, problems: list[Problem], at: str, defaults:
         results.append((output.name, after.program(text, f"{at}.outputs[{index}].value")))
     if spec.retry is not None:
         retry_policy(spec.retry, Scope(problems, RETRY_OF_TYPE, ()), f"{at}.retry")
-    return replace(body, declared=tuple(spec.parameters), results=tuple(results))
+    return replace(body, declared=declared, results=tuple(results))
 
 
 def check_arguments(
@@ -111,6 +114,9 @@ def _graph(body: GraphBody, scope: Scope, at: str, library: Library) -> Body:
 
 
 def _workflow(body: WorkflowBody, scope: Scope, at: str, library: Library) -> Body:
+    declared = library.workflows.get(body.name)
+    if declared is not None:
+        check_arguments(declared, body.parameters, scope, at, field="parameters")
     return Body("workflow", name=body.name, parameters=scope.structure(body.parameters, f"{at}.parameters"))
 
 
@@ -223,14 +229,15 @@ def _use(body: UseBody, scope: Scope, at: str, library: Library) -> Body:
             message = f"NodeType {body.name!r} is not known here"
         library.unknown.append(Problem(f"{at}.name", message))
         return Body("use", node_type=body.name, inputs=inputs)
-    check_arguments(tuple(spec.parameters), body.with_, scope, at, field="with")
     if body.name not in library.compiled_types:
         problems: list[Problem] = []
         try:
             library.compiled_types[body.name] = compile_type(spec, problems, "spec", library.defaults)
         finally:
             scope.problems.extend(Problem(f"{at}.name", f"in NodeType {body.name!r}: {one}") for one in problems)
-    return replace(library.compiled_types[body.name], node_type=body.name, inputs=inputs)
+    kind = library.compiled_types[body.name]
+    check_arguments(kind.declared, body.with_, scope, at, field="with")
+    return replace(kind, node_type=body.name, inputs=inputs)
 
 
 _BODIES: dict[str, Callable[[Any, Scope, str, Library], Body]] = {

@@ -22,7 +22,9 @@ from weft.expr.scope import BASE_NAMES, WHILE_NAMES
 from weft.graph.bodies import RETRY_OF_TYPE, Library, compile_body
 from weft.graph.calls import in_order
 from weft.graph.compiled import CompiledWorkflow, Graph, Node, RetryPolicy, While
+from weft.graph.declared import Declared
 from weft.graph.enough import Enough, unless_enough
+from weft.graph.injection import plain_defaults
 from weft.graph.jobs import job_defaults
 from weft.graph.modifiers import for_each, item_names, retry_policy
 from weft.graph.scoping import Scope
@@ -54,26 +56,36 @@ def compile_workflow(
 
     `node_types` are the specs of the NodeTypes that `use` may name. Raises InvalidWorkflow.
     """
-    workflow, problems, unknown = _compile(spec, name, node_types, raw, "spec")
+    workflow, problems, unknown = _compile(spec, name, node_types, {}, raw, "spec")
     if workflow is None or problems or unknown:
         raise InvalidWorkflow([*problems, *unknown])
     return workflow
 
 
-def check_workflow(spec: WorkflowSpec, *, node_types: Mapping[str, NodeTypeSpec] | None, at: str) -> list[Problem]:
-    """What `compile_workflow` would raise; without `node_types` the uses of NodeTypes are taken on trust."""
-    _, problems, unknown = _compile(spec, "", node_types, {}, at)
+def check_workflow(
+    spec: WorkflowSpec, *, node_types: Mapping[str, NodeTypeSpec] | None, workflows: Declared, at: str
+) -> list[Problem]:
+    """What `compile_workflow` would raise, and which calls of these `workflows` do not give what they ask for.
+
+    Without `node_types` the uses of NodeTypes are taken on trust.
+    """
+    _, problems, unknown = _compile(spec, "", node_types, workflows, {}, at)
     return problems if node_types is None else problems + unknown
 
 
 def _compile(
-    spec: WorkflowSpec, name: str, node_types: Mapping[str, NodeTypeSpec] | None, raw: dict[str, Any], at: str
+    spec: WorkflowSpec,
+    name: str,
+    node_types: Mapping[str, NodeTypeSpec] | None,
+    workflows: Declared,
+    raw: dict[str, Any],
+    at: str,
 ) -> tuple[CompiledWorkflow | None, list[Problem], list[Problem]]:
     """The workflow (of use only without problems), the problems, and the uses of NodeTypes that are not there."""
     problems: list[Problem] = []
     unknown: list[Problem] = []
     try:
-        return _Compiler(spec, at, node_types, problems, unknown).workflow(name, raw), problems, unknown
+        return _Compiler(spec, at, node_types, workflows, problems, unknown).workflow(name, raw), problems, unknown
     except Enough:
         return None, [*problems, Problem(at, "and there is more; mend these first")], unknown
     except RecursionError:
@@ -88,6 +100,7 @@ class _Compiler:
         spec: WorkflowSpec,
         at: str,
         node_types: Mapping[str, NodeTypeSpec] | None,
+        workflows: Declared,
         problems: list[Problem],
         unknown: list[Problem],
     ) -> None:
@@ -96,8 +109,12 @@ class _Compiler:
         self.problems = problems
         self.library = Library(
             job_defaults(spec.defaults, f"{at}.defaults", self.problems),
-            {graph.name: tuple(graph.parameters) for graph in spec.graphs},
+            {
+                graph.name: plain_defaults(graph.parameters, f"{at}.graphs[{index}].parameters", problems)
+                for index, graph in enumerate(spec.graphs)
+            },
             types=node_types,
+            workflows=workflows,
             unknown=unknown,
         )
 
@@ -108,13 +125,12 @@ class _Compiler:
             path = f"{at}.graphs[{index}]"
             wiring = wire(graph.nodes, f"{path}.nodes", self.problems)
             self.library.graphs[graph.name] = self._graph(
-                graph.name, graph.nodes, wiring, f"{path}.nodes", graph.parameters, graph.outputs, path,
-                graph.failure_policy or spec.failure_policy,
+                graph.name, graph.nodes, wiring, f"{path}.nodes", self.library.parameters[graph.name],
+                graph.outputs, path, graph.failure_policy or spec.failure_policy,
             )  # fmt: skip
         wiring = wire(spec.nodes, f"{at}.nodes", self.problems)
-        main = self._graph(
-            name, spec.nodes, wiring, f"{at}.nodes", spec.parameters, spec.outputs, at, spec.failure_policy
-        )
+        parameters = plain_defaults(spec.parameters, f"{at}.parameters", self.problems)
+        main = self._graph(name, spec.nodes, wiring, f"{at}.nodes", parameters, spec.outputs, at, spec.failure_policy)
         return CompiledWorkflow(
             name=name,
             main=main,
@@ -131,7 +147,7 @@ class _Compiler:
         models: Sequence[NodeModel],
         wiring: Wiring,
         at: str,
-        parameters: Sequence[Parameter],
+        parameters: tuple[Parameter, ...],
         outputs: Sequence[Output],
         outside: str,
         failure_policy: str,
@@ -149,7 +165,7 @@ class _Compiler:
             _ranked(nodes, wiring),
             wiring.positions,
             wiring.order,
-            tuple(parameters),
+            parameters,
             tuple((o.name, after.program(o.value, f"{outside}.outputs[{i}].value")) for i, o in enumerate(outputs)),
             failure_policy,
         )

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.api.job import JobBody
+from weft.api.parameters import Parameter
 from weft.api.problems import Problem, path_text
 from weft.expr.template import kubelet_references
 
@@ -24,12 +25,25 @@ PLACES = (
 )
 SCRIPT_SHELL = ("sh", "-ec")
 """What runs a script when no command says otherwise."""
-SHELLS = frozenset({"sh", "bash", "rbash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "csh", "tcsh"})
+SHELLS = (
+    *("sh", "bash", "rbash", "dash", "ash", "hush", "zsh", "yash", "posh", "ksh", "mksh", "lksh", "oksh"),
+    *("fish", "csh", "tcsh", "nu", "elvish", "xonsh"),
+)
 
 _OPENING = re.compile(r"(?<!\$)\$\{\{")
 _OPTION = re.compile(r"[-+].")
-_WITH_VALUE = re.compile(r"[-+][A-Za-z]*[oO]|--(rcfile|init-file)")
-_COMMAND_FLAG = re.compile(r"-[A-Za-z]*c[A-Za-z]*|--command(=.*)?")
+_OF_SHELLS = (
+    re.compile(r"-[A-Zabd-z]*+c[A-Za-z]*+|--(session-)?commands?(=.*)?|--cmdline"),
+    re.compile(r"[-+][A-Za-z]*[oO]|--(rcfile|init-file|rc|config|env-config)"),
+)
+_OF_POWERSHELL = (
+    re.compile(r"--?(c|co|com[a-z]*|cwa|e|ec|en|enc[a-z]*)", re.IGNORECASE),
+    re.compile(r"--?(ex[a-z]*|ep|w[a-z]*|v[a-z]*|inp[a-z]*|if|o[a-z]*|se[a-z]*|config[a-z]*|cus[a-z]*)", re.IGNORECASE),
+)
+_OPTIONS = {
+    **dict.fromkeys((*SHELLS, "su"), _OF_SHELLS), **dict.fromkeys(("pwsh", "powershell"), _OF_POWERSHELL)
+}  # fmt: skip
+"""By the name of what may take a program: the options that say so, and those that have a value of another kind."""
 _SPLIT = re.compile(r"(?:-[A-Za-z]*S|--split-string=?)(.*)", re.DOTALL)
 
 
@@ -60,6 +74,16 @@ def plain(value: Any, path: str, problems: list[Problem], why: str = "") -> Any:
     return value
 
 
+def plain_defaults(declared: Iterable[Parameter], at: str, problems: list[Problem]) -> tuple[Parameter, ...]:
+    """The declarations at the path `at`, their defaults held to be plain, with the literal `$${{` undone."""
+
+    def held(parameter: Parameter, path: str) -> Parameter:
+        default = plain(parameter.default, path, problems, _NO_TEMPLATE)
+        return parameter if default == parameter.default else parameter.model_copy(update={"default": default})
+
+    return tuple(held(parameter, f"{at}[{index}].default") for index, parameter in enumerate(declared))
+
+
 def check_job(
     job: JobBody, main: Mapping[str, Any], env: Mapping[str, str | None], at: str, problems: list[Problem]
 ) -> None:
@@ -87,6 +111,10 @@ def check_job(
             ]
 
 
+_NO_TEMPLATE = (
+    "is taken as it is written, not as a template; put the expression where the parameter is used,"
+    " or write $${{ for a literal ${{"
+)
 _MEND = "read it as an environment variable inside the program instead"
 _NOT_CODE = f"cannot be templated: a value would become code; pass it through env and {_MEND.replace('it', 'that', 1)}"
 _NOT_SHELL = (
@@ -103,18 +131,26 @@ def _reads_code(command: Sequence[str], args: Sequence[str]) -> bool:
     """
     words = _split([*command, *args])
     for position, word in enumerate(words):
-        if posixpath.basename(word) in SHELLS and not is_templated(word):
-            rest = iter(words[position + 1 :])
+        name = posixpath.basename(word).removesuffix(".exe").rstrip("-.0123456789").removesuffix("-static")
+        if name in _OPTIONS and not is_templated(word):
+            takes_program, has_value = _OPTIONS[name]
+            after = words[position + 1 :]
+            rest = iter(after if name != "su" else [word for word in after if _could_be_option(word)])
             for option in rest:
                 if is_templated(option):
                     return any(is_templated(later) for later in rest)
-                if _COMMAND_FLAG.fullmatch(option):
+                if takes_program.fullmatch(option):
                     return True
-                if _WITH_VALUE.fullmatch(option):
+                if has_value.fullmatch(option):
                     next(rest, None)
                 elif option == "--" or not _OPTION.match(option):
                     break
     return False
+
+
+def _could_be_option(word: str) -> bool:
+    """Whether su could take the word for an option: it does so wherever that stands, and hands the rest to a shell."""
+    return is_templated(word) or (word.startswith("-") and word not in ("-", "--"))
 
 
 def _split(words: Sequence[str]) -> list[str]:

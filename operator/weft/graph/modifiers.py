@@ -10,6 +10,7 @@ from weft.api.quantity import parse_quantity
 from weft.api.retry import Retry
 from weft.expr.cel import Program
 from weft.expr.scope import BASE_NAMES, RETRY_NAMES, loop_names
+from weft.expr.values import TYPES as VALUE_TYPES
 from weft.graph.compiled import Backoff, ForEach, RetryPolicy
 from weft.graph.injection import plain
 from weft.graph.scoping import Scope
@@ -19,6 +20,8 @@ RESERVED = frozenset(
     | {"namespace", "null", "package", "return", "true", "var", "void", "while"}
 )
 """Words that cannot be names in CEL."""
+TYPES = frozenset(VALUE_TYPES) | {"dyn", "uint"}
+"""Names that CEL has given away already."""
 
 
 def item_names(loop: ForEachModel, scope: Scope, at: str) -> Collection[str]:
@@ -26,6 +29,8 @@ def item_names(loop: ForEachModel, scope: Scope, at: str) -> Collection[str]:
     alias = loop.as_
     if "-" in alias or alias in RESERVED:
         scope.report(f"{at}.as", f"expressions cannot write {alias!r}; use letters, digits and '_', no word of CEL")
+    elif alias in TYPES:
+        scope.report(f"{at}.as", f"{alias!r} is a type in expressions; choose another name")
     elif alias in BASE_NAMES | {"index"}:
         scope.report(f"{at}.as", f"{alias!r} would hide {alias}; choose another name")
     else:

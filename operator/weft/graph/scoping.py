@@ -26,8 +26,7 @@ RUN_FIELDS = frozenset({"name", "namespace", "uid", "outcome", "failures", "atte
 AFTERWARDS = frozenset({"outcome", "failures"})
 """What `run` has only when the graph is over."""
 
-_DASHED_NODE = re.compile(r"(?<![\w.])nodes\s*\.\s*([a-z][a-z0-9]*(?:-+[a-z0-9]+)+)")
-_RUN_FIELD = re.compile(r"""(?<![\w.])run\s*(?:\.\s*\??\s*([A-Za-z_]\w*)|\[\s*\??\s*["'](\w+)["']\s*\])""")
+_DASHED_NODE = re.compile(r"(?<![\w.])nodes\s*\.\s*(\??)\s*([a-z][a-z0-9]*(?:-+[a-z0-9]+)+)")
 
 
 class KubeletText(Template):
@@ -110,20 +109,17 @@ class Scope:
     def _dashed(self, text: str) -> str | None:
         """The mend for a node whose dash was read as a subtraction, when that is why an expression does not compile."""
         code = lexical.without_strings(text)
-        read = {found[1] for found in _DASHED_NODE.finditer(code)}
-        name = next((name for name in sorted(read) if name in self.nodes), None)
-        return name and f'write nodes["{name}"]: a dash in a name reads as a subtraction (in `{text}`)'
+        read = {(found[2], found[1]) for found in _DASHED_NODE.finditer(code)}
+        written = next((f'nodes[{sign}"{name}"]' for name, sign in sorted(read) if name in self.nodes), None)
+        return written and f"write {written}: a dash in a name reads as a subtraction (in `{text}`)"
 
     def _check(self, program: Program, path: str) -> None:
         for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
             self.report(path, f"{message} (in `{program.text}`)" if program.text not in message else message)
-        if "run" in program.roots:
-            for message in self._run_messages(program.text):
-                self.report(path, message)
+        for message in self._run_messages(program.run_fields):
+            self.report(path, message)
 
-    def _run_messages(self, text: str) -> list[str]:
-        code = lexical.without_strings(text)
-        used = {found[1] or found[2] for found in _RUN_FIELD.finditer(text) if code[found.start()] == "r"}
+    def _run_messages(self, used: frozenset[str]) -> list[str]:
         messages = [
             f'run.{field}: run has no "{field}"{suggestion(field, RUN_FIELDS)} (it has {", ".join(sorted(RUN_FIELDS))})'
             for field in sorted(used - RUN_FIELDS)

@@ -9,6 +9,7 @@ from typing import Any
 
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.problems import Problem, parse, summary
+from weft.graph.declared import NONE_KNOWN, Declared
 from weft.graph.validate import validate
 
 
@@ -19,7 +20,9 @@ def used_types(spec: Mapping[str, Any]) -> set[str]:
     return {name for name in names if isinstance(name, str)}
 
 
-def check_with_types(obj: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+def check_with_types(
+    obj: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]], workflows: Declared = NONE_KNOWN
+) -> list[Problem]:
     """Everything that is wrong with the object; of NodeTypes (their specs by name) that cannot be used, that alone."""
     specs: dict[str, NodeTypeSpec] = {}
     unusable: list[Problem] = []
@@ -29,7 +32,7 @@ def check_with_types(obj: Mapping[str, Any], types: Mapping[str, Mapping[str, An
             unusable.append(Problem(f"NodeType {name}", summary(found)))
         else:
             specs[name] = parsed
-    return unusable or validate(obj, node_types=specs)
+    return unusable or validate(obj, node_types=specs, workflows=workflows)
 
 
 def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

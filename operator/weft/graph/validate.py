@@ -22,6 +22,7 @@ from weft.api.workflowrun import WorkflowRun
 from weft.expr.cel import suggestion
 from weft.graph.bodies import compile_type
 from weft.graph.compile import TOO_DEEP, check_workflow
+from weft.graph.declared import NONE_KNOWN, Declared
 from weft.graph.enough import Enough
 from weft.graph.jobs import JobDefaults
 
@@ -43,10 +44,13 @@ def is_weft(manifest: Any) -> bool:
     return str(version).split("/")[0] == GROUP
 
 
-def validate(manifest: Any, *, node_types: Mapping[str, NodeTypeSpec] | None = None) -> list[Problem]:
+def validate(
+    manifest: Any, *, node_types: Mapping[str, NodeTypeSpec] | None = None, workflows: Declared = NONE_KNOWN
+) -> list[Problem]:
     """Everything that is wrong with the manifest of one of Weft's kinds; nothing when all is well.
 
-    `node_types` are the specs of all NodeTypes there are; without it `use` is taken on trust.
+    `node_types` are the specs of all NodeTypes there are; without it `use` is taken on trust. `workflows` are what the
+    Workflows that are known ask for; other Workflows are taken on trust.
     """
     if not isinstance(manifest, Mapping):
         return [Problem("", "must be an object with apiVersion, kind, metadata and spec")]
@@ -60,9 +64,9 @@ def validate(manifest: Any, *, node_types: Mapping[str, NodeTypeSpec] | None = N
     resource, problems = parse(model, manifest)
     match resource:
         case Workflow():
-            return check_workflow(resource.spec, node_types=node_types, at="spec")
+            return check_workflow(resource.spec, node_types=node_types, workflows=workflows, at="spec")
         case WorkflowRun():
-            return _run_problems(resource, node_types)
+            return _run_problems(resource, node_types, workflows)
         case NodeType():
             try:
                 compile_type(resource.spec, problems, "spec", JobDefaults())
@@ -92,10 +96,14 @@ def name_problems(manifest: Mapping[str, Any]) -> list[Problem]:
     return []
 
 
-def _run_problems(run: WorkflowRun, node_types: Mapping[str, NodeTypeSpec] | None) -> list[Problem]:
-    workflow = run.spec.workflow
-    if workflow is None:
-        return []
-    problems = check_workflow(workflow, node_types=node_types, at="spec.workflow")
-    messages = check_parameters(workflow.parameters, run.spec.parameters)[1]
+def _run_problems(
+    run: WorkflowRun, node_types: Mapping[str, NodeTypeSpec] | None, workflows: Declared
+) -> list[Problem]:
+    inline, ref = run.spec.workflow, run.spec.workflow_ref
+    problems: list[Problem] = []
+    declared = None if ref is None else workflows.get(ref.name)
+    if inline is not None:
+        problems = check_workflow(inline, node_types=node_types, workflows=workflows, at="spec.workflow")
+        declared = tuple(inline.parameters)
+    messages = [] if declared is None else check_parameters(declared, run.spec.parameters)[1]
     return problems + [Problem("spec.parameters", message) for message in messages]

@@ -97,15 +97,14 @@ def label_value(text: str) -> str:
     return f"{kept}-{short_hash(text, _HASH)}" if kept else short_hash(text, _HASH)
 
 
+def run_labels(run: str, workflow: str) -> dict[str, str]:
+    """Give the labels of every object that belongs to a run; `workflow` is "" for an inline one."""
+    return {WORKFLOW_LABEL: label_value(workflow), RUN_LABEL: label_value(run), MANAGED_BY_LABEL: "weft"}
+
+
 def child_labels(run: RunRef, path: str, attempt: int) -> dict[str, str]:
     """Give the labels of every object that belongs to a node of a run."""
-    return {
-        WORKFLOW_LABEL: label_value(run.workflow),
-        RUN_LABEL: label_value(run.name),
-        NODE_LABEL: label_value(path),
-        ATTEMPT_LABEL: str(attempt),
-        MANAGED_BY_LABEL: "weft",
-    }
+    return run_labels(run.name, run.workflow) | {NODE_LABEL: label_value(path), ATTEMPT_LABEL: str(attempt)}
 
 
 def child_annotations(uid: str, attempt: Identity) -> dict[str, str]:

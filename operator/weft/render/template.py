@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
+from weft.api.base import MAX_SECONDS
 from weft.expr.kubelet import escape_kubelet
 from weft.render import security
 from weft.render.merge import merge
@@ -36,7 +37,7 @@ def pod_template(body: Mapping[str, Any], timeout: float | None, *, restricted: 
     if not (body.get("serviceAccountName") or overlay.get("spec", {}).get("serviceAccountName")):
         spec["automountServiceAccountToken"] = False
     if timeout is not None:
-        spec["activeDeadlineSeconds"] = ceil(timeout) + SAFETY_MARGIN_SECONDS
+        spec["activeDeadlineSeconds"] = min(ceil(timeout) + SAFETY_MARGIN_SECONDS, MAX_SECONDS)
     spec |= {
         "restartPolicy": "Never",
         "enableServiceLinks": False,

@@ -160,3 +160,18 @@ def test_what_kubectl_prints_of_runs() -> None:
     wide = [column["name"].upper() for column in columns if column.get("priority")]
     assert narrow == ["WORKFLOW", "STATUS", "PROGRESS", "REASON", "DURATION", "AGE"]
     assert wide == ["PRIORITY", "QUEUE", "MESSAGE"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "paths"),
+    [
+        ("WorkflowRun", [".status.phase", ".spec.workflowRef.name", ".spec.queue"]),
+        ("Approval", [".spec.run.name"]),
+        ("Workflow", []),
+    ],
+)
+def test_what_field_selectors_can_ask_for_is_a_string_of_the_schema(kind: str, paths: list[str]) -> None:
+    (version,) = BY_KIND[kind]["spec"]["versions"]
+    assert [field["jsonPath"] for field in version.get("selectableFields", [])] == paths
+    found = dict(walk(root_of(kind)))
+    assert {found[path]["type"] for path in paths} <= {"string"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from weft.api.bodies import MAX_WAIT
-from weft.api.node import BODIES, Node, split_edge
+from weft.api.node import BODIES, MAX_NODES, Node, split_edge
 from weft.api.problems import parse
 
 BODY: dict[str, Any] = {
@@ -133,6 +133,11 @@ def test_an_edge_is_a_node_and_an_outcome(text: str, edge: tuple[str, str]) -> N
 @pytest.mark.parametrize("text", ["", "A", "a:", ":Failed", "a:b:c", "a b", "a-"])
 def test_a_misspelt_edge_is_refused_where_it_stands(text: str) -> None:
     assert complaints(job=BODY["job"], dependsOn=["x", text])[0].startswith("spec.nodes[0].dependsOn[1]: ")
+
+
+def test_a_node_can_wait_for_all_others_of_the_largest_graph() -> None:
+    others = [f"n{number}" for number in range(MAX_NODES - 1)]
+    assert read(job=BODY["job"], dependsOn=others).depends_on == others
 
 
 @pytest.mark.parametrize("name", ["a", "a1", "a-b", "a" * 63])

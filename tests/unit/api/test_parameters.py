@@ -104,6 +104,10 @@ def test_every_problem_is_reported_at_once() -> None:
 
 
 INF, NAN = float("inf"), float("nan")
+LARGE = (
+    "parameter 'p' must hold integers of 64 bits alone, from -9223372036854775808 to 9223372036854775807;"
+    " give a larger one as a string"
+)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +153,10 @@ INF, NAN = float("inf"), float("nan")
             {"type": "object", "default": {"a": NAN}},
             ["[0].default: parameter 'p' must hold finite numbers alone, got nan"],
         ),
+        ({"type": "number", "default": 2**63}, [f"[0].default: {LARGE}"]),
+        ({"type": "array", "enum": [[1], [-(2**63) - 1]]}, [f"[0].enum[1]: {LARGE}"]),
+        ({"type": "object", "default": {"a": [{"b": 2**64}]}}, [f"[0].default: {LARGE}"]),
+        ({"type": "object", "default": {"a": [2**63 - 1, -(2**63)]}}, []),
         (
             {"default": False},
             [
@@ -178,6 +186,16 @@ def test_a_number_is_finite(value: float) -> None:
     assert check_parameters([declare(type="number")], {"p": value})[1] == [
         f"parameter 'p' must be a finite number, got {value}"
     ]
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400, 16**5000], ids=int.bit_length)
+def test_an_integer_has_64_bits_however_deep_it_stands(value: int) -> None:
+    given = {"integer": value, "number": value, "string": value, "array": [{"a": value}], "object": {"a": [value]}}
+    for kind, one in given.items():
+        assert check_parameters([declare(type=kind)], {"p": one})[1] == [LARGE]
+    for limit in (2**63 - 1, -(2**63)):
+        assert check_parameters([declare(type="integer")], {"p": limit})[1] == []
+        assert check_parameters([declare(type="array")], {"p": [[limit]]})[1] == []
 
 
 def test_a_bad_default_is_found_when_it_is_used() -> None:

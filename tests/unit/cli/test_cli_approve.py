@@ -51,7 +51,10 @@ def test_an_approval_is_of_the_user_for_the_groups_asked(api, call, run, operato
         "run": {"name": "r", "uid": run["metadata"]["uid"]}, "node": "review", "rerunGeneration": 0,
         "decision": "Approve", "by": "alice", "groups": ["merchants"], "comment": "looks good",
     }  # fmt: skip
-    assert approval["metadata"]["labels"] == {"weft.dev/run": "r", "weft.dev/node": "review"}
+    assert approval["metadata"]["labels"] == {
+        "weft.dev/workflow": "listing", "weft.dev/run": "r", "weft.dev/node": "review",
+        "app.kubernetes.io/managed-by": "weft",
+    }  # fmt: skip
     assert approval["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
 
 

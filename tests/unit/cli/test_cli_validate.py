@@ -97,6 +97,71 @@ def test_where_there_are_node_types_use_is_held_to_them(run):
     assert "w.yaml: spec.nodes[0].use.name: there is no NodeType named 'slack'" in result.stdout
 
 
+def test_types_that_no_file_holds_are_taken_on_trust_with_a_note(run):
+    mail = USES.replace("slack", "mail").replace("name: w}", "name: v}")
+    result = run(both=f"{USES}---\n{mail}---\n{USES}", good=GOOD)
+    assert (result.exit_code, result.stderr) == (0, "both.yaml: taken on trust, no file holds NodeTypes: mail, slack\n")
+    assert run(w=USES, t=TYPE).stderr == ""
+
+
+TAKES_N = GOOD.replace("good", "w").replace("spec: {", "spec: {parameters: [{name: n, type: integer}], ")
+RUNS = HEAD.format("WorkflowRun", "r") + "spec: {workflowRef: {name: w}, parameters: GIVEN}\n"
+CALLS = HEAD.format("Workflow", "p") + "spec: {nodes: [{name: a, workflow: {name: w, parameters: GIVEN}}]}\n"
+REQUIRED = "parameter 'n' is required: give it a value of type integer, or declare a default"
+
+
+@pytest.mark.parametrize(("content", "path"), [(RUNS, "spec.parameters"), (CALLS, "spec.nodes[0].workflow.parameters")])
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        ("{n: 3}", None),
+        ("{}", REQUIRED),
+        ('{n: "3"}', "parameter 'n' must be of type integer, got the string '3'; write it without quotes"),
+        ("{n: 3, m: 1}", "parameter 'm' is not declared; declared: n"),
+    ],
+)
+def test_runs_and_calls_are_held_to_a_workflow_of_any_file(run, content, path, parameters, told):
+    result = run(w=TAKES_N, x=content.replace("GIVEN", parameters))
+    lines = ["w.yaml: ok (1 document)", f"x.yaml: {path}: {told}" if told else "x.yaml: ok (1 document)"]
+    assert (result.exit_code, result.stdout.splitlines()) == (1 if told else 0, lines)
+    both = run(both=f"{content.replace('GIVEN', parameters)}---\n{TAKES_N}")
+    assert both.stdout == (f"both.yaml: documents[0].{path}: {told}\n" if told else "both.yaml: ok (2 documents)\n")
+
+
+def test_what_a_template_will_give_a_call_is_known_later(run):
+    assert run(w=TAKES_N, p=CALLS.replace("GIVEN", '{n: "${{ run.name }}"}')).exit_code == 0
+    result = run(w=TAKES_N, p=CALLS.replace("GIVEN", '{m: "${{ run.name }}"}'))
+    assert result.stdout.splitlines()[1:] == [
+        "p.yaml: spec.nodes[0].workflow.parameters: parameter 'm' is not declared; declared: n",
+        f"p.yaml: spec.nodes[0].workflow.parameters: {REQUIRED}",
+    ]
+
+
+@pytest.mark.parametrize(
+    "workflows",
+    [
+        GOOD,
+        TAKES_N.replace("name: w", "name: w, namespace: elsewhere"),
+        f"{TAKES_N}---\n{TAKES_N}",  # of two, nobody can say which is meant
+    ],
+)
+def test_a_workflow_that_is_not_known_is_taken_on_trust(run, workflows):
+    for content in (RUNS, CALLS):
+        assert run(w=workflows, x=content.replace("GIVEN", "{}")).exit_code == 0
+
+
+def test_a_workflow_that_is_wrong_says_so_itself(run):
+    result = run(w=TAKES_N.replace("type: integer", "type: int"), r=RUNS.replace("GIVEN", "{}"))
+    assert [line.partition(": ")[0] for line in result.stdout.splitlines()] == ["w.yaml", "r.yaml"]
+    assert "r.yaml: ok" in result.stdout
+
+
+@pytest.mark.parametrize("metadata", ["[]", "{name: [w], namespace: {}}", "{name: 3}"])
+def test_a_workflow_without_a_name_is_nobodys(run, metadata):
+    result = run(w=TAKES_N.replace("{name: w}", metadata), r=RUNS.replace("GIVEN", "{}"))
+    assert "r.yaml: ok (1 document)" in result.stdout
+
+
 def test_a_boolean_for_a_key_says_to_use_quotes(run):
     result = run(bad=HEAD.format("Workflow", "w") + "spec:\n  on: x\n  nodes: [{name: a, job: {image: i}}]\n")
     assert result.exit_code == 1

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from weft.cli.manifests import MAX_BYTES, UnreadableManifest, line, read_manifests
 
@@ -21,6 +23,7 @@ def only(text):
         ("0x1F", 31),
         ("010", 8),
         ("1_000", 1000),
+        ("18446744073709551616", 2**64),
         ("yes", True),
         ("off", False),
         ("~", None),
@@ -34,6 +37,21 @@ def test_values_are_read_as_kubectl_reads_them(text, value):
     found = only(f"a: {text}")["a"]
     assert found == value
     assert type(found) is type(value)
+
+
+FACE = "\N{GRINNING FACE}"
+
+
+def test_json_writes_far_characters_in_two_halves():
+    content = {"a": f"{FACE} \\ud83d\\ude00 \\", FACE: [f'"{FACE}', 0.5, -7, True, None], "x": {"y": f"\\{FACE}"}}
+    assert "\\ud83d\\ude00" in json.dumps(content)
+    assert only(json.dumps(content)) == only(json.dumps(content, ensure_ascii=False)) == content
+    assert only(f"\n {json.dumps(content, indent=2)}\n") == content
+    assert only('{"a": "\\uD83D\\uDE00"}') == {"a": FACE}
+
+
+def test_what_is_not_json_has_no_halves():
+    assert only("{a: '\\ud83d\\ude00', b: \\ud83d\\ude00}") == dict.fromkeys("ab", "\\ud83d\\ude00")
 
 
 def test_documents_have_paths_when_there_are_several_and_empty_ones_do_not_count():
@@ -84,6 +102,11 @@ def bomb():
         ("a: 1\nb: {c: [{yes: 1}]}", r"line 2: the key 'yes' is not a string; YAML reads on, off, yes and no"),
         ("true: 1", r"line 1: the key 'true' is not a string; .*put it in quotes"),
         ("a: {1: x}", r"line 1: the key '1' is not a string; put it in quotes: \"1\""),
+        ('{"a": "\\ud83d\\ude00",\n"a": 1}', r"line 2: the key 'a' stands twice"),
+        ('{"a": "\\ud83d\\ude00",\n"b": ' + "[" * 101 + "]" * 101 + "}", r"line 2: nested deeper than 100 levels"),
+        ('{"a": "\\ud83d"}', r"line 1: found invalid Unicode character"),
+        ('{"a": "\\ude00\\ud83d"}', r"line 1: found invalid Unicode character"),
+        ('a: "\\ud83d\\ude00"', r"line 1: found invalid Unicode character"),
         ("a: {1.5: x}", r"line 1: the key '1.5' is not a string"),
         ("a: {~: x}", r"line 1: the key '~' is not a string"),
         ("apiVersion: weft.dev/v1alpha1\nspec: {http: {body: {1: x}}}", r"line 2: the key '1' is not a string"),
@@ -92,6 +115,8 @@ def bomb():
         ("a: 'open", r"line \d: "),
         ("a: !!python/object/apply:os.system [ls]", r"line 1: could not determine a constructor"),
         ("a: \x00", r"\S"),
+        ("a: 1\nb: 0x" + "f" * 5_000, r"line 2: an integer of 20000 bits; nothing reads one so large"),
+        ("a: 1" + "0" * 400, r"line 1: an integer of 1329 bits"),
     ],
 )
 def test_hostile_and_broken_text_is_refused_with_its_line(text, message):

@@ -150,6 +150,54 @@ def test_a_seed_turns_chance_on(file: str, tmp_path: Path) -> None:
     assert len(set(ends)) == 3
 
 
+READS = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: reads}
+spec:
+  nodes:
+  - {name: sub, graph: {name: inner}}
+  - {name: ask, http: {url: "http://a.example"}}
+  - {name: c, dependsOn: [ask], join: Any, expr: {x: nodes.ask.outputs.nothing}}
+  - {name: price-list, job: {image: i}}
+  - name: d
+    dependsOn: [price-list]
+    expr: {x: "nodes['price-list'].outputs.total + nodes['price-list'].outputs.count"}
+  graphs:
+  - name: inner
+    nodes:
+    - {name: a, forEach: {range: "2"}, job: {image: i}}
+    - {name: b, dependsOn: [a], expr: {x: nodes.a.outputs.sum}}
+    - {name: b2, dependsOn: [a], expr: {x: nodes.a.outputs.sum}}
+"""
+HINT = (
+    "no event gives {0} the output '{1}' that {2} reads; add to a scenario's events:"
+    " {{node: {0}, outputs: {{{1}: ...}}}}"
+)
+
+
+def test_an_output_that_the_scenario_should_give_is_asked_for_once(file: str, tmp_path: Path) -> None:
+    Path(file).write_text(READS)
+    assert call(file).stderr.splitlines() == [
+        f"{file}: {HINT.format('sub/a', 'sum', 'sub/b')}",
+        f"{file}: {HINT.format('price-list', 'total', 'd')}",
+    ]
+    scenario = tmp_path / "s.yaml"
+    scenario.write_text("events: [{node: sub/a, outputs: {sum: 1}}, {node: price-list, outputs: {total: 1}}]")
+    result = call(file, "--scenario", str(scenario))
+    assert result.stderr == f"{scenario}: {HINT.format('price-list', 'count', 'd')}\n"
+
+
+def test_the_workflows_own_outputs_may_lack_one_too(file: str) -> None:
+    Path(file).write_text(
+        READS.partition("  nodes:")[0]
+        + """  nodes: [{name: a, job: {image: i}}]
+  outputs: [{name: o, value: nodes.a.outputs.x}]
+"""
+    )
+    assert call(file).stderr == f"{file}: {HINT.format('a', 'x', 'reads')}\n"
+
+
 def test_an_entry_that_never_matches_is_told_and_changes_nothing(file: str, tmp_path: Path) -> None:
     scenario = tmp_path / "s.yaml"
     scenario.write_text("{events: [{node: aa}], approvals: [{node: b}]}")

@@ -77,6 +77,16 @@ def test_compensations_run_newest_first_and_the_report_after_them() -> None:
     assert report["nodes"]["report"]["start"] == max(job["end"] for job in undone)
 
 
+def test_every_example_but_the_queue_has_a_scenario() -> None:
+    assert {file.name for file in SCENARIOS.glob("*.yaml")} == set(FILES) - {"queue.yaml"}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_who_is_told_to_wait_waits_longer_than_kubectls_half_a_minute(name: str) -> None:
+    waits = [line for line in (EXAMPLES / name).read_text().splitlines() if "kubectl wait" in line]
+    assert [line for line in waits if "--timeout=" not in line] == []
+
+
 def test_the_second_approval_counts_after_the_escalation() -> None:
     review = simulate("switch-approval.yaml")["nodes"]["review"]
     assert (review["end"], review["outputs"]["by"]) == (5400, ["ana", "ben"])
@@ -167,6 +177,12 @@ def test_the_weather_figures_are_right(weather: tuple[dict[str, Any], str], weat
     assert found["hottestDay"]["celsius"] == max(highs)
     assert found["coldestDay"]["celsius"] == min(float(row[3]) for row in rows)
     assert found["weather"] == dict(sum(kinds.values(), Counter()))
+
+
+def test_the_weather_scenario_reports_what_its_nodes_found() -> None:
+    report = simulate("weather.yaml")
+    joined = report["nodes"]["join"]["outputs"]
+    assert report["outputs"] == {"years": joined["years"], **joined["figures"]}
 
 
 def test_the_weather_report_can_be_read(weather: tuple[dict[str, Any], str]) -> None:

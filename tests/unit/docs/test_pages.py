@@ -1,5 +1,6 @@
 """What the documentation shows is so: manifests are valid, timelines are the simulator's, links lead somewhere."""
 
+import json
 import re
 from pathlib import Path
 
@@ -36,6 +37,19 @@ def test_every_scenario_goes_as_shown(page: Path, workflow: Block, scenario: Blo
 
 def test_there_are_simulated_examples() -> None:
     assert sum(1 for page in PAGES for _ in simulations(page)) > 15
+
+
+def shown_commands() -> set[str]:
+    told = [page.read_text() for page in (*PAGES, REPOSITORY / "examples" / "scenarios" / "README.md")]
+    return {found for text in told for found in re.findall(r"\bweft (simulate examples/[^`\n]+)", text)}
+
+
+@pytest.mark.parametrize("command", sorted(shown_commands()))
+def test_every_command_that_simulates_an_example_ends_well(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(REPOSITORY)
+    result = run_weft(*command.split(), "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["outcome"] == "Succeeded"
 
 
 def slugs(page: Path) -> set[str]:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.engine import Driven, drive, restored
+from support.engine import START, Driven, drive, restored
 from weft.engine import restore
 from weft.engine.observation import AttemptPending, Controls, Decision, LockAnswer
 from weft.engine.snapshot import entries
@@ -199,8 +199,35 @@ def test_decisions_stand_alone_where_nothing_was_asked() -> None:
     assert words(run.state) == words(reborn(run)) == ("AwaitingApproval", "1 of 2 approvals: ana")
 
 
+@pytest.mark.parametrize(
+    ("message", "asked"), [("${{ params.p }}", '{"a":null}'), ("${{ 1 == 1 }}", "true"), ("${{ 'x' }}", "x")]
+)
+def test_what_is_asked_is_text_as_templates_make_it(message: str, asked: str) -> None:
+    spec = {
+        "parameters": [{"name": "p", "type": "object"}],
+        "nodes": [{"name": "a", "approval": {"message": message}}],
+    }
+    assert words(drive(spec, params={"p": {"a": None}}).state) == ("AwaitingApproval", asked)
+
+
 def test_a_long_question_leaves_room_for_who_has_decided() -> None:
     run = drive({"nodes": [{"name": "a", "approval": {"message": "Q" * 2000, "quorum": 2}}]})
     run.see(Decision(run.attempt("a"), "ana", "Approve", run.now))
     assert words(run.state) == words(reborn(run))
     assert (words(run.state)[1] or "").endswith("Q… (1 of 2 approvals: ana)")
+
+
+def test_a_foreach_tells_of_an_item_that_cannot_start_as_long_as_there_is_one() -> None:
+    run = drive(
+        {"nodes": [{"name": "a", "job": "J", "pendingTimeoutSeconds": 10, "forEach": {"range": 3, "maxFailed": 2}}]}
+    )
+    node = run.state.main.nodes[0]
+    for index, at in ((0, 1), (1, 5)):
+        run.see(AttemptPending(run.attempt("a", index), "Unschedulable", f"no place for {index}", START + at), at=at)
+    assert (node.reason, node.message) == ("Unschedulable", "no place for 1")
+    run.see(AttemptPending(run.attempt("a", 1), None, "", START + 6), at=6)
+    assert (node.reason, node.message) == ("Unschedulable", "no place for 0")
+    run.see(at=11)
+    run.fail("a", 0, at=12)  # stopped, as it was pending for too long
+    assert node.units[0].reason == "Unschedulable"
+    assert (node.reason, node.message) == (None, "")

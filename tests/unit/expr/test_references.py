@@ -47,6 +47,21 @@ def test_references(text: str, roots: str, nodes: str | None, fields: str, param
 
 
 @pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("run.outcome == run['name'] || run.?uid.hasValue() || has(run.failures)", "outcome name uid failures"),
+        ("size(run) > 1 && run.name == ''", "name"),
+        ("run[params.x]", ""),
+        ("[{'x': 1}].map(run, run.x) == [run.attempt]", "attempt"),
+        ("item.run.x", ""),
+        ("run.failures[0].node", "failures"),
+    ],
+)
+def test_what_is_read_of_the_run(text: str, fields: str) -> None:
+    assert compile_expression(text, NAMES).run_fields == set(fields.split())
+
+
+@pytest.mark.parametrize(
     ("text", "dashed"),
     [("nodes.a-item", {"a-item"}), ("nodes.a - item", set()), ("'nodes.a-item'", set()), ("params.a-item", set())],
 )

@@ -142,6 +142,22 @@ def test_an_item_cannot_be_called_what_expressions_cannot_write(alias):
     assert problem.startswith("spec.nodes[0].forEach.as: ")
 
 
+@pytest.mark.parametrize(
+    "alias",
+    ["bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "optional_type", "string", "type", "uint"],
+)
+def test_an_item_cannot_be_called_what_is_a_type(alias):
+    job = {"image": "i", "env": [{"name": "A", "expr": "string(1)"}]}
+    [problem] = wrong(node("n", forEach={"items": [1], "as": alias}, job=job))
+    assert problem == f"spec.nodes[0].forEach.as: '{alias}' is a type in expressions; choose another name"
+
+
+@pytest.mark.parametrize("alias", ["size", "timestamp", "math", "filter", "has"])
+def test_an_item_may_be_called_like_a_function(alias):
+    job = {"image": "i", "env": [{"name": "A", "expr": f"{alias}.x + math.least(1, size([2]))"}]}
+    assert wrong(node("n", forEach={"items": [1], "as": alias}, job=job)) == []
+
+
 def test_only_ancestors_may_be_named_and_the_mend_is_said():
     assert wrong(node("a"), node("b", "a"), node("c", "b", when="nodes.a.outputs.x == 1")) == []
     [problem] = wrong(node("a"), node("b", when="nodes.a.outputs.x == 1"))
@@ -164,6 +180,36 @@ def test_a_name_with_a_dash_has_a_way_to_be_written(written):
     [problem] = wrong(node("a-b"), node("c", "a-b", when=written))
     assert 'nodes["a-b"]' in problem
     assert wrong(node("a-b"), node("c", "a-b", when='nodes["a-b"].outputs.x == 1')) == []
+
+
+@pytest.mark.parametrize(
+    "written", ["nodes.?a-b.outputs.hasValue()", "nodes.?a-b.hasValue()", "dyn(nodes.?a-b) == 1", "nodes.? a-b == 1"]
+)
+def test_so_has_one_that_may_be_absent(written):
+    [problem] = wrong(node("a-b"), node("c", "a-b", when=written))
+    assert 'write nodes[?"a-b"]: a dash in a name reads as a subtraction' in problem
+    assert wrong(node("a-b"), node("c", "a-b", when='nodes[?"a-b"].outputs.hasValue()')) == []
+
+
+@pytest.mark.parametrize("name", ["in", "true", "false", "null"])
+def test_so_has_one_that_is_a_word_of_the_language(name):
+    for written, mend in (
+        (f"nodes.{name}.phase == 'Failed'", f'write nodes["{name}"]'),
+        (f"nodes . {name}.outputs.x == 1", f'write nodes["{name}"]'),
+        (f"nodes.?{name}.outputs.hasValue()", f'write nodes[?"{name}"]'),
+        (f"1 == 1 && nodes.{name} == 2", f'write nodes["{name}"]'),
+        (f"nodes.a.outputs.{name} == 2", f'write outputs["{name}"]'),
+    ):
+        [problem] = wrong(node("a"), node(name), node("c", "a", name, when=written))
+        assert problem.startswith(f"spec.nodes[2].when: {mend}: `{name}` is a word of the language")
+    assert wrong(node(name), node("c", name, when=f'nodes["{name}"].phase == "Failed"')) == []
+    [problem] = wrong(node(name), node("c", when=f'nodes["{name}"].phase == "Failed"'))
+    assert f'nodes["{name}"] is not an ancestor' in problem
+
+
+def test_a_word_of_the_language_in_its_own_place_is_not_blamed():
+    [problem] = wrong(node("a"), node("c", "a", when="nodes.a.phase in in"))
+    assert "unexpected `in`" in problem
 
 
 def test_a_graph_sees_only_its_own_names():
@@ -217,6 +263,25 @@ def test_the_outcome_and_the_node_itself_are_known_in_a_compensation():
 def test_run_has_no_other_fields():
     [problem] = wrong(node("a", when="run.nam == 'run.outcome'"))
     assert 'run has no "nam"; did you mean "name"?' in problem
+
+
+@pytest.mark.parametrize("text", ["run . nam", 'run["nam"]', "run.?nam.hasValue()", "[1].all(x, run.nam == x)"])
+def test_it_is_told_however_the_field_is_read(text):
+    [problem] = wrong(node("a", expr={"x": text}))
+    assert 'run has no "nam"' in problem
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[{'x': 1}].map(run, run.x) == [run.attempt]",
+        "[{'outcome': 1}].all(run, run.outcome == 1) && run.name == ''",
+        "[{'run': {'x': 1}}].exists(item, item.run.x == 1) && run.name == ''",
+        "params.exists(key, run[key] == params[key])",
+    ],
+)
+def test_what_is_called_run_for_a_while_has_its_own_fields(text):
+    assert wrong(node("a", when=text)) == []
 
 
 def test_problems_of_defaults_are_told_once():

@@ -1,5 +1,5 @@
 import pytest
-from support.specs import node, wrong
+from support.specs import compiled, node, wrong
 
 X = "${{ params.x }}"
 
@@ -42,6 +42,28 @@ def test_code_cannot_be_templated(job, path):
         ["zsh", "-c"],
         ["ksh", "-c"],
         ["timeout", "10", "sh", "-c"],
+        ["ksh93", "-c"],
+        ["/usr/local/bin/bash-5.2", "-ec"],
+        ["bash-static", "-c"],
+        ["yash", "--cmdline"],
+        ["hush", "-c"],
+        ["posh", "-c"],
+        ["lksh", "-c"],
+        ["oksh", "-c"],
+        ["nu", "--commands"],
+        ["nu", "-c"],
+        ["elvish", "-c"],
+        ["xonsh", "-c"],
+        ["pwsh", "-c"],
+        ["pwsh", "-i", "-c"],
+        ["pwsh", "-NoProfile", "-Command"],
+        ["pwsh-7.4", "-ExecutionPolicy", "Bypass", "-COM"],
+        ["powershell.exe", "-EncodedCommand"],
+        ["powershell", "-enc"],
+        ["su", "-c"],
+        ["su", "-", "app", "-c"],
+        ["su", "-s", "/bin/sh", "app", "--command"],
+        ["su", "app", "-lc"],
     ],
 )
 def test_a_shell_with_c_takes_no_template_however_it_is_called(command):
@@ -66,6 +88,13 @@ def test_a_shell_with_c_takes_no_template_however_it_is_called(command):
         {"command": ["sh", "-c"], "args": ["echo $A"], "env": [{"name": "A", "value": X}]},
         {"args": ["--flag", X]},
         {"command": ["tar", "-c"], "args": [X]},
+        {
+            "command": ["pwsh", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", "run.ps1"],
+            "args": ["-Count", X],
+        },
+        {"command": ["su", "-s", "/app/run", "app"], "args": [X]},
+        {"command": ["numfmt", "-c"], "args": [X]},
+        {"command": ["bash-completion", "-c"], "args": [X]},
     ],
 )
 def test_what_no_shell_reads_as_code_is_taken(job):
@@ -146,6 +175,45 @@ def test_nor_one_of_the_defaults():
 @pytest.mark.parametrize("text", ["$$(A)", "$(B)", "$(date)", "$A"])
 def test_other_dollars_are_taken(text):
     assert refused(env=[*TEMPLATED, {"name": "B", "value": "fixed"}], args=[text], script=f"echo {text}") == []
+
+
+TEMPLATED_DEFAULTS = [
+    {"name": "a", "default": "${{ run.name }}"},
+    {"name": "b", "type": "object", "default": {"k": [1, "x ${{ params.a }}"]}},
+    {"name": "c", "default": "$${{ run.name }}"},
+]
+
+
+def test_a_default_is_no_template():
+    told = (
+        "is taken as it is written, not as a template; put the expression where the parameter is used,"
+        " or write $${{ for a literal ${{"
+    )
+    graph = {"name": "g", "parameters": TEMPLATED_DEFAULTS, "nodes": [node("m")]}
+    spec = {"parameters": TEMPLATED_DEFAULTS, "graphs": [graph]}
+    kind = {"t": {"parameters": TEMPLATED_DEFAULTS, "job": {"image": "i"}}}
+    assert set(wrong(node("n", graph={"name": "g"}), node("u", use={"name": "t"}), types=kind, **spec)) == {
+        f"{at}{place}: {told}"
+        for at in (
+            "spec.parameters", "spec.graphs[0].parameters", "spec.nodes[1].use.name: in NodeType 't': spec.parameters"
+        )
+        for place in ("[0].default", "[1].default.k[1]")
+    }  # fmt: skip
+
+
+def test_a_default_may_hold_the_literal_and_means_it():
+    declared = [
+        {"name": "a", "type": "object", "default": {"k": ["$${{ x }}"]}},
+        {"name": "b", "maxLength": 3, "default": "$${{"},
+    ]
+    graph = {"name": "g", "parameters": declared, "nodes": [node("m")]}
+    kind = {"t": {"parameters": declared, "job": {"image": "i"}}}
+    found = compiled(
+        node("n", graph={"name": "g"}), node("u", use={"name": "t"}), parameters=declared, graphs=[graph], types=kind
+    )
+    calls, uses = found.main.nodes
+    for parameters in (found.main.parameters, calls.body.graph.parameters, uses.body.declared):
+        assert [parameter.default for parameter in parameters] == [{"k": ["${{ x }}"]}, "${{"]
 
 
 def test_a_node_type_is_held_to_the_same():

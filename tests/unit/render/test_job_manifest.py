@@ -212,6 +212,12 @@ def test_without_a_timeout_there_is_no_deadline() -> None:
     assert "activeDeadlineSeconds" not in pod(render({"image": "a"}))
 
 
+@pytest.mark.parametrize("left", [0, 1, 30, 31])
+def test_no_deadline_is_beyond_what_the_api_server_takes(left: int) -> None:
+    deadline = pod(render({"image": "a"}, timeout=2**31 - 1 - left))["activeDeadlineSeconds"]
+    assert deadline == min(2**31 - 1, 2**31 - 1 - left + 30)
+
+
 @pytest.mark.parametrize(
     ("resources", "memory", "raised"),
     [

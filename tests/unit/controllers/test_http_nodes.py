@@ -1,0 +1,45 @@
+"""HTTP nodes: what is sent for what the templates gave."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from support.rig import Http, Rig
+from weft.notify.guarded_http import Response
+
+NODE = """
+parameters:
+- {name: fast, type: boolean, default: true}
+- {name: filter, type: object, default: {a: [1, null]}}
+- {name: address, default: "http://x/"}
+nodes:
+- name: a
+  http:
+    url: ${{ params.address }}
+    headers:
+    - {name: X-Fast, value: "${{ params.fast }}"}
+    - {name: X-Filter, value: "${{ params.filter }}"}
+    - {name: X-Text, value: plain}
+- {name: b, http: {url: "${{ [params.fast] }}"}}
+"""
+
+
+class Listener(Http):
+    """Takes everything, and keeps the headers by URL."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.headers: dict[str, Mapping[str, str]] = {}
+
+    async def request(self, method: str, url: str, **sent: Any) -> Any:
+        self.headers[url] = sent["headers"]
+        return Response(200, {}, b"")
+
+
+async def test_headers_and_address_are_text_as_templates_make_it(rig: Rig) -> None:
+    listener = rig.http = Listener()
+    rig.workflow("w", NODE)
+    await rig.finish("w")
+    assert listener.headers == {
+        "http://x/": {"X-Fast": "true", "X-Filter": '{"a":[1,null]}', "X-Text": "plain"},
+        "[true]": {},
+    }
