@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 from e2e.harness.operator import NAMESPACE, Operator
 from e2e.harness.place import Cluster, Place
 from e2e.harness.stage import node, spec
@@ -88,3 +89,16 @@ def test_a_secret_is_in_no_status_no_event_and_no_log(cluster: Cluster, operator
     logs = operator.logs()
     assert "notification of" in logs
     assert WORD not in logs
+
+
+RIGHTS = {"ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+
+
+@pytest.mark.parametrize(("account", "strips"), [("", False), ("mine", True)])
+def test_who_gives_the_rights_himself_is_asked_for_none(operator: Operator, account: str, strips: bool) -> None:
+    values = {"rbac": {"create": False, "aggregate": False}, "serviceAccount": {"create": False}}
+    made = yaml.safe_load_all(operator.rendered({**values, "cleanup": {"serviceAccount": account}}))
+    objects = [each for each in made if each]
+    assert not RIGHTS & {each["kind"] for each in objects}
+    jobs = [each for each in objects if each["kind"] == "Job"]
+    assert [job["spec"]["template"]["spec"]["serviceAccountName"] for job in jobs] == ["mine"] * strips
