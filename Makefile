@@ -65,7 +65,7 @@ bench: venv  ## the benchmarks, in full, on fake and real nodes; ARGS="--only ho
 	@$(CLUSTER) up --kwok 10 > /dev/null
 	$(EXPORTS) && $(BIN)/python -m bench.run $(ARGS)
 
-bench-quick: venv  ## the same measures in short
+bench-quick: venv  ## the measures that have a goal, in short
 	@$(CLUSTER) up --kwok 10 > /dev/null
 	$(EXPORTS) && $(BIN)/python -m bench.run --quick $(ARGS)
 

@@ -21,7 +21,7 @@ from bench.harness.api import Api
 from bench.harness.bench import Bench, install
 from bench.harness.machine import REPOSITORY
 from bench.harness.report import Report, say
-from bench.measures import MEASURES
+from bench.measures import BESIDE, MEASURES
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ async def _run(options: argparse.Namespace, folder: Path) -> int:
     bench = Bench(api, kubeconfig, Report(options.seed, settings, file), folder, options.quick)
     try:
         for name, measure in MEASURES.items():
-            if options.only and name not in options.only:
+            if name not in options.only and (options.only or (options.quick and name in BESIDE)):
                 continue
             began = time.monotonic()
             try:
@@ -68,7 +68,7 @@ def _commit() -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", description="Weft's benchmarks.")
-    parser.add_argument("--quick", action="store_true", help="the same measures in short")
+    parser.add_argument("--quick", action="store_true", help="the measures that have a goal, in short")
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("--out", type=Path, metavar="FILE", help="append the lines to this file, too")
     parser.add_argument("--seed", type=int, default=1)

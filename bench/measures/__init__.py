@@ -22,3 +22,6 @@ MEASURES = {
     "shards": shards.shards,
 }
 """Every scenario by its name on the command line, in the order in which they are run."""
+
+BESIDE = frozenset({"planner", "pace", "requests", "loop", "shards"})
+"""Those that ask for reasons and not for goals: left out in short, unless they are named."""
