@@ -405,11 +405,9 @@ class Operator:
                 continue
             try:
                 frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
+                self._observe(self.catalog.run(uid) or run, frozen)
             except ApiError as error:
                 _log.warning("run %s/%s: its revision cannot be read, nobody is notified: %s", *key_of(run), error)
-                continue
-            try:
-                self._observe(self.catalog.run(uid) or run, frozen)
             except Exception:  # the others are told of nevertheless
                 _log.exception("run %s/%s: nobody is notified", *key_of(run))
 

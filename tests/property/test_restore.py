@@ -191,41 +191,39 @@ def test_every_round_of_a_subgraph_is_undone_with_its_own_parameters(seed: int, 
     check(seed, every=every, case=Case(yaml.safe_load(PARAMETERS_PER_ROUND), [], scenario))
 
 
+ANY = """
+nodes:
+- {name: slow, job: J}
+- {name: quick, job: J}
+- name: n
+  dependsOn: [slow, quick]
+  join: Any
+"""
 EARLY = {
-    "a list": """
-        nodes:
-        - {name: slow, job: J}
-        - {name: quick, job: J}
-        - name: n
-          dependsOn: [slow, quick]
-          join: Any
-          forEach: {items: "nodes.slow.phase == 'Succeeded' ? ['x'] : nodes.quick.outputs.l", maxParallel: 1}
-          job: J
-          compensate: {job: J}
-        - {name: bad, dependsOn: [n], job: J}
-        """,
-    "the parameters of a graph": """
-        nodes:
-        - {name: slow, job: J}
-        - {name: quick, job: J}
-        - name: n
-          dependsOn: [slow, quick]
-          join: Any
-          graph: {name: g, parameters: {slow: "${{ nodes.slow.phase }}"}}
-        outputs: [{name: slow, value: nodes.n.outputs.slow}]
-        graphs:
-        - name: g
-          parameters: [{name: slow, type: string}]
-          nodes: [{name: a, job: J}, {name: b, dependsOn: [a], expr: {slow: params.slow}}]
-          outputs: [{name: slow, value: nodes.b.outputs.slow}]
-        """,
+    "a list": ANY
+    + """
+  forEach: {items: "nodes.slow.phase == 'Succeeded' ? ['x'] : nodes.quick.outputs.l", maxParallel: 1}
+  job: J
+  compensate: {job: J}
+- {name: bad, dependsOn: [n], job: J}
+""",
+    "the parameters of a graph": ANY
+    + """
+  graph: {name: g, parameters: {slow: "${{ nodes.slow.phase }}"}}
+outputs: [{name: slow, value: nodes.n.outputs.slow}]
+graphs:
+- name: g
+  parameters: [{name: slow, type: string}]
+  nodes: [{name: a, job: J}, {name: b, dependsOn: [a], expr: {slow: params.slow}}]
+  outputs: [{name: slow, value: nodes.b.outputs.slow}]
+""",
     "a condition": """
-        parallelism: 1
-        nodes:
-        - {name: quick, job: J}
-        - {name: slow, dependsOn: [quick], job: J}
-        - {name: n, dependsOn: [quick, "slow:Done"], join: Any, when: "nodes.slow.phase == 'Pending'", job: J}
-        """,
+parallelism: 1
+nodes:
+- {name: quick, job: J}
+- {name: slow, dependsOn: [quick], job: J}
+- {name: n, dependsOn: [quick, "slow:Done"], join: Any, when: "nodes.slow.phase == 'Pending'", job: J}
+""",
 }
 """Expressions about a node that has not ended when they are asked, and ends before what they decided does."""
 

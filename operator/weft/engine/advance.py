@@ -61,7 +61,6 @@ from weft.engine.units import (
     DEADLINE,
     PENDING_TIMEOUT,
     PODLESS,
-    SERVICE_DONE,
     TIMEOUT,
     before_its_stop,
     enqueue,
@@ -177,7 +176,7 @@ def _observe(step: Step, seen: Observation) -> None:
     if isinstance(seen, AttemptEnded):
         if unit.stage == ACTIVE and seen.stopped is not None:
             seen = stopped_before(state, unit, seen)
-        if unit.stage == STOPPING and seen.succeeded and unit.stop_reason != SERVICE_DONE:
+        if seen.succeeded:
             before_its_stop(unit)
         if unit.stage == STOPPING:
             stopped(step, unit)
@@ -416,22 +415,24 @@ def _graph_ended(step: Step, frame: Frame, unit: Unit) -> None:
     """A subgraph is over: its unit succeeds with the graph's outputs, fails, or was stopped."""
     if unit.child is not frame or unit.stage == ENDED:
         return
-    whole = not frame.failing and not any(_cut_short(frame, node) for node in frame.nodes)
-    if unit.stage == STOPPING and whole and unit.stop_reason != SERVICE_DONE:
+    cut_short = _cut_short(frame)
+    if not frame.failing and not cut_short:
         before_its_stop(unit)
     if unit.stage == STOPPING:
         stopped(step, unit)
     elif frame.failing:
         subgraphs.failed(step, unit, frame)
-    elif not whole:
+    elif cut_short:
         finish(step, unit, CANCELLED, frame.closing, "")
     else:
         subgraphs.succeeded(step, unit, frame)
 
 
-def _cut_short(frame: Frame, node: NodeState) -> bool:
-    closed = frame.closing is not None
-    return closed and node.phase in (CANCELLED, SKIPPED) and node.reason == frame.closing
+def _cut_short(frame: Frame) -> bool:
+    """Whether the graph was closed, and that took something away."""
+    return frame.closing is not None and any(
+        node.phase in (CANCELLED, SKIPPED) and node.reason == frame.closing for node in frame.nodes
+    )
 
 
 def _unpark(step: Step) -> None:

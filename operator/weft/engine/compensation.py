@@ -55,15 +55,15 @@ def _order(unit: Unit, iteration: int | None) -> tuple[float, ...]:
 def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
     """What the unit has done that is not undone yet: (iteration, when it ended, its outputs)."""
     if unit.iteration is not None:
-        return [entry for entry in unit.done if entry[0] not in unit.lost]
+        return [(iteration, *done) for iteration, done in unit.done.items() if iteration not in unit.lost]
     return [(None, unit.end or 0.0, unit.outputs)] if unit.phase == SUCCEEDED and not unit.lost else []
 
 
 def is_undone(unit: Unit) -> bool:
     """Whether the unit has been compensated, or one of its iterations: it succeeded, but its work is gone."""
     rounds = 0 if unit.iteration is None or unit.phase != SUCCEEDED else unit.iteration + 1
-    done = {iteration for iteration, *_ in unit.done}
-    return unit.phase == COMPENSATED or (unit.node.compensate is not None and not done.issuperset(range(rounds)))
+    all_done = all(iteration in unit.done for iteration in range(rounds))
+    return unit.phase == COMPENSATED or (unit.node.compensate is not None and not all_done)
 
 
 def next_one(step: Step) -> bool:
@@ -85,7 +85,8 @@ def unit_ended(step: Step, unit: Unit) -> None:
     original.undoing = max(original.undoing, highest_attempt(unit))
     node.entry = original.entry = None
     if unit.phase == SUCCEEDED:
-        original.done = [entry for entry in original.done if entry[0] != unit.iteration]
+        if unit.iteration is not None:
+            original.done.pop(unit.iteration, None)
         if not original.done and not original.lost and original.phase == SUCCEEDED:
             original.phase = COMPENSATED
         if node.phase == SUCCEEDED and all(other.phase != SUCCEEDED for other in node.units.values()):

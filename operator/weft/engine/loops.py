@@ -158,8 +158,7 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
     assert loop is not None
     assert unit.iteration is not None
     if node.node.compensate is not None:
-        earlier = [entry for entry in unit.done if entry[0] != unit.iteration]  # of an attempt that was begun anew
-        unit.done = [*earlier, (unit.iteration, step.now, unit.outputs)]
+        unit.done[unit.iteration] = step.now, unit.outputs
     outputs = {} if unit.outputs is None else unit.outputs
     unit.previous = outputs
     try:

@@ -25,12 +25,6 @@ def restore_inputs(state: RunState, unit: Unit) -> list[str]:
     return problems
 
 
-def render_parameters(state: RunState, unit: Unit) -> Any:
-    """The parameters of the unit's subgraph as they are given. Raises ExpressionError."""
-    given = unit.node.body.parameters
-    return {} if given is None else given.render(body_scope(state, unit, given.programs, then=unit.then))
-
-
 def remember_unfinished(state: RunState, unit: Unit) -> None:
     """Keep how the nodes look that have not ended and that the unit's inputs and parameters are made from."""
     body = unit.node.body
@@ -54,9 +48,11 @@ def body_scope(
     return variables(state, unit.frame, programs, index=unit.owner.node.index, unit=unit, extra=extra, then=then)
 
 
-def render(state: RunState, unit: Unit, structure: Structure | None) -> Any:
+def render(
+    state: RunState, unit: Unit, structure: Structure | None, *, then: Mapping[str, list[Any]] | None = None
+) -> Any:
     """A part of the body with its templates filled in; {} where it has none. Raises ExpressionError."""
-    return {} if structure is None else structure.render(body_scope(state, unit, structure.programs))
+    return {} if structure is None else structure.render(body_scope(state, unit, structure.programs, then=then))
 
 
 def payload(state: RunState, unit: Unit) -> Any:

@@ -168,7 +168,7 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     unit.iteration = entry.get("iteration", unit.iteration)
     unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     unit.exit_code = entry.get("exitCode")
-    unit.done = [(iteration, moment(end) or 0.0, orjson.loads(text)) for iteration, end, text in entry.get("done", ())]
+    unit.done = {round_: (moment(end) or 0.0, orjson.loads(text)) for round_, end, text in entry.get("done", ())}
     unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
     if unit.phase in TERMINAL:
         unit.stage = ENDED

@@ -191,7 +191,7 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
     if unit.child is not None and unit.child.base != unit.base:
         entry["childBase"] = unit.child.base
     if unit.done:
-        entry["done"] = [[iteration, milli_timestamp(end), as_text(outputs)] for iteration, end, outputs in unit.done]
+        entry["done"] = [[n, milli_timestamp(end), as_text(outputs)] for n, (end, outputs) in unit.done.items()]
     if unit.decisions:
         entry["decisions"] = [
             {"by": by, "decision": word, "at": milli_timestamp(at)} for by, word, at in unit.decisions

@@ -117,7 +117,7 @@ class Unit:
         self.lost: list[int] = []  # iterations whose compensation failed in this run or rerun; 0 of what has none
         self.undone = 0  # the highest attempt number used to compensate it, before the latest rerun
         self.undoing = 0  # and since then: iterations are numbered side by side
-        self.done: list[tuple[int, float, Any]] = []  # succeeded iterations, for compensation
+        self.done: dict[int, tuple[float, Any]] = {}  # succeeded iterations, for compensation: when, with what outputs
         self.rounds: dict[int, Unit] = {}  # earlier iterations whose subgraph has something to undo; see `loops`
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from weft.api.conditions import Reason
 from weft.api.parameters import check_parameters
-from weft.engine.rendering import render_parameters
+from weft.engine.rendering import render
 from weft.engine.rerun import FROM_FAILED, reset_frame
 from weft.engine.scope import variables
 from weft.engine.state import COMPENSATE, FAILED, MAIN, Frame, NodeState, RunState, Unit
@@ -20,7 +20,9 @@ def enter(step: Step, unit: Unit) -> None:
     """Start an attempt: a new frame, or the one of the attempt before with what succeeded in it kept."""
     graph = unit.node.body.graph
     assert graph is not None
-    values, problems = check_parameters(graph.parameters, render_parameters(step.state, unit))
+    values, problems = check_parameters(
+        graph.parameters, render(step.state, unit, unit.node.body.parameters, then=unit.then)
+    )
     if problems:
         fail(step, unit, Reason.InvalidParameters, f"graph {graph.name}: " + "; ".join(problems), fatal=True)
         return
@@ -47,7 +49,9 @@ def child_frame(state: RunState, unit: Unit) -> Frame:
         graph, {}, parent=unit, prefix=child_prefix(unit), order=order, stage=unit.frame.stage, base=unit.base
     )
     with suppress(ExpressionError):  # reported when the attempt starts
-        frame.params, _ = check_parameters(graph.parameters, render_parameters(state, unit))
+        frame.params, _ = check_parameters(
+            graph.parameters, render(state, unit, unit.node.body.parameters, then=unit.then)
+        )
     return frame
 
 

@@ -78,8 +78,9 @@ def prepare(step: Step, unit: Unit) -> None:
             unit.stage = GATED
             tell(unit, Reason.WaitingForConcurrency, message_for(Reason.WaitingForConcurrency, key=unit.lock))
             state.active[unit.gate] = unit
-            begun = unit.start is not None and node.concurrency_policy == "Skip"
-            policy = "Queue" if begun else node.concurrency_policy
+            policy = node.concurrency_policy
+            if policy == "Skip" and unit.start is not None:
+                policy = "Queue"
             step.act(Acquire(unit.gate, unit.lock, node.concurrency_limit, policy))
             return
     except ExpressionError as error:
@@ -310,7 +311,10 @@ def before_its_stop(unit: Unit) -> None:
     """Let an attempt count that had done its work before it could be stopped: that work is neither lost nor done again.
 
     One that was only late goes on as if nothing had been. After any other nothing may follow: `stop_reason` stays.
+    A service has no work to be done with.
     """
+    if unit.stage != STOPPING or unit.stop_reason == SERVICE_DONE:
+        return
     unit.stage = ACTIVE
     if unit.stop_reason in OVERDUE:
         unit.stop_reason = None

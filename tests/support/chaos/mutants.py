@@ -84,7 +84,7 @@ MUTANTS = (
     ),
     Mutant(
         "success after a time-out is run again", "engine/advance.py",
-        "if unit.stage == STOPPING and seen.succeeded and unit.stop_reason != SERVICE_DONE:", "if False:",
+        "if seen.succeeded:\n            before_its_stop", "if False:\n            before_its_stop",
     ),
     Mutant(
         "Jobs without a Pod are forgotten", "controllers/orphans.py",

@@ -173,10 +173,8 @@ async def test_one_that_was_handed_out_since_the_last_sweep_is_spared(api: FakeA
     assert stored(api) == [name]
 
 
-async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -> None:
-    await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client(), realm=Realm())
-    await revisions.sweep(set)
+async def sweep_while_a_run_starts(api: FakeApi, revisions: Revisions) -> None:
+    """Sweep while nobody names a revision; one is asked for once everything has been listed."""
 
     async def run_starts(asked: Any) -> None:
         if asked.method == "GET" and not asked.name:
@@ -185,6 +183,14 @@ async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -
     api.after.append(run_starts)
     await revisions.sweep(set)
     api.after.clear()
+
+
+async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -> None:
+    await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+    revisions = Revisions(api.client(), realm=Realm())
+    await revisions.sweep(set)
+
+    await sweep_while_a_run_starts(api, revisions)
     assert len(stored(api)) == 1
 
 
@@ -225,13 +231,7 @@ async def test_one_that_somebody_deleted_is_made_again_after_a_sweep(api: FakeAp
 
 
 async def test_one_that_is_made_during_a_sweep_is_not_asked_for_again(api: FakeApi, revisions: Revisions) -> None:
-    async def run_starts(asked: Any) -> None:
-        if asked.method == "GET" and not asked.name:
-            await revisions.freeze("ns", "w", SPEC, {})
-
-    api.after.append(run_starts)
-    await revisions.sweep(set)
-    api.after.clear()
+    await sweep_while_a_run_starts(api, revisions)
     asked = len(api.requests)
     await revisions.freeze("ns", "w", SPEC, {})
     assert len(api.requests) == asked
