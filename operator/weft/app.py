@@ -25,6 +25,7 @@ from weft.controllers.approvals import decisions_for
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.channel_status import ChannelStatus
 from weft.controllers.cleanup import Cleanup
+from weft.controllers.compiler import Compiler
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.feed import Feed
 from weft.controllers.hooks import Hooks
@@ -51,7 +52,7 @@ from weft.controllers.writer import StatusWriter, Superseded
 from weft.engine.observation import LockAnswer, LockLost, Observation
 from weft.engine.state import RunState
 from weft.kube.client import Client
-from weft.kube.clock import Clock, Spawn
+from weft.kube.clock import Aside, Clock, Spawn
 from weft.kube.errors import ApiError
 from weft.kube.events import Recorder
 from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
@@ -89,6 +90,7 @@ class Operator:
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
+        aside: Aside,
         metrics: Metrics,
         identity: str,
         on_broken: Callable[[], None],
@@ -103,12 +105,15 @@ class Operator:
         self.catalog = Catalog(monotonic=clock.monotonic)
         self.store = ChildStore(monotonic=clock.monotonic)
         self.recorder = Recorder(self.client, clock=clock, rng=rng, metrics=metrics, instance=identity)
-        self.revisions = Revisions(self.client, realm=realm)
+        compiler = Compiler(aside, spawn=spawn)
+        self.revisions = Revisions(self.client, compiler, realm=realm)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
         self.queues = Queues(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
         self.queue_status = QueueStatus(self.client, self.catalog, count=self.queues.count, **common)
         self.enforcement = Enforcement(self.client, settings.admission_policies, clock=clock)
-        self.readiness = Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **common)
+        self.readiness = Readiness(
+            self.client, self.catalog, compiler, self.revisions, self.recorder, self.enforcement, **common
+        )
         self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
         self.approval_status = ApprovalStatus(
             self.client, self.catalog, find_state=self._state_of, enforcement=self.enforcement, **common
@@ -139,6 +144,7 @@ class Operator:
         )
         loader = Loader(
             self.client,
+            compiler,
             self.revisions,
             find_workflow=self.catalog.workflows.get,
             find_node_types=self.catalog.node_type_specs,

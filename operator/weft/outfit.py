@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from weft.app import Operator
 from weft.controllers.feed import Feed
 from weft.kube.client import Client
-from weft.kube.clock import Clock, Spawn
+from weft.kube.clock import Aside, Clock, Spawn
 from weft.kube.limiter import Limiter
 from weft.kube.realm import Realm
 from weft.kube.transport import Transport
@@ -33,6 +33,7 @@ class Outfit:
     clock: Clock
     rng: random.Random
     spawn: Spawn
+    aside: Aside
     metrics: Metrics
     identity: str
     on_broken: Callable[[], None]
@@ -64,5 +65,5 @@ class Outfit:
         """Give an operator for a realm."""
         return Operator(
             self.settings, client, feed=feed, realm=realm, http=self.http, clock=self.clock, rng=self.rng,
-            spawn=self.spawn, metrics=self.metrics, identity=self.identity, on_broken=self.on_broken,
+            spawn=self.spawn, aside=self.aside, metrics=self.metrics, identity=self.identity, on_broken=self.on_broken,
         )  # fmt: skip

@@ -17,10 +17,11 @@ import random
 import secrets
 import signal
 import socket
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import kopf
@@ -49,6 +50,8 @@ from weft.sharded import Sharded
 from weft.single import Single
 
 _log = logging.getLogger("weft")
+
+T = TypeVar("T")
 
 STUCK_SECONDS = 60.0
 """How long the event loop may not have turned before the liveness probe fails."""
@@ -94,6 +97,7 @@ class _Process:
         self._identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._exit_code = 0
         self._turned_at = 0.0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="compile")
 
     async def run(self) -> int:
         settings, rng = self._settings, random.Random()
@@ -103,7 +107,8 @@ class _Process:
         metrics, http = Metrics(), GuardedHttp(policy)
         outfit = Outfit(
             settings=settings, fenced=lambda may_write: Fence(transport, may_write=may_write), http=http,
-            clock=self._clock, rng=rng, spawn=spawn, metrics=metrics, identity=self._identity, on_broken=self._fail,
+            clock=self._clock, rng=rng, spawn=spawn, aside=self._aside, metrics=metrics, identity=self._identity,
+            on_broken=self._fail,
         )  # fmt: skip
         replica: Single | Sharded
         if settings.shards > 1:
@@ -133,7 +138,12 @@ class _Process:
             await server.cleanup()
             await http.close()
             await transport.close()
+            self._thread.shutdown(wait=False, cancel_futures=True)
         return self._exit_code
+
+    def _aside(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Do the work in a thread, one at a time: the loop goes on, a little slower."""
+        return asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def _webhook(self, outfit: Outfit, feed: Feed) -> Webhook | None:
         """Answer admission reviews, leader or not, where a certificate is given for it."""

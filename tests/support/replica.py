@@ -2,6 +2,7 @@
 
     replica = Replica(api, clock, name="op-0", settings=settings)
     replica.start()
+    replica.compiling = 10.0                # a Workflow takes so long to compile
     replica.freeze(); replica.thaw()        # SIGSTOP and SIGCONT: time goes on, nothing of it runs
     replica.crash()                         # in the middle of whatever it does; nothing of it reaches the server
     await replica.bury()                    # its tasks are gone: another may be started
@@ -15,7 +16,7 @@ import random
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import aclosing
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
@@ -33,6 +34,8 @@ from weft.outfit import Outfit
 from weft.settings import Settings
 from weft.sharded import Sharded
 from weft.single import Single
+
+T = TypeVar("T")
 
 WATCH_SECONDS = 60
 SPINNING = 50_000
@@ -169,6 +172,7 @@ class Replica:
         self.ice = Ice()
         self.clock = ProcessClock(clock, self.ice)
         self.wire = Wire(api, clock, name, self.ice, weather)
+        self.compiling = 0.0
         self.failure: BaseException | None = None
         """Why it could not lead, or not go on."""
         self._tasks: list[asyncio.Task[Any]] = []
@@ -176,8 +180,8 @@ class Replica:
         self._metrics = metrics or Metrics()
         outfit = Outfit(
             settings=settings, fenced=lambda may: Threshold(self.ice, Fence(self.wire, may_write=may)), http=http,
-            clock=self.clock, rng=self._rng, spawn=self._spawn, metrics=self._metrics, identity=name,
-            on_broken=self._broken,
+            clock=self.clock, rng=self._rng, spawn=self._spawn, aside=self._aside, metrics=self._metrics,
+            identity=name, on_broken=self._broken,
         )  # fmt: skip
         self._part: Single | Sharded
         if settings.shards > 1:
@@ -232,6 +236,11 @@ class Replica:
         except Exception as error:
             self.failure = error
             await self._stop()
+
+    async def _aside(self, work: Callable[[], T]) -> T:
+        if self.compiling:
+            await self.clock.sleep(self.compiling)
+        return work()
 
     def _broken(self) -> None:
         """End in order, as `weft.process` does when a part of it has failed."""

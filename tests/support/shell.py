@@ -9,9 +9,10 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from support.clock import VirtualClock
+from support.clock import VirtualClock, at_once
 from support.fakeapi import FakeApi
 from weft.controllers.catalog import KINDS, Catalog, list_kind
+from weft.controllers.compiler import Compiler
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
 from weft.kube.client import Client
@@ -39,7 +40,8 @@ class World:
         self.metrics = Metrics()
         self.client = self.api.client(metrics=self.metrics)
         self.catalog = Catalog(monotonic=self.clock.monotonic)
-        self.revisions = Revisions(self.client, realm=Realm())
+        self.compiler = Compiler(at_once, spawn=spawn)
+        self.revisions = Revisions(self.client, self.compiler, realm=Realm())
         self.recorder = Recorder(
             self.client, clock=self.clock, rng=random.Random(2), metrics=self.metrics, instance="test"
         )

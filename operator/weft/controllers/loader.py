@@ -12,14 +12,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
-
 from weft.api.conditions import Reason, RunPhase, message_for
-from weft.api.nodetype import NodeTypeSpec
-from weft.api.parameters import Parameter, check_parameters
-from weft.api.problems import Problem, parse, summary
+from weft.api.parameters import check_parameters
+from weft.api.problems import summary
 from weft.api.times import milli_timestamp, moment
-from weft.api.workflow import WorkflowSpec
+from weft.controllers.compiler import Compiler
 from weft.controllers.live import LiveRun
 from weft.controllers.queues import Verdict
 from weft.controllers.revisions import Revisions
@@ -30,7 +27,7 @@ from weft.engine.advance import Result
 from weft.engine.budget import read_nodes
 from weft.engine.observation import Controls
 from weft.engine.state import RunContext, RunState
-from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.graph.compile import InvalidWorkflow
 from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock
@@ -42,9 +39,6 @@ from weft.render.names import RunRef
 WORKFLOW_GRACE_SECONDS = 30.0
 """How long a run waits for a Workflow or a NodeType that is not there, since they may be applied in any order; and for
 its revision."""
-
-CHECKED = 1024
-"""Versions of Workflows whose check is remembered."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -74,6 +68,7 @@ class Loader:
     def __init__(
         self,
         client: Client,
+        compiler: Compiler,
         revisions: Revisions,
         *,
         find_workflow: Callable[[str, str], Obj | None],
@@ -82,16 +77,16 @@ class Loader:
         clock: Clock,
     ) -> None:
         self._client = client
+        self._compiler = compiler
         self._revisions = revisions
         self._find_workflow = find_workflow
         self._find_node_types = find_node_types
         self._ask_queue = ask_queue
         self._clock = clock
-        self._checked: dict[tuple[str, int], tuple[Parameter, ...] | Refusal] = {}
         self._lost: dict[str, float] = {}  # runs by UID: since when what they were begun with cannot be found
 
     async def load(self, run: Obj) -> Loaded | Refusal:
-        """Bring a run that has not finished into memory."""
+        """Bring a run that has not finished into memory. Raises Compiling: ask again when that is done."""
         status = run.get("status") or {}
         if status.get("startTime") and status.get("workflowRevision"):
             rerun = (status.get("state") or {}).get("stage") == "Finished"  # it stands in line like a new run
@@ -104,7 +99,6 @@ class Loader:
         now = self._clock.now()
         namespace, name = key_of(run)
         spec = run["spec"]
-        found: Obj | None = None
         if spec.get("stop"):
             return _STOPPED
         if spec.get("workflow") is not None:
@@ -120,10 +114,12 @@ class Loader:
         types, unknown = await self._node_types(namespace, used_types(raw))
         if unknown:
             return self._missing(run, Reason.InvalidWorkflow, _no_types(unknown), now)
-        declared = self._declared(found, raw, types)
-        if isinstance(declared, Refusal):
-            return declared
-        params, wrong = check_parameters(declared, spec.get("parameters") or {})
+        try:
+            declared = self._compiler.compiled(raw, types)
+        except InvalidWorkflow as error:
+            message = message_for(Reason.InvalidWorkflow, problem=summary(error.problems))
+            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, message)
+        params, wrong = check_parameters(declared.main.parameters, spec.get("parameters") or {})
         if wrong:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
         if (refusal := self._in_line(run)) is not None:
@@ -148,20 +144,6 @@ class Loader:
         if run["spec"].get("suspend"):
             return Refusal(RunPhase.Suspended, Reason.Suspended, verdict.message)
         return Refusal(RunPhase.Queued, Reason.Queued, verdict.message)
-
-    def _declared(
-        self, workflow: Obj | None, raw: dict[str, Any], types: dict[str, dict[str, Any]]
-    ) -> tuple[Parameter, ...] | Refusal:
-        """The parameters of a valid workflow; checked once per version, however many runs start from it."""
-        if workflow is None or types:
-            return check(raw, types)
-        metadata = workflow["metadata"]
-        version = (metadata["uid"], metadata.get("generation", 1))
-        if version not in self._checked:
-            self._checked[version] = check(raw, types)
-            if len(self._checked) > CHECKED:
-                del self._checked[next(iter(self._checked))]
-        return self._checked[version]
 
     async def _node_types(self, namespace: str, wanted: set[str]) -> tuple[dict[str, dict[str, Any]], list[str]]:
         """The specs of the NodeTypes that are there, and the names of those that are not."""
@@ -240,25 +222,6 @@ def controls_of(run: Obj) -> Controls:
     return Controls(suspend=bool(run["spec"].get("suspend")), stop=run["spec"].get("stop"))
 
 
-def check(spec: dict[str, Any], types: dict[str, dict[str, Any]]) -> tuple[Parameter, ...] | Refusal:
-    """The parameters that a workflow declares, or why no run of it can begin."""
-    model, problems = parse(WorkflowSpec, spec, at="spec")
-    if model is None:
-        return _invalid(problems)
-    try:
-        node_types = {name: NodeTypeSpec.model_validate(type_) for name, type_ in types.items()}
-        return compile_workflow(model, node_types=node_types, raw=spec).main.parameters
-    except InvalidWorkflow as error:
-        return _invalid(error.problems)
-    except ValidationError:
-        return _invalid([Problem("", "a NodeType that it uses is invalid; see that NodeType's Ready condition")])
-
-
 def _no_types(names: Sequence[str]) -> str:
     problem = f"there is no NodeType {', '.join(names)} in the namespace; create it or correct `use`"
     return message_for(Reason.InvalidWorkflow, problem=problem)
-
-
-def _invalid(problems: Sequence[Problem]) -> Refusal:
-    message = message_for(Reason.InvalidWorkflow, problem=summary(problems))
-    return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, message)

@@ -4,23 +4,18 @@ Spec and the NodeTypes it uses go into a ControllerRevision, whose data the API 
 name ends in a hash of what it holds, so a thousand runs of one Workflow share one, and making it twice is a conflict
 that is compared, not a second object. It has no owner: it must outlive its Workflow. A sweep deletes those that nobody
 names; one that was just handed out is spared, for the run that got it may not have written its status yet.
-Compiling is the dear part, so it happens once per revision, however many runs share it.
+All runs of one revision share what it compiles to.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
-import orjson
-
-from weft.api.nodetype import NodeTypeSpec
-from weft.api.problems import Problem, parse
-from weft.api.workflow import WorkflowSpec
-from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.controllers.compiler import Compiler, content_of
 from weft.graph.compiled import CompiledWorkflow
-from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.objects import Key, Obj, cut_name, key_of, uid_of
@@ -42,9 +37,10 @@ class RevisionNameTaken(ApiError):
 class Revisions:
     """Frozen specs of all namespaces: `freeze` them, `load` them compiled, `sweep` those nobody names."""
 
-    def __init__(self, client: Client, *, realm: Realm):
-        """Take the namespaces to sweep."""
+    def __init__(self, client: Client, compiler: Compiler, *, realm: Realm):
+        """Take what compiles them, and the namespaces to sweep."""
         self._client = client
+        self._compiler = compiler
         self._realm = realm
         self._known: set[Key] = set()
         self._handed_out: set[Key] = set()
@@ -61,17 +57,15 @@ class Revisions:
         `workflow` is "" for an inline one. Of `node_types` (specs by name) those that the spec uses are frozen with it.
         Raises ApiError.
         """
-        used = {name: node_types[name] for name in sorted(used_types(spec)) if name in node_types}
-        data = {"workflow": spec, "nodeTypes": used}
-        text = orjson.dumps(data, option=orjson.OPT_SORT_KEYS).decode()
+        content = content_of(spec, node_types)
         for length in _HASHES:
-            digest = short_hash(text, length)
+            digest = short_hash(content.text.decode(), length)
             key = Key(namespace, cut_name(workflow or _INLINE, f"-{digest}"))
             self._handed_out.add(key)
             if key in self._known:
                 return key.name
             async with self._lock(key):
-                if await self._create(key, workflow, data):
+                if await self._create(key, workflow, content.data):
                     self._known.add(key)
                     return key.name
         raise RevisionNameTaken(f"ControllerRevision {key.name} exists and holds something else; delete it", code=409)
@@ -105,11 +99,16 @@ class Revisions:
         if key not in self._compiled:
             async with self._lock(key):
                 if key not in self._compiled:
-                    self._compiled[key] = _compiled(name, await self._data(key))
+                    self._compiled[key] = await self._compile(key)
                     if len(self._compiled) > CAPACITY:
                         self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
         return self._compiled[key]
+
+    async def _compile(self, key: Key) -> CompiledWorkflow:
+        data = await self._data(key)
+        compiled = await self._compiler.compile(data.get("workflow") or {}, data.get("nodeTypes") or {})
+        return replace(compiled, name=key.name.rpartition("-")[0], prepared={})
 
     async def spec(self, namespace: str, name: str) -> dict[str, Any]:
         """Give the Workflow's spec that the revision holds, as JSON, without compiling it. Raises ApiError."""
@@ -171,18 +170,3 @@ def revisions_named(runs: Iterable[Obj], workflows: Iterable[Obj]) -> set[Key]:
     named = [(run, (run.get("status") or {}).get("workflowRevision")) for run in runs]
     named += [(workflow, (workflow.get("status") or {}).get("revision")) for workflow in workflows]
     return {Key(key_of(obj).namespace, name) for obj, name in named if name}
-
-
-def _compiled(name: str, data: Obj) -> CompiledWorkflow:
-    problems: list[Problem] = []
-    types: dict[str, NodeTypeSpec] = {}
-    for type_name, raw in (data.get("nodeTypes") or {}).items():
-        node_type, found = parse(NodeTypeSpec, raw, at=f"nodeTypes.{type_name}")
-        problems += found
-        if node_type is not None:
-            types[type_name] = node_type
-    raw = data.get("workflow")
-    spec, found = parse(WorkflowSpec, raw, at="spec")
-    if problems or spec is None or raw is None:
-        raise InvalidWorkflow([*problems, *found])
-    return compile_workflow(spec, name=name.rpartition("-")[0], node_types=types, raw=raw)

@@ -18,6 +18,7 @@ from typing import Any
 from weft.api.conditions import run_conditions
 from weft.api.times import milli_timestamp
 from weft.controllers import gather
+from weft.controllers.compiler import Compiling
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
@@ -106,6 +107,8 @@ class RunController:
                 return
             if live is not None:
                 await self._work_on(live, run)
+        except Compiling as error:  # the worker is free for others meanwhile
+            error.done.add_done_callback(lambda _: self._again(key))
         except Superseded as error:
             _log.info("run %s is read anew: %s", key, error)
             await self._ask_for(run)  # first: one that has ended gives its keys back when it is forgotten

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 from weft.api.conditions import ConditionType, Reason, find_condition, ready_condition
 from weft.api.problems import Problem, summary
 from weft.controllers.catalog import Catalog, spec_changed, write_status
+from weft.controllers.compiler import Compiler
 from weft.controllers.enforcement import Enforcement
 from weft.controllers.revisions import Revisions
-from weft.graph.types import check_with_types, used_types
+from weft.graph.compile import InvalidWorkflow
+from weft.graph.types import used_types
+from weft.graph.validate import validate
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NamespaceTerminating
@@ -44,6 +47,7 @@ class Readiness:
         self,
         client: Client,
         catalog: Catalog,
+        compiler: Compiler,
         revisions: Revisions,
         recorder: Recorder,
         enforcement: Enforcement,
@@ -56,6 +60,7 @@ class Readiness:
         """Take what it works with."""
         self._client = client
         self._catalog = catalog
+        self._compiler = compiler
         self._revisions = revisions
         self._recorder = recorder
         self._enforcement = enforcement
@@ -113,7 +118,7 @@ class Readiness:
             return
         before: Obj = obj.get("status") or {}
         types = self._catalog.node_type_specs(place.key.namespace, used_types(obj["spec"]))
-        problems = check_with_types(obj, types)
+        problems = await self._problems(obj, types) if place.kind is WORKFLOWS else validate(obj)
         status = self._status(place.kind, obj, before, problems)
         if place.kind is WORKFLOWS:
             try:
@@ -126,6 +131,13 @@ class Readiness:
             self._recorder.record(obj, "Warning", Reason.Invalid, summary(problems))
         if {name: value for name, value in (before | status).items() if value is not None} != before:
             await write_status(self._client, self._catalog, place.kind, place.key, status)
+
+    async def _problems(self, workflow: Obj, types: dict[str, dict[str, Any]]) -> Sequence[Problem]:
+        try:
+            await self._compiler.compile(workflow["spec"], types)
+        except InvalidWorkflow as error:
+            return error.problems
+        return ()
 
     def _status(self, kind: Resource, obj: Obj, before: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
         generation = obj["metadata"].get("generation", 1)

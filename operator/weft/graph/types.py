@@ -1,7 +1,7 @@
 """The NodeTypes that a spec uses, before anybody has checked it, and the check of an object together with them.
 
-What is said of a Workflow must not depend on who says it: its `Ready` condition and the admission webhook both ask
-here, with the NodeTypes as they are stored.
+What is said of a Workflow must not depend on who says it: its `Ready` condition, its runs and the admission webhook all
+ask here, with the NodeTypes as they are stored.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,9 @@ from typing import Any
 
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.problems import Problem, parse, summary
+from weft.api.workflow import WorkflowSpec
+from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.graph.compiled import CompiledWorkflow
 from weft.graph.declared import NONE_KNOWN, Declared
 from weft.graph.validate import validate
 
@@ -24,6 +27,23 @@ def check_with_types(
     obj: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]], workflows: Declared = NONE_KNOWN
 ) -> list[Problem]:
     """Everything that is wrong with the object; of NodeTypes (their specs by name) that cannot be used, that alone."""
+    specs, unusable = _parsed(types)
+    return unusable or validate(obj, node_types=specs, workflows=workflows)
+
+
+def compile_with_types(spec: Any, types: Mapping[str, Any]) -> CompiledWorkflow:
+    """Compile a Workflow's spec (JSON) with NodeTypes (their specs by name), both not yet checked.
+
+    Raises InvalidWorkflow, with what `check_with_types` says of a Workflow that has this spec.
+    """
+    specs, unusable = _parsed(types)
+    model, problems = parse(WorkflowSpec, spec, at="spec")
+    if unusable or model is None:
+        raise InvalidWorkflow(unusable or problems)
+    return compile_workflow(model, node_types=specs, raw=spec)
+
+
+def _parsed(types: Mapping[str, Any]) -> tuple[dict[str, NodeTypeSpec], list[Problem]]:
     specs: dict[str, NodeTypeSpec] = {}
     unusable: list[Problem] = []
     for name, spec in types.items():
@@ -32,7 +52,7 @@ def check_with_types(
             unusable.append(Problem(f"NodeType {name}", summary(found)))
         else:
             specs[name] = parsed
-    return unusable or validate(obj, node_types=specs, workflows=workflows)
+    return specs, unusable
 
 
 def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -1,14 +1,14 @@
 """Time and tasks, as the shell asks for them.
 
-Nothing in Weft calls `time.time()`, `asyncio.sleep()` or `asyncio.create_task()` by itself: it is handed a `Clock` and
-a `Spawn`, so that the whole operator can run in virtual time on a simulated API server. Two clocks stand behind one
-protocol because they answer different questions: `now()` is the wall clock that people and statuses speak (epoch
-seconds), `monotonic()` is the one that measures durations and never jumps.
+Nothing in Weft calls `time.time()`, `asyncio.sleep()` or `asyncio.create_task()` by itself: it is handed a `Clock`, a
+`Spawn` and an `Aside`, so that the whole operator can run in virtual time on a simulated API server. Two clocks stand
+behind one protocol because they answer different questions: `now()` is the wall clock that people and statuses speak
+(epoch seconds), `monotonic()` is the one that measures durations and never jumps.
 """
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -35,6 +35,14 @@ class Spawn(Protocol):
 
     def __call__(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start the work and give its task; the caller keeps the reference."""
+        ...
+
+
+class Aside(Protocol):
+    """Does work that takes long and touches nothing, while the event loop goes on."""
+
+    def __call__(self, work: Callable[[], T]) -> Awaitable[T]:
+        """Give what the work gives, or raise what it raises."""
         ...
 
 

@@ -251,6 +251,7 @@ class World:
         )  # fmt: skip
         if self._knobs.clocks:
             replica.clock.skew = self._nature.between(-3.0, 3.0)
+        replica.compiling = max(0.0, self._dice.of("compiling", name).between(-3.0, 3.0))
         self._replicas.append(replica)
         self._note(name, "starts")
         replica.start()

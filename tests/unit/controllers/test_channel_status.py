@@ -154,7 +154,7 @@ async def test_an_end_in_order_writes_what_waits(world: Channels) -> None:
 
 async def test_ready_and_the_numbers_do_not_overwrite_each_other(world: Channels) -> None:
     readiness = Readiness(
-        world.client, world.catalog, world.revisions, world.recorder, world.enforcement, **world.tools
+        world.client, world.catalog, world.compiler, world.revisions, world.recorder, world.enforcement, **world.tools
     )
     readiness.follow()
     readiness.start()

@@ -22,7 +22,9 @@ class Cluster(World):
         self.readiness.follow()
 
     def make(self) -> Readiness:
-        return Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **self.tools)
+        return Readiness(
+            self.client, self.catalog, self.compiler, self.revisions, self.recorder, self.enforcement, **self.tools
+        )
 
     def install(self, *policies: str, **binding: Any) -> None:
         for policy in policies or WITHOUT:

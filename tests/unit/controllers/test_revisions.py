@@ -4,12 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
-from support.clock import settle
+from support.clock import at_once, settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
+from weft.controllers.compiler import Compiler
 from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named
 from weft.graph.compile import InvalidWorkflow
 from weft.graph.types import used_types
+from weft.kube.client import Client
+from weft.kube.clock import spawn
 from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
 from weft.kube.objects import Key
 from weft.kube.realm import Realm
@@ -28,7 +31,11 @@ def api() -> FakeApi:
 
 @pytest.fixture
 def revisions(api: FakeApi) -> Revisions:
-    return Revisions(api.client(), realm=Realm())
+    return new(api.client())
+
+
+def new(client: Client) -> Revisions:
+    return Revisions(client, Compiler(at_once, spawn=spawn), realm=Realm())
 
 
 def stored(api: FakeApi) -> list[str]:
@@ -38,7 +45,7 @@ def stored(api: FakeApi) -> list[str]:
 async def test_the_same_content_is_one_revision(api: FakeApi, revisions: Revisions) -> None:
     name = await revisions.freeze("ns", "listing", SPEC, {})
     assert await revisions.freeze("ns", "listing", {"nodes": list(SPEC["nodes"])}, TYPES) == name
-    assert await Revisions(api.client(), realm=Realm()).freeze("ns", "listing", SPEC, {}) == name
+    assert await new(api.client()).freeze("ns", "listing", SPEC, {}) == name
     (revision,) = api.all(CONTROLLER_REVISIONS)
     assert revision["data"] == {"workflow": SPEC, "nodeTypes": {}}
     assert revision["metadata"]["labels"] == {"weft.dev/workflow": "listing", "app.kubernetes.io/managed-by": "weft"}
@@ -83,7 +90,7 @@ async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeA
     api.remove(CONTROLLER_REVISIONS, "ns", name)
     foreign = {"kind": "ControllerRevision", "metadata": {"namespace": "ns", "name": name}, "data": {"evil": 1}}
     api.add(foreign)
-    fresh = Revisions(api.client(), realm=Realm())
+    fresh = new(api.client())
     longer = await fresh.freeze("ns", "w", SPEC, {})
     assert longer.startswith(name)
     assert longer != name
@@ -92,7 +99,7 @@ async def test_a_name_that_holds_something_else_is_not_taken_for_ours(api: FakeA
     foreign["metadata"]["name"] = longer
     api.add(foreign)
     with pytest.raises(RevisionNameTaken, match=longer):
-        await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+        await new(api.client()).freeze("ns", "w", SPEC, {})
 
 
 @pytest.mark.parametrize(("name", "length"), [("w" * 253, 253), ("w" * 241 + "." + "w" * 10, 252)])
@@ -110,7 +117,7 @@ async def test_a_create_that_was_lost_on_the_way_is_found_again(api: FakeApi, re
 
 
 async def test_a_failed_create_is_not_taken_for_made(api: FakeApi) -> None:
-    revisions = Revisions(api.client(attempts=1), realm=Realm())
+    revisions = new(api.client(attempts=1))
     api.fail(Dropped("cut"), method="POST")
     with pytest.raises(OutcomeUnknown):
         await revisions.freeze("ns", "w", SPEC, {})
@@ -146,13 +153,13 @@ async def test_what_cannot_be_loaded_says_why(api: FakeApi, revisions: Revisions
     with pytest.raises(InvalidWorkflow, match="a -> a"):
         await revisions.load("ns", cyclic)
     untyped = await revisions.freeze("ns", "w", {"nodes": [{"name": "a", "use": {"name": "t"}}]}, {"t": {"job": 1}})
-    with pytest.raises(InvalidWorkflow, match=r"nodeTypes\.t"):
+    with pytest.raises(InvalidWorkflow, match=r"NodeType t: "):
         await revisions.load("ns", untyped)
 
 
 async def test_only_those_without_a_name_in_two_sweeps_go(api: FakeApi, revisions: Revisions) -> None:
     names = [await revisions.freeze("ns", name, SPEC, {}) for name in ("kept", "gone")]
-    restarted = Revisions(api.client(), realm=Realm())
+    restarted = new(api.client())
     in_use = {Key("ns", names[0])}
     await restarted.sweep(lambda: in_use)
     assert stored(api) == sorted(names)
@@ -186,8 +193,8 @@ async def sweep_while_a_run_starts(api: FakeApi, revisions: Revisions) -> None:
 
 
 async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -> None:
-    await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client(), realm=Realm())
+    await new(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = new(api.client())
     await revisions.sweep(set)
 
     await sweep_while_a_run_starts(api, revisions)
@@ -195,8 +202,8 @@ async def test_one_that_is_handed_out_during_the_sweep_is_spared(api: FakeApi) -
 
 
 async def test_one_that_is_wanted_while_it_is_being_deleted_is_made_again(api: FakeApi) -> None:
-    name = await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client(), realm=Realm())
+    name = await new(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = new(api.client())
     await revisions.load("ns", name)
     await revisions.sweep(set)
     starting: list[asyncio.Task[str]] = []
@@ -254,15 +261,15 @@ async def test_the_spec_is_given_without_compiling(
 
 
 async def test_one_that_was_deleted_and_made_again_during_the_sweep_stays(api: FakeApi) -> None:
-    name = await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
-    revisions = Revisions(api.client(), realm=Realm())
+    name = await new(api.client()).freeze("ns", "w", SPEC, {})
+    revisions = new(api.client())
     await revisions.sweep(set)
 
     async def made_again(asked: Any) -> None:
         if asked.method == "DELETE":
             api.before.clear()
             api.remove(CONTROLLER_REVISIONS, "ns", name)
-            await Revisions(api.client(), realm=Realm()).freeze("ns", "w", SPEC, {})
+            await new(api.client()).freeze("ns", "w", SPEC, {})
 
     api.before.append(made_again)
     await revisions.sweep(set)

@@ -22,7 +22,9 @@ class Workflows(World):
         self.readiness.follow()
 
     def make(self) -> Readiness:
-        return Readiness(self.client, self.catalog, self.revisions, self.recorder, self.enforcement, **self.tools)
+        return Readiness(
+            self.client, self.catalog, self.compiler, self.revisions, self.recorder, self.enforcement, **self.tools
+        )
 
     def ready(self, name: str = "w", resource: Resource = WORKFLOWS) -> str:
         (condition,) = self.status(resource, name)["conditions"]
