@@ -25,6 +25,10 @@ from weft.render.observe import JobFact, JobState, job_fact, pod_fact
 from weft.render.pod import is_managed, is_tracked
 
 
+SILENT_SECONDS = 3.0
+"""A Pod of which nothing is told for so long after it was made is looked at: most are bound by then."""
+
+
 def attempt_of(obj: Obj, run_uid: str) -> AttemptId | None:
     """Which attempt of the run a Job or Pod is; None for a stranger."""
     text = annotation(obj, IDENTITY_ANNOTATION)
@@ -75,6 +79,27 @@ def overtaken(live: LiveRun, store: ChildStore, id_: AttemptId, *, now: float) -
     return True
 
 
+def silent(live: LiveRun, store: ChildStore, *, now: float) -> Iterator[Observation]:
+    """What stands of those of which nothing was told since they were made, and never may be.
+
+    No scheduler may have taken the Pod, nor the Job controller the Job: their patience began when they were made.
+    """
+    while live.unheard and silent_until(live) <= now:
+        id_ = next(iter(live.unheard))
+        made = live.unheard.pop(id_)
+        job = job_of(live, store, id_)
+        if job is None or id_ not in live.state.active:
+            continue
+        for pod in store.pods_of(job):
+            yield from _pod_seen(live, store, id_, pod, gone=False, now=made)
+        yield from _job_seen(live, store, id_, job, gone=False, now=made)
+
+
+def silent_until(live: LiveRun) -> float:
+    """When the first of them is looked at."""
+    return next(iter(live.unheard.values()), float("inf")) + SILENT_SECONDS
+
+
 def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
     children = store.children(*live.run_key)
@@ -123,6 +148,7 @@ def _pod_seen(
     if fact.ended:
         live.forget(id_)
         return (_ended(id_, fact, now, stopped=annotation(pod, STOP_ANNOTATION)),)
+    live.unheard.pop(id_, None)
     if fact.state is PodState.Pending:
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     running = AttemptPending(id_, None, "", now)
@@ -191,7 +217,8 @@ def _told_by_job(live: LiveRun, id_: AttemptId, fact: JobFact, now: float) -> It
     if fact.state is JobState.Suspended:
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     if fact.state is JobState.Active:
-        return ()
+        live.unheard.pop(id_, None)
+        return (AttemptPending(id_, Reason.WaitingForPod, "the Job has no Pod; its Events say why", now),)
     live.forget(id_)
     succeeded = fact.state is JobState.Succeeded
     return (AttemptEnded(id_, now, succeeded=succeeded, reason=fact.reason, message=fact.message),)

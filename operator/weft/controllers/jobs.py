@@ -189,6 +189,7 @@ class Jobs:
             if uid_of(job) != known:
                 return
         if not is_managed(job) or job["spec"].get("suspend"):
+            live.unheard[id_] = self._clock.now()
             return
         if overbooked(live, self._store, self._locks, id_):
             now = self._clock.now()
@@ -218,6 +219,7 @@ class Jobs:
         del live.unanswered[id_]
         live.accepted(id_)
         self._store.remember_created(pod)
+        live.unheard[id_] = self._clock.now()
 
     async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
         """Stop the attempt's Pod so that its logs stay; one that no kubelet has seen is deleted."""

@@ -57,6 +57,7 @@ class LiveRun:
     strays: dict[AttemptId, bool] = field(default_factory=dict)  # run, and nobody wants them; True: told to stop
     held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
+    unheard: dict[AttemptId, float] = field(default_factory=dict)  # since then: of their Jobs or Pods nothing was told
     unanswered: dict[AttemptId, None] = field(default_factory=dict)  # their Pods may have been made: no answer came
     doubted: set[AttemptId] = field(default_factory=set)  # held back, and their Jobs may have been made: 5xx
     refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
@@ -96,7 +97,7 @@ class LiveRun:
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
         for kept in (
-            self.held, self.podless, self.refusals, self.missing, self.objects, self.manifests,
+            self.held, self.podless, self.unheard, self.refusals, self.missing, self.objects, self.manifests,
         ):  # fmt: skip
             kept.pop(id_, None)
         self.doubted.discard(id_)

@@ -114,6 +114,7 @@ class Passes:
         live.touched.pop(("Approval", ""), None)
         seen += self._hooks.decisions(live)
         seen += gather.children_seen(live, self._store, now=now)
+        seen += gather.silent(live, self._store, now=now)
         if not live.scanned:
             live.scanned = True
             leftovers.drop_started(live, self._store)
@@ -208,6 +209,7 @@ class Passes:
     def _next_look(self, live: LiveRun, wake_at: float | None) -> float:
         now = self._clock.now()
         times = [at for _, at in live.held.values()] + list(live.podless.values())
+        times.append(gather.silent_until(live))
         if wake_at is not None:
             times.append(wake_at)
         if not live.state.finished:  # then its end is written when nothing of it runs any more

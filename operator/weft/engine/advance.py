@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from weft.api.conditions import Reason, message_for
 from weft.engine import approvals, bodies, compensation, failure, judge, loops, rerun, run, subgraphs
 from weft.engine.actions import Action
-from weft.engine.deadlines import due
+from weft.engine.deadlines import SLOW_SECONDS, due
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
 from weft.engine.join import RUN, WAIT, decide
 from weft.engine.observation import (
@@ -204,10 +204,15 @@ def _pending(step: Step, unit: Unit, seen: AttemptPending) -> None:
             unit.pending_since = seen.at
         unit.pending = told
         step.arm("pending", unit)
+        step.arm("slow", unit)
     text = seen.message[:MAX_MESSAGE]
-    starting = seen.reason in (None, Reason.WaitingForPod)  # a Pod that is merely starting is no news
+    starting = seen.reason in (None, Reason.WaitingForPod)  # a Pod that is merely starting is no news, for a while
     unit.pending_text = text if starting else ""
-    shown, message = (None, "") if starting else (seen.reason, text)
+    slow = unit.pending_since is not None and step.now >= unit.pending_since + SLOW_SECONDS
+    _show_pending(step, unit, *((None, "") if starting and not slow else (seen.reason, text)))
+
+
+def _show_pending(step: Step, unit: Unit, shown: str | None, message: str) -> None:
     if shown == unit.reason and (message == unit.message or _BACK_OFF in message):
         return
     if shown != unit.reason or _wording(message) != _wording(unit.message):
@@ -287,6 +292,8 @@ def _ring(step: Step, kind: str, unit: Unit | None) -> None:
         return
     elif kind == "backoff":
         enqueue(step, unit)
+    elif kind == "slow":
+        _show_pending(step, unit, Reason.WaitingForPod, unit.pending_text)
     elif kind == "wait":
         succeed(step, unit, None)
     elif kind == "approval":

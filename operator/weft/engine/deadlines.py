@@ -11,9 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from weft.api.conditions import Reason
 from weft.engine.state import ACTIVE, BACKOFF, ENDED, STOPPING, RunState, Unit
 
 Suspensions = Sequence[tuple[float, float | None]]
+
+SLOW_SECONDS = 30.0
+"""After which a Pod that is merely starting is worth telling of: most have run by then, one without its volume waits on."""
 
 RUN_ON = frozenset({"job", "http", "resource"})
 """Bodies whose attempts go on during a suspension, and their timeouts with them."""
@@ -69,6 +73,9 @@ def _due(state: RunState, kind: str, unit: Unit | None) -> float | None:
     if kind == "pending":
         limit = unit.node.pending_timeout
         return None if limit is None or unit.pending_since is None else unit.pending_since + limit
+    if kind == "slow":
+        untold = unit.pending == Reason.WaitingForPod and unit.reason is None and unit.pending_since is not None
+        return unit.pending_since + SLOW_SECONDS if untold else None
     if kind == "wait":
         if unit.node.body.kind != "wait":
             return None

@@ -71,7 +71,7 @@ class Step:
 
 RINGS = {
     kind: number
-    for number, kind in enumerate(("wait", "deadline", "attempt", "pending", "approval", "final", "run", "backoff"))
+    for number, kind in enumerate(("wait", "deadline", "attempt", "pending", "approval", "final", "run", "backoff", "slow"))
 }
 """Every kind of timer. Those of one instant ring in this order: a wait is done before it is late, and nothing is tried
 again that is out of time."""
@@ -107,10 +107,9 @@ def unfinished_frames(state: RunState) -> Iterator[Frame]:
         frame = stack.pop()
         if frame.end is None:
             yield frame
-            for node in frame.nodes:
-                if node.begun and node.phase not in TERMINAL:
-                    units = node.units.values()
-                    stack.extend(u.child for u in units if u.child is not None and u.stage in AT_WORK)
+            busy = [node for node in frame.nodes if node.begun and node.phase not in TERMINAL]
+            children = [u.child for node in busy for u in node.units.values() if u.stage in AT_WORK]
+            stack.extend(child for child in reversed(children) if child is not None)
 
 
 AT_WORK = frozenset({ACTIVE, STOPPING})

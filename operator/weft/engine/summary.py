@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from weft.api.conditions import Reason, message_for
-from weft.engine.state import PENDING, RUNNING, TERMINAL, WAITING, Frame, NodeState, RunState
+from weft.api.times import timestamp
+from weft.engine.deadlines import due
+from weft.engine.state import BACKOFF, ENDED, PENDING, RUNNING, TERMINAL, WAITING, Frame, NodeState, RunState, Unit
 from weft.engine.step import unfinished_frames
 
 MAX_NAMED = 3
@@ -71,9 +73,9 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
         if node.reason == Reason.AwaitingApproval:
             yield path, _approval(node)
         elif node.phase == WAITING and node.reason == Reason.BackOff:
-            yield path, f"waits for its next attempt ({node.message})"
+            yield path, f"waits for its next attempt{_time(state, 'backoff', node.units[0], 'at')} ({node.message})"
         elif node.phase == WAITING and node.reason == Reason.WaitingForTime:
-            yield path, "waits for its time"
+            yield path, f"waits{_time(state, 'wait', node.units[0], 'until') or ' for its time'}"
         elif node.reason == Reason.WaitingForConcurrency:
             yield path, node.message
         elif node.phase == PENDING and any(unit.reason == Reason.WaitingForConcurrency for unit in node.units.values()):
@@ -81,6 +83,10 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, message_for(Reason.WaitingForConcurrency, key=key)
         elif node.phase == PENDING and no_place:
             yield path, no_place
+        elif node.reason == Reason.WaitingForPod:
+            yield path, f"waits for its Pod: {node.message}"
+        elif node.phase == RUNNING and node.reason is None and (why := _items(state, node)):
+            yield path, why
         elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):
             yield path, f"cannot start: {node.reason}: {node.message}"
 
@@ -88,7 +94,29 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
 def without_place(state: RunState) -> str:
     """What a Pod waits for that could start were it not for `parallelism`; "" while there is room."""
     limit = state.workflow.parallelism
-    return "" if limit is None or state.pods < limit else f"waits for one of {limit} running Pods to end"
+    if limit is None or state.pods < limit:
+        return ""
+    return f"waits for {'the running Pod' if limit == 1 else f'one of {limit} running Pods'} to end"
+
+
+def _items(state: RunState, node: NodeState) -> str:
+    """What the items of a forEach wait for; "" while one of them does not wait."""
+    if node.node.for_each is None:
+        return ""
+    left = [unit for unit in node.units.values() if unit.stage != ENDED]
+    later = [unit for unit in left if unit.stage == BACKOFF]
+    if not later or len(later) < len(left):
+        return ""
+    first = min(later, key=lambda unit: unit.due or 0.0)
+    number = "item waits for its" if len(later) == 1 else "items wait for their"
+    at = _time(state, "backoff", first, "at")
+    return f"has {len(later)} {number} next attempt, the first{at} (item {first.index}: {first.message})"
+
+
+def _time(state: RunState, kind: str, unit: Unit, word: str) -> str:
+    """When that clock of the unit has run down; "" while it stands still."""
+    at = due(state, kind, unit)
+    return "" if at is None else f" {word} {timestamp(at)}"
 
 
 def _approval(node: NodeState) -> str:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from support.engine import Driven, drive
+from support.engine import START, Driven, drive
+from weft.api.times import timestamp
 from weft.engine.observation import AttemptPending, Controls, Decision
 from weft.engine.summary import counts, explain, progress
 
@@ -14,6 +15,10 @@ def told(run: Driven) -> tuple[str, str]:
     done, total = progress(counts(run.state))
     reason, message = explain(run.state, done=done, total=total)
     return str(reason), message
+
+
+def clock(seconds: float) -> str:
+    return timestamp(START + seconds)
 
 
 def node(**fields: Any) -> dict[str, Any]:
@@ -41,9 +46,14 @@ def test_a_pod_that_cannot_run(reason: str, message: str, says: str) -> None:
     assert told(run) == ("Running", "0 of 1 nodes done")
 
 
-def test_a_pod_that_is_merely_starting_is_no_news() -> None:
+def test_a_pod_that_is_merely_starting_is_no_news_for_half_a_minute() -> None:
     run = drive(node(job="J"))
     run.see(AttemptPending(run.attempt("price"), "WaitingForPod", "pulling", run.now))
+    run.see(at=29)
+    assert told(run) == ("Running", "0 of 1 nodes done")
+    run.see(at=30)
+    assert told(run) == ("Running", "0 of 1 nodes done; price waits for its Pod: pulling")
+    run.see(AttemptPending(run.attempt("price"), None, "", run.now), at=31)
     assert told(run) == ("Running", "0 of 1 nodes done")
 
 
@@ -57,12 +67,23 @@ def test_people() -> None:
 def test_a_backoff_says_what_went_wrong() -> None:
     run = drive(node(job="J", retry={"limit": 1, "backoff": {"initialSeconds": 30}}))
     run.fail("price", at=1, message="exit code 1")
-    says = "price waits for its next attempt (attempt 1 ended with Error: exit code 1)"
+    says = f"price waits for its next attempt at {clock(31)} (attempt 1 ended with Error: exit code 1)"
     assert told(run)[1] == f"0 of 1 nodes done; {says}"
 
 
+def test_items_of_which_none_runs_say_when_the_first_does() -> None:
+    retry = {"limit": 1, "backoff": {"initialSeconds": 30, "jitter": 0}}
+    run = drive(node(forEach={"range": 3}, job="J", retry=retry))
+    run.fail("price", 1, at=1, message="exit code 1")
+    assert told(run)[1] == "0 of 1 nodes done"
+    run.succeed("price", 0, at=2)
+    run.fail("price", 2, at=3, message="exit code 2")
+    first = f"the first at {clock(31)} (item 1: attempt 1 ended with Error: exit code 1)"
+    assert told(run)[1] == f"0 of 1 nodes done; price has 2 items wait for their next attempt, {first}"
+
+
 def test_time() -> None:
-    assert told(drive(node(wait={"seconds": 60})))[1] == "0 of 1 nodes done; price waits for its time"
+    assert told(drive(node(wait={"seconds": 60})))[1] == f"0 of 1 nodes done; price waits until {clock(60)}"
 
 
 def test_a_key() -> None:
@@ -72,7 +93,7 @@ def test_a_key() -> None:
 
 def test_parallelism() -> None:
     run = drive({"parallelism": 1, "nodes": [{"name": "a", "job": "J"}, {"name": "b", "job": "J"}]})
-    assert told(run)[1] == "0 of 2 nodes done; b waits for one of 1 running Pods to end"
+    assert told(run)[1] == "0 of 2 nodes done; b waits for the running Pod to end"
 
 
 def test_nodes_of_subgraphs_are_named_by_their_path() -> None:
@@ -83,8 +104,15 @@ def test_nodes_of_subgraphs_are_named_by_their_path() -> None:
 
 def test_only_the_first_three_are_named() -> None:
     run = drive({"nodes": [{"name": f"n{number}", "wait": {"seconds": 9}} for number in range(6)]})
-    names = "; ".join(f"n{number} waits for its time" for number in range(3))
+    names = "; ".join(f"n{number} waits until {clock(9)}" for number in range(3))
     assert told(run)[1] == f"0 of 6 nodes done; {names}; and 3 more wait"
+
+
+def test_items_are_named_in_their_order() -> None:
+    graphs = [{"name": "g", "nodes": [{"name": "ok", "approval": {}}]}]
+    run = drive({"nodes": [{"name": "n", "forEach": {"range": 3}, "graph": {"name": "g"}}], "graphs": graphs})
+    names = "; ".join(f"n[{number}]/ok waits for approval by 1 person" for number in range(3))
+    assert told(run)[1] == f"0 of 1 nodes done; {names}"
 
 
 def test_a_suspended_run() -> None:

@@ -176,7 +176,7 @@ def test_a_key_between_two_rounds() -> None:
 
 def test_a_node_without_a_place_says_so_and_one_that_got_it_does_not() -> None:
     run = drive({"parallelism": 1, "nodes": [{"name": name, "job": "J"} for name in "ab"]})
-    says = (None, "waits for one of 1 running Pods to end")
+    says = (None, "waits for the running Pod to end")
     assert words(run.state, "b") == words(reborn(run), "b") == says
     run.succeed("a", at=1)
     assert words(run.state, "b") == (None, None)

@@ -1,0 +1,106 @@
+"""Pods that do not run: the run says so, and why, and gives up after `pendingTimeoutSeconds`, whoever is silent."""
+
+from typing import Any
+
+import pytest
+from support.kubelet import Fate
+from support.rig import Rig
+from weft.kube.resources import JOBS
+
+TIMES_OUT = "nodes: [{name: a, pendingTimeoutSeconds: 30, job: {image: i}}]"
+
+
+async def test_a_pod_that_nobody_takes_is_given_up(rig: Rig) -> None:
+    """No scheduler bears the name it asks for: after its creation nothing is ever heard of it."""
+    rig.behave = lambda node, attempt: Fate(bind=1e7)
+    rig.workflow("w", TIMES_OUT)
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(29)
+    assert rig.nodes() == {"a": "Running"}
+    await rig.clock.advance(4)
+    assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
+    assert rig.first_node()["message"].endswith("the Pod waits for the scheduler")
+
+
+async def test_so_is_one_that_is_given_hardly_any_time(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(bind=1e7)
+    rig.workflow("w", "nodes: [{name: a, pendingTimeoutSeconds: 1, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(5)
+    assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
+
+
+@pytest.mark.parametrize("written", [True, False])
+async def test_a_job_that_is_given_no_pod_is_given_up(written: bool) -> None:
+    """Quota or admission refuse the Pod to the built-in controller, which tells it in Events only."""
+    rig = Rig(job_controller="builtin")
+    rig.workflow("w", TIMES_OUT)
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(2)
+    (job,) = rig.api.all(JOBS)
+    name = job["metadata"]["name"]
+    if written:
+        rig.api.edit(JOBS, "n", name, lambda job: job.update(status={"startTime": "2023-11-14T22:13:21Z", "active": 0}))
+    await rig.clock.advance(35)
+    (job,) = rig.api.all(JOBS)
+    assert job["spec"]["activeDeadlineSeconds"] == 1  # the built-in controller ends it
+    failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
+    rig.api.edit(JOBS, "n", name, lambda job: job.update(status={"conditions": [failed]}))
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
+    assert "the Job has no Pod" in rig.first_node()["message"]
+    await rig.close()
+
+
+@pytest.mark.parametrize(
+    ("fate", "said"),
+    [
+        (Fate(bind=1e7), "a waits for its Pod: the Pod waits for the scheduler"),
+        (Fate(waits="ContainerCreating", pending=1e7), "a waits for its Pod: the Pod is starting on cluster node"),
+    ],
+)
+async def test_a_pod_that_takes_long_is_told_of(rig: Rig, fate: Fate, said: str) -> None:
+    """A volume that cannot be mounted looks like this for as long as it lasts."""
+    rig.behave = lambda node, attempt: fate
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(25)
+    assert rig.nodes() == {"a": "Running"}
+    assert message(rig) == "0 of 1 nodes done"
+    await rig.clock.advance(10)
+    assert rig.nodes() == {"a": "Running(WaitingForPod)"}
+    assert said in message(rig)
+    await rig.down()
+    await rig.up()
+    await rig.clock.advance(5)
+    assert said in message(rig)
+
+
+async def test_nothing_is_told_of_it_once_it_runs(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(bind=40, seconds=60)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(35)
+    assert rig.nodes() == {"a": "Running(WaitingForPod)"}
+    await rig.clock.advance(15)
+    assert rig.nodes() == {"a": "Running"}
+    assert message(rig) == "0 of 1 nodes done"
+
+
+async def test_items_whose_pods_take_long_are_told_of(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(bind=1e7)
+    rig.workflow("w", "nodes: [{name: a, forEach: {range: 2}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(35)
+    assert "a waits for its Pod: the Pod waits for the scheduler" in message(rig)
+
+
+def message(rig: Rig) -> Any:
+    (condition,) = (each for each in rig.run()["status"]["conditions"] if each["type"] == "Succeeded")
+    return condition["message"]
