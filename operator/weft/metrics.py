@@ -5,6 +5,7 @@ do not share numbers. No label carries a run's, a workflow's or a node's name: t
 whether a cluster has ten runs or a million.
 """
 
+from enum import StrEnum
 from typing import Protocol
 from weakref import WeakSet
 
@@ -13,6 +14,15 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 _HOP_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 _WORK_BUCKETS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0, 604800.0)
+
+
+class NotificationResult(StrEnum):
+    """What becomes of a notification, or of one try: the values of the label `result`."""
+
+    Delivered = "Delivered"
+    Retried = "Retried"
+    Failed = "Failed"
+    Dropped = "Dropped"
 
 
 class Active(Protocol):
@@ -97,15 +107,22 @@ class Metrics:
             "weft_events_dropped_total", "Events not recorded, by reason", ["reason"], registry=registry
         )
         self.notifications = Counter(
-            "weft_notifications_total", "Notifications, by result", ["result"], registry=registry
+            "weft_notifications_total",
+            "Notifications, by result: Delivered, Failed (given up), Dropped (one too many of a run); and Retried, of"
+            " each try that failed and is made again",
+            ["result"],
+            registry=registry,
         )
+        for result in NotificationResult:  # a series that begins with the first failure shows no increase
+            self.notifications.labels(result)
         self.leader = Gauge("weft_leader", "1 while this process holds the lease, or one of a shard", registry=registry)
         self.shards = Gauge("weft_shards", "Shards this process works on; 0 without sharding", registry=registry)
 
-    def run_ended(self, *, outcome: str, seconds: float) -> None:
-        """Count one ended run and how long it took."""
+    def run_ended(self, *, outcome: str, seconds: float | None) -> None:
+        """Count one ended run and how long it took; None: it never began, and would make the others look fast."""
         self.runs.labels(outcome).inc()
-        self.run_duration.labels(outcome).observe(seconds)
+        if seconds is not None:
+            self.run_duration.labels(outcome).observe(seconds)
 
     def node_ended(self, *, phase: str, reason: str, seconds: float) -> None:
         """Count one ended node and how long it took. The reason is one of Weft's own, never free text."""

@@ -39,6 +39,7 @@ from weft.kube.config import Connection, load_configuration
 from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
 from weft.kube.limiter import Limiter
+from weft.kube.missing import KindMissing
 from weft.kube.resources import Resource
 from weft.kube.tasks import Tasks
 from weft.metrics import Metrics
@@ -177,6 +178,8 @@ class _Process:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
         try:
             await replica.work()
+        except KindMissing as missing:
+            _log.error("cannot lead: %s", missing.message)
         except Exception:
             _log.exception("cannot lead")
         self._fail()

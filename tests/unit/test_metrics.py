@@ -10,6 +10,21 @@ def test_an_ended_run_is_counted_and_timed_by_outcome():
     assert 'weft_run_duration_seconds_sum{outcome="Succeeded"} 12.0' in text
 
 
+def test_a_run_that_never_began_is_counted_and_not_timed():
+    metrics = Metrics()
+    metrics.run_ended(outcome="Failed", seconds=None)
+    text = metrics.exposition().decode()
+    assert 'weft_runs_total{outcome="Failed"} 1.0' in text
+    assert "weft_run_duration_seconds_count" not in text
+
+
+def test_every_result_of_notifications_is_there_before_the_first():
+    samples = [sample for family in Metrics().notifications.collect() for sample in family.samples]
+    assert {s.labels["result"]: s.value for s in samples if s.name.endswith("_total")} == {
+        "Delivered": 0, "Retried": 0, "Failed": 0, "Dropped": 0,
+    }  # fmt: skip
+
+
 def test_an_ended_node_is_counted_and_timed():
     metrics = Metrics()
     metrics.node_ended(phase="Failed", reason="DeadlineExceeded", seconds=3.0)

@@ -17,6 +17,8 @@ from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Access
 from weft.kube.events import Recorder
 from weft.kube.informer import Informer
+from weft.kube.missing import KindMissing
+from weft.kube.resources import WORKFLOWS
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.outfit import Outfit
@@ -38,6 +40,7 @@ class Replica:
     def __init__(self, *_: Any, **__: Any) -> None:
         self.told: list[str] = []
         self.failure: BaseException | None = None
+        self.refusal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.outfit: Outfit | None = None
         self.following = asyncio.Event()
 
@@ -45,7 +48,7 @@ class Replica:
         self.following.set()
 
     async def work(self) -> None:
-        await asyncio.Event().wait()
+        await self.refusal
 
     async def stop(self) -> None:
         self.told.append("stop")
@@ -114,6 +117,20 @@ async def test_it_does_not_go_on_when_a_part_of_it_has_failed(world: World) -> N
     world.replica.outfit.on_broken()
     assert await world.exit_code() == 1
     assert world.replica.told == ["stop"]
+
+
+@pytest.mark.parametrize(
+    ("error", "traced"), [(KindMissing(WORKFLOWS), False), (RuntimeError("a bug"), True)], ids=["a kind", "a bug"]
+)
+async def test_it_ends_when_it_cannot_lead_and_traces_what_only_we_can_mend(
+    error: Exception, traced: bool, world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.replica.refusal.set_exception(error)
+    assert await world.exit_code() == 1
+    [told] = [record for record in caplog.records if record.name == "weft"]
+    assert told.levelno == logging.ERROR
+    assert (told.exc_info is not None) is traced
+    assert traced or told.getMessage() == f"cannot lead: {KindMissing(WORKFLOWS).message}"
 
 
 async def test_everything_is_ended_although_kopf_has_cancelled_our_work(

@@ -36,7 +36,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 
 {{- define "weft.webhookSecret" -}}
-{{- .Values.admission.webhook.certificate.secretName | default (printf "%s-webhook" (include "weft.fullname" .)) -}}
+{{- $certificate := .Values.admission.webhook.certificate -}}
+{{- if eq $certificate.source "Secret" -}}
+{{- required "admission.webhook.certificate.secretName: give the name of your Secret (type kubernetes.io/tls) with source Secret" $certificate.secretName -}}
+{{- else -}}
+{{- $certificate.secretName | default (printf "%s-webhook" (include "weft.fullname" .)) -}}
+{{- end -}}
 {{- end -}}
 
 {{- /* PodSecurity "restricted", for the operator and for the clean-up alike. */ -}}

@@ -174,8 +174,9 @@ def _decided_already(session: Session, approval: Obj) -> str:
     stored = session.cluster.get(APPROVALS, name)
     before, verdict = stored["spec"], stored.get("status") or {}
     if verdict.get("accepted") is False:
-        mend = f"to decide anew, delete it first: kubectl delete approvals {name} -n {session.cluster.namespace}"
-        return f"an earlier decision of {spec['by']} was refused ({verdict.get('message')}); {mend}"
+        told = f"an earlier decision of {spec['by']} was refused ({verdict.get('message')}); it is kept as evidence"
+        mend = "To decide anew, have somebody delete it who may (role admin)"
+        return f"{told}. {mend}: kubectl delete approvals {name} -n {session.cluster.namespace}"
     word = "approved" if before.get("decision") == "Approve" else "rejected"
     return f"{spec['by']} has {word} {spec['node']} of run {spec['run']['name']} already; a decision is made once"
 

@@ -102,7 +102,7 @@ def rerun(session: Session, run: str, start: str | None, paths: tuple[str, ...],
     """Do nodes of RUN again, which has ended. What succeeded and is not asked for keeps its outputs.
 
     A stop is cleared. With --follow or --wait the exit status tells how the run ended: 0 Succeeded, 1 Failed,
-    2 Cancelled.
+    2 Cancelled (or, with nothing on stdout, a wrong command line).
     """
     found = session.find_run(run)
     patch = rerun_patch(found, runs.node_entries(session.cluster, found), start, paths)

@@ -1,7 +1,8 @@
 """`--param name=value`: values typed on a command line, read as the declared parameters say.
 
 A string is taken as it is; whole numbers, numbers and booleans are read as such; arrays and objects are JSON. What is
-wrong with a value beyond that is `check_parameters`' to say.
+wrong with a value beyond that is `check_parameters`' to say. Where the declarations cannot be read, whatever is JSON is
+taken for it, and all else for a string.
 """
 
 import json
@@ -16,15 +17,23 @@ SHOWN = 60
 """Characters of a value that are told."""
 
 
-def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter]) -> tuple[dict[str, Any], list[str]]:
-    """Give the values by name, and what is wrong with those that cannot be read."""
-    types = {parameter.name: parameter.type for parameter in declared}
+def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter] | None) -> tuple[dict[str, Any], list[str]]:
+    """Give the values by name, and what is wrong with those that cannot be read. `declared` is None when not known."""
+    types = {parameter.name: parameter.type for parameter in declared or ()}
     values: dict[str, Any] = {}
     problems: list[str] = []
+    given: set[str] = set()
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not separator or not name:
             problems.append(f"{pair!r} is no parameter; write name=value")
+            continue
+        if name in given:
+            problems.append(f"parameter {name!r} is given twice")
+            continue
+        given.add(name)
+        if declared is None:
+            values[name] = _guessed(text)
             continue
         kind = types.get(name, "string")
         try:
@@ -33,6 +42,13 @@ def read_parameters(pairs: Iterable[str], declared: Iterable[Parameter]) -> tupl
             shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
             problems.append(f"parameter {name!r} must be {_EXPECTED[kind]}, got {shown!r}")
     return values, problems
+
+
+def _guessed(text: str) -> Any:
+    try:
+        return _read(text, (str, int, float, bool, list, dict))
+    except ValueError:
+        return text
 
 
 def _read(text: str, kinds: tuple[type, ...]) -> Any:

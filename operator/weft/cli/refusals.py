@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from weft.kube.errors import ApiError, Forbidden, Invalid, NotFound, QuotaExceeded, Unauthorized
+from weft.kube.missing import is_missing_kind, without
 
 SHOWN = 5
 
@@ -29,18 +30,10 @@ def explain(error: ApiError) -> str:
         case Forbidden():
             return _forbidden(text)
         case NotFound() if is_missing_kind(error):
-            return f"this cluster has no Weft: install the chart, or its kinds alone (weft crds | {_APPLY})"
+            return without("Weft")
         case Invalid():
             return _invalid(error, text)
     return text
-
-
-def is_missing_kind(error: NotFound) -> bool:
-    """Whether it is the kind that the API server does not know, and not one object."""
-    return "could not find the requested resource" in error.message or "page not found" in error.message
-
-
-_APPLY = "kubectl apply --server-side -f -"
 
 
 def _forbidden(text: str) -> str:

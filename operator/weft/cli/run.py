@@ -1,7 +1,8 @@
 """`weft run WORKFLOW`: start a run, of a Workflow in the cluster or of a file.
 
 What can be known before the run exists is said before it exists: a Workflow that is not there or not valid, and
-parameters that do not fit. Only the parameters given are written into the run; defaults are the Workflow's.
+parameters that do not fit. Only the parameters given are written into the run; defaults are the Workflow's. Whoever may
+create runs, and not read Workflows, starts them all the same: then the operator says it.
 """
 
 import sys
@@ -14,14 +15,14 @@ import click
 from weft.api.base import API_VERSION
 from weft.api.conditions import ConditionType, find_condition
 from weft.api.parameters import Parameter, check_parameters
-from weft.api.problems import Problem, parse
+from weft.api.problems import parse
 from weft.api.workflowrun import Priority
 from weft.cli.follow import follow
-from weft.cli.manifests import UnreadableManifest, load_manifests
 from weft.cli.parameters import read_parameters
-from weft.cli.session import Session, in_cluster, refuse
-from weft.graph.validate import is_weft, validate
-from weft.kube.errors import AlreadyExists
+from weft.cli.refusals import explain
+from weft.cli.session import Session, in_cluster
+from weft.cli.startable import startable
+from weft.kube.errors import AlreadyExists, Forbidden
 from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS, WORKFLOWS
 
@@ -39,7 +40,7 @@ class Wish:
 
 @click.command()
 @click.argument("workflow", metavar="[WORKFLOW]", required=False)
-@click.option("-f", "--file", metavar="FILE", help="A Workflow, to run inline, or a WorkflowRun (- for stdin).")
+@click.option("-f", "--file", metavar="FILE", help="A Workflow, to run inline; a WorkflowRun; or both (- for stdin).")
 @click.option(
     "-p", "--param", "params", metavar="NAME=VALUE", multiple=True, help="A parameter; arrays and objects as JSON."
 )
@@ -67,8 +68,8 @@ def run(
 ) -> None:
     """Start a run of WORKFLOW and print the run's name.
 
-    With --follow or --wait the exit status tells how the run ended: 0 Succeeded, 1 Failed, 2 Cancelled. Ctrl-C ends the
-    following, not the run.
+    With --follow or --wait the exit status tells how the run ended: 0 Succeeded, 1 Failed, 2 Cancelled (or, with
+    nothing on stdout, a wrong command line). Ctrl-C ends the following, not the run.
     """
     if (workflow is None) == (file is None):
         raise click.UsageError("give the name of a Workflow, or a file with -f; one of the two")
@@ -86,51 +87,32 @@ def run(
 
 
 def _of_workflow(session: Session, name: str, params: Iterable[str], wish: Wish) -> Obj:
-    workflow = session.find(WORKFLOWS, name)
-    if problem := not_ready(workflow):
+    workflow = _readable(session, name)
+    if workflow is not None and (problem := not_ready(workflow)):
         raise click.ClickException(f"Workflow {name} is invalid: {problem}")
-    values = _values(params, declared(workflow["spec"]), {})
-    return run_of({"workflowRef": {"name": name}}, name, values, wish)
+    parameters = declared(workflow["spec"]) if workflow is not None else None
+    return run_of({"workflowRef": {"name": name}}, name, _values(params, parameters, {}), wish)
+
+
+def _readable(session: Session, name: str) -> Obj | None:
+    """The Workflow of that name; None, and a note, for a user who may not read it."""
+    try:
+        return session.find(WORKFLOWS, name)
+    except Forbidden as error:
+        click.echo(f"Workflow {name} cannot be read: {explain(error)}; the operator checks the run", err=True)
+        return None
 
 
 def _of_file(session: Session, file: str, params: Iterable[str], wish: Wish) -> Obj:
-    try:
-        manifests = [one for one in load_manifests(file) if is_weft(one.content)]
-    except UnreadableManifest as error:
-        raise refuse(file, [Problem("", str(error))]) from None
-    startable = [one for one in manifests if one.content.get("kind") in ("Workflow", "WorkflowRun")]
-    if len(startable) != 1:
-        raise refuse(file, [Problem("", f"must hold one Workflow or WorkflowRun, found {len(startable)}")])
-    content, at = startable[0].content, startable[0].at
-    is_run = content["kind"] == "WorkflowRun"
-    problems = _without_parameters(validate(content)) if is_run else validate(content)
-    namespace = (content.get("metadata") or {}).get("namespace") or session.cluster.namespace
-    if namespace != session.cluster.namespace:
-        told = f"is {namespace!r}, but the run would go to {session.cluster.namespace!r}; give -n {namespace}"
-        problems.append(Problem("metadata.namespace", told))
-    if problems:
-        raise refuse(file, [Problem(at(one.path), one.message) for one in problems])
-    if is_run:
-        return _of_run(session, content, params, wish)
-    name = (content.get("metadata") or {}).get("name") or "run"
-    return run_of({"workflow": content["spec"]}, name, _values(params, declared(content["spec"]), {}), wish)
-
-
-def _without_parameters(problems: list[Problem]) -> list[Problem]:
-    """Without what is wrong with the parameters: the command line may add some, so they are checked after that."""
-    return [problem for problem in problems if problem.path != "spec.parameters"]
-
-
-def _of_run(session: Session, content: Obj, params: Iterable[str], wish: Wish) -> Obj:
-    spec = content["spec"]
+    manifest, called = startable(file, session.cluster.namespace)
+    spec = manifest["spec"]
     if spec.get("workflow") is not None:
-        source, name = {"workflow": spec["workflow"]}, "run"
-        parameters = declared(spec["workflow"])
+        source, its = {"workflow": spec["workflow"]}, spec["workflow"]
     else:
-        source, name = {"workflowRef": spec["workflowRef"]}, spec["workflowRef"]["name"]
-        parameters = declared(session.find(WORKFLOWS, name)["spec"])
-    body = run_of(source, name, _values(params, parameters, spec.get("parameters") or {}), wish)
-    metadata = dict(content.get("metadata") or {})
+        source, its = {"workflowRef": spec["workflowRef"]}, (_readable(session, called) or {}).get("spec")
+    parameters = declared(its) if its is not None else None
+    body = run_of(source, called, _values(params, parameters, spec.get("parameters") or {}), wish)
+    metadata = dict(manifest.get("metadata") or {})
     if wish.name or not (metadata.get("name") or metadata.get("generateName")):
         metadata = {key: value for key, value in metadata.items() if key not in ("name", "generateName")}
         metadata |= body["metadata"]
@@ -163,11 +145,16 @@ def not_ready(workflow: Obj) -> str:
     return str(ready.get("message") or "") if current else ""
 
 
-def _values(params: Iterable[str], parameters: list[Parameter], given: Obj) -> Obj:
+def _values(params: Iterable[str], parameters: list[Parameter] | None, given: Obj) -> Obj:
+    """The values of a file and of the command line, checked, unless nobody knows what they have to be (None)."""
     values, problems = read_parameters(params, parameters)
     merged = {**given, **values}
-    # What could not be read would be reported as missing, too.
-    problems = problems or check_parameters(parameters, merged)[1]
+    if parameters is not None:
+        # What could not be read would be reported as missing, too.
+        problems = problems or check_parameters(parameters, merged)[1]
+    elif values:
+        told = """values of -p are JSON where they can be, else strings; a string that looks like JSON: -p 'name="7"'"""
+        click.echo(told, err=True)
     if problems:
         raise click.ClickException("; ".join(problems))
     return merged

@@ -18,7 +18,9 @@ from weft.controllers.catalog import KINDS, Catalog, list_kind
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import NotFound
 from weft.kube.informer import Informer
+from weft.kube.missing import KindMissing, is_missing_kind
 from weft.kube.objects import Obj, Objects, key_of
 from weft.kube.resources import JOBS, PODS, Resource
 from weft.kube.shards import shard_of
@@ -178,11 +180,20 @@ class Feed:
         What others refer to is listed last and taken in first: a run never comes with its Workflow as it was before.
         """
         self._synced_at = self._clock.monotonic()
-        lists = {kind: await list_kind(self._client, kind, self._namespaces) for kind in reversed(KINDS)}
+        lists = {kind: await self._listed(kind) for kind in reversed(KINDS)}
         for kind in KINDS:
             objects, version = lists[kind]
             for shard, part in self._parted(objects).items():
                 self._readers[shard].catalog.replace(kind, part, version=version)
+
+    async def _listed(self, kind: Resource) -> tuple[Objects, str]:
+        """List a kind; the server's own words for one that it does not know name neither the kind nor a mend."""
+        try:
+            return await list_kind(self._client, kind, self._namespaces)
+        except NotFound as error:
+            if is_missing_kind(error):
+                raise KindMissing(kind) from None
+            raise
 
     def _parted(self, objects: Iterable[Obj]) -> dict[int, Objects]:
         """Part a list by shard; every reader has a part, if only an empty one."""

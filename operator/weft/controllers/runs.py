@@ -228,7 +228,7 @@ class RunController:
             self.queue.add_after(Key(namespace, name), refusal.again_at)
         if refusal.phase.ended:
             self._hooks.refused(run, str(refusal.phase), refusal.message)
-            self._metrics.run_ended(outcome=str(refusal.phase), seconds=0.0)
+            self._metrics.run_ended(outcome=str(refusal.phase), seconds=None)
 
     async def _finish(self, live: LiveRun) -> None:
         """The run is over: its end is written at once, its children are let go, others are told."""

@@ -17,7 +17,7 @@ from weft.engine.state import ACTIVE, BACKOFF, ENDED, STOPPING, RunState, Unit
 Suspensions = Sequence[tuple[float, float | None]]
 
 SLOW_SECONDS = 30.0
-"""After which a Pod that is merely starting is worth telling of: most have run by then, one without its volume waits on."""
+"""A Pod that is merely starting is worth telling of after that: most have run by then; without its volume, none does."""
 
 RUN_ON = frozenset({"job", "http", "resource"})
 """Bodies whose attempts go on during a suspension, and their timeouts with them."""
@@ -74,8 +74,9 @@ def _due(state: RunState, kind: str, unit: Unit | None) -> float | None:
         limit = unit.node.pending_timeout
         return None if limit is None or unit.pending_since is None else unit.pending_since + limit
     if kind == "slow":
-        untold = unit.pending == Reason.WaitingForPod and unit.reason is None and unit.pending_since is not None
-        return unit.pending_since + SLOW_SECONDS if untold else None
+        if unit.pending != Reason.WaitingForPod or unit.reason is not None or unit.pending_since is None:
+            return None
+        return unit.pending_since + SLOW_SECONDS
     if kind == "wait":
         if unit.node.body.kind != "wait":
             return None

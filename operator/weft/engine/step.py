@@ -71,7 +71,9 @@ class Step:
 
 RINGS = {
     kind: number
-    for number, kind in enumerate(("wait", "deadline", "attempt", "pending", "approval", "final", "run", "backoff", "slow"))
+    for number, kind in enumerate(
+        ("wait", "deadline", "attempt", "pending", "approval", "final", "run", "backoff", "slow")
+    )
 }
 """Every kind of timer. Those of one instant ring in this order: a wait is done before it is late, and nothing is tried
 again that is out of time."""

@@ -20,7 +20,7 @@ from weft.api.notificationchannel import NotificationChannel
 from weft.api.workflow import Notification
 from weft.kube.clock import Clock, Spawn
 from weft.kube.workqueue import WorkQueue
-from weft.metrics import Metrics
+from weft.metrics import Metrics, NotificationResult
 from weft.notify.deliver import Outcome, Result, backoff_seconds
 from weft.notify.events import Event, EventKind, events_between
 from weft.notify.ledger import Delivery, Ledger, NotifiedRun, State
@@ -141,7 +141,7 @@ class Outbox:
         if delivery.key in known.keys:
             return
         if event.kind in _NODE_KINDS and known.node_deliveries >= MAX_NODE_DELIVERIES:
-            self._count("Dropped")
+            self._count(NotificationResult.Dropped)
             return
         self._add(delivery)
 
@@ -189,14 +189,14 @@ class Outbox:
         last = delivery.since + (spec.retry_for_seconds if spec else RETRY_FOR_SECONDS)
         if outcome.result is not Result.Retry or due > last:
             return self._ended(tried, State.Failed)
-        self._count("Retried")
+        self._count(NotificationResult.Retried)
         again = replace(tried, due=due)
         self._tell(again)
         return again
 
     def _ended(self, delivery: Delivery, state: State) -> Delivery:
         ended = replace(delivery, state=state, event=None)
-        self._count(state.value)
+        self._count(NotificationResult(state))
         self._tell(ended)
         return ended
 
@@ -218,7 +218,7 @@ class Outbox:
             self._gone.add(version)
         return outcome
 
-    def _count(self, result: str) -> None:
+    def _count(self, result: NotificationResult) -> None:
         self._metrics.notifications.labels(result).inc()
 
 

@@ -76,7 +76,11 @@ def test_the_operators_refusal_is_an_error_and_can_be_undone(api, call, run, ope
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "Error: the decision does not count: alice is not among those who are asked\n"
     name = api.all(APPROVALS)[0]["metadata"]["name"]
-    assert f"delete it first: kubectl delete approvals {name} -n shop" in call("approve", "r", "review").stderr
+    assert call("approve", "r", "review").stderr == (
+        "Error: an earlier decision of alice was refused (alice is not among those who are asked); it is kept as"
+        " evidence. To decide anew, have somebody delete it who may (role admin):"
+        f" kubectl delete approvals {name} -n shop\n"
+    )
 
 
 def test_without_an_operator_the_decision_stands_and_that_is_said(session, run, waits, capsys):

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 import yaml
 from support.apiserver import workflow_run
+from support.transport import status
 from weft.api.parameters import Parameter
 from weft.cli.run import Wish, declared, not_ready, run_of
 from weft.kube.resources import WORKFLOW_RUNS
@@ -9,6 +12,11 @@ PARAMETERS = [
     {"name": "limit", "type": "integer", "default": 100, "minimum": 1},
     {"name": "mode", "default": "standard", "enum": ["standard", "urgent"]},
 ]
+HOLD = "must hold one Workflow or one WorkflowRun, or one of each, the run naming the Workflow; found"
+APART = (
+    "documents[0].spec.workflowRef.name: must be that of the Workflow beside it, 'listing', or the run be in a file"
+    " of its own"
+)
 SPEC = {"parameters": PARAMETERS, "nodes": [{"name": "scrape", "job": {"image": "i"}}]}
 
 
@@ -21,6 +29,12 @@ def workflow(**fields):
 def made(api):
     """The runs that were created."""
     return lambda: api.all(WORKFLOW_RUNS, "shop")
+
+
+def the_run(ref="listing", **parameters):
+    metadata = {"name": "nightly-7", "labels": {"team": "a"}}
+    spec = {"workflowRef": {"name": ref}, "parameters": parameters, "queue": "night"}
+    return {"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec}
 
 
 def write(tmp_path, *documents):
@@ -55,6 +69,7 @@ def test_defaults_are_left_to_the_workflow(api, call, made):
         (["limt=5"], "parameter 'limt' is not declared; did you mean 'limit'?"),
         (["mode=slow"], "parameter 'mode' must be one of standard, urgent, got 'slow'"),
         (["limit"], "'limit' is no parameter; write name=value"),
+        (["limit=5", "mode=urgent", "limit=6"], "parameter 'limit' is given twice"),
     ],
 )
 def test_parameters_are_checked_before_anything_is_created(api, call, made, params, message):
@@ -112,12 +127,7 @@ def test_a_workflow_of_a_file_runs_inline(call, made, tmp_path):
 
 def test_a_run_of_stdin_keeps_its_metadata_and_takes_more_parameters(api, call, made):
     api.add(workflow())
-    manifest = {
-        "apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun",
-        "metadata": {"name": "nightly-7", "labels": {"team": "a"}},
-        "spec": {"workflowRef": {"name": "listing"}, "parameters": {"limit": 5}, "queue": "night"},
-    }  # fmt: skip
-    result = call("run", "-f", "-", "-p", "mode=urgent", stdin=yaml.safe_dump(manifest))
+    result = call("run", "-f", "-", "-p", "mode=urgent", stdin=yaml.safe_dump(the_run(limit=5)))
     assert (result.stdout, result.stderr) == ("nightly-7\n", "")
     [run] = made()
     assert run["metadata"]["labels"] == {"team": "a"}
@@ -133,11 +143,95 @@ def test_a_run_of_a_file_without_a_name_gets_one(api, call, made, tmp_path):
     assert call("run", "-f", write(tmp_path, manifest), "--name", "mine").stdout == "mine\n"
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_run_takes_the_workflow_that_stands_beside_it(call, made, tmp_path, turned):
+    documents = [workflow(), the_run(limit=5)]
+    file = write(tmp_path, *(reversed(documents) if turned else documents))
+    result = call("run", "-f", file, "-p", "mode=urgent")
+    assert (result.stdout, result.stderr) == ("nightly-7\n", "")
+    [run] = made()
+    assert run["metadata"]["labels"] == {"team": "a"}
+    assert run["spec"] == {"workflow": SPEC, "parameters": {"limit": 5, "mode": "urgent"}, "queue": "night"}
+
+
+def test_parameters_of_a_run_are_held_to_the_workflow_beside_it(call, made, tmp_path):
+    result = call("run", "-f", write(tmp_path, workflow(), the_run(limit=5)), "-p", "limit=0")
+    assert result.stderr == "Error: parameter 'limit' must be at least 1, got 0\n"
+    assert made() == []
+
+
+def test_a_run_without_a_name_is_called_as_the_workflow_beside_it(call, tmp_path):
+    nameless = {**the_run(), "metadata": {}}
+    assert call("run", "-f", write(tmp_path, workflow(), nameless)).stdout.startswith("listing-")
+
+
+def test_what_else_of_ours_a_file_holds_is_not_applied(call, made, tmp_path):
+    type_ = {"apiVersion": "weft.dev/v1alpha1", "kind": "NodeType", "metadata": {"name": "slack"}, "spec": {"job": {}}}
+    file = write(tmp_path, type_, workflow(), the_run())
+    result = call("run", "-f", file)
+    assert (result.exit_code, len(made())) == (0, 1)
+    assert result.stderr == (
+        f"{file}: documents[0]: passed over: NodeType slack; the run finds it only where it has been applied\n"
+    )
+
+
+def test_an_example_runs_as_it_stands(call, made):
+    file = Path(__file__).parents[3] / "examples" / "hello.yaml"
+    result = call("run", "-f", str(file), "-p", "name=you")
+    assert (result.stdout, result.stderr) == ("hello-1\n", "")
+    assert made()[0]["spec"]["parameters"] == {"name": "you"}
+
+
+UNREAD = (
+    "Workflow listing cannot be read: eve may not get workflows in namespace shop; a Role must allow it: {apiGroups:"
+    ' ["weft.dev"], resources: ["workflows"], verbs: ["get"]}; the operator checks the run\n'
+    "values of -p are JSON where they can be, else strings; a string that looks like JSON: -p 'name=\"7\"'\n"
+)
+
+
+@pytest.mark.parametrize("of_file", [False, True])
+def test_whoever_may_only_create_runs_creates_them_unchecked(api, call, made, tmp_path, of_file):
+    words = 'workflows.weft.dev "listing" is forbidden: User "eve" cannot get resource "workflows" in API group'
+    refusal = status(403, "Forbidden", f'{words} "weft.dev" in the namespace "shop"')
+    api.fail(refusal, method="GET", plural="workflows")
+    given = "limit=5", "mode=urgent", "day=007", 'id="7"', "on=true", "none=null", "list=[1]", "far=1e999", "open=[1"
+    what = ["-f", write(tmp_path, the_run(limit=4))] if of_file else ["listing"]
+    result = call("run", *what, *(word for param in given for word in ("-p", param)))
+    assert (result.exit_code, result.stderr) == (0, UNREAD)
+    [run] = made()
+    assert run["spec"]["workflowRef"] == {"name": "listing"}
+    assert run["spec"]["parameters"] == {
+        "limit": 5, "mode": "urgent", "day": "007", "id": "7", "on": True, "none": "null", "list": [1], "far": "1e999",
+        "open": "[1",
+    }  # fmt: skip
+
+
+def test_without_parameters_nothing_is_said_of_how_they_are_read(api, call):
+    api.fail(403, method="GET", plural="workflows")
+    said = call("run", "listing").stderr
+    assert said.startswith("Workflow listing cannot be read: ")
+    assert said.endswith("; the operator checks the run\n")
+
+
+def test_a_parameter_given_twice_is_refused_unchecked_too(api, call, made):
+    api.fail(403, method="GET", plural="workflows")
+    assert "Error: parameter 'a' is given twice\n" in call("run", "listing", "-p", "a=1", "-p", "a=2").stderr
+    assert made() == []
+
+
 @pytest.mark.parametrize(
     ("documents", "problem"),
     [
-        ([], "must hold one Workflow or WorkflowRun, found 0"),
-        ([workflow(), workflow()], "must hold one Workflow or WorkflowRun, found 2"),
+        ([], f"{HOLD} 0 and 0; kubectl apply -f takes whatever it holds"),
+        ([workflow(), workflow()], f"{HOLD} 2 and 0; kubectl apply -f takes whatever it holds"),
+        ([workflow(), the_run(), the_run()], f"{HOLD} 1 and 2; kubectl apply -f takes whatever it holds"),
+        ([the_run(ref="other"), workflow()], APART),
+        ([{**the_run(), "spec": {"workflow": SPEC}}, workflow()], APART),
+        ([the_run(limt=5), workflow(spec={"nodes": []})], "documents[1].spec.nodes: must have at least 1 items, got 0"),
+        (
+            [the_run(), workflow(metadata={"name": "listing", "namespace": "other"})],
+            "documents[1].metadata.namespace: is 'other', but the run would go to 'shop'; give -n other",
+        ),
         ([workflow(spec={"nodes": []})], "spec.nodes: must have at least 1 items, got 0"),
         (
             [workflow(metadata={"name": "listing", "namespace": "other"})],
@@ -158,7 +252,14 @@ def test_a_file_that_is_not_there(call):
 
 @pytest.mark.parametrize("words", [[], ["listing", "-f", "f.yaml"]])
 def test_one_source_is_needed(call, words):
-    assert call("run", *words).exit_code == 2
+    result = call("run", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("command", ["run", "rerun"])
+def test_help_says_what_else_the_status_of_a_cancelled_run_may_mean(call, command):
+    told = " ".join(call(command, "--help").stdout.split())
+    assert "2 Cancelled (or, with nothing on stdout, a wrong command line)" in told
 
 
 def test_declarations_that_cannot_be_read_are_left_to_the_operator():

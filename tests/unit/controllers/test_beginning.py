@@ -71,6 +71,9 @@ async def test_what_never_comes_is_not_waited_for_for_ever(rig: Rig, nodes: str 
     await rig.wait(rig.ended, seconds=40)
     assert rig.phase() == "Failed"
     assert rig.run()["status"]["conditions"][0]["reason"] == reason
+    numbers = rig.metrics.exposition().decode()
+    assert 'weft_runs_total{outcome="Failed"} 1.0' in numbers
+    assert "weft_run_duration_seconds_count" not in numbers
 
 
 async def test_a_run_that_is_stopped_before_its_workflow_is_there_ends_at_once(rig: Rig) -> None:

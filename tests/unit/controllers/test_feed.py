@@ -9,10 +9,12 @@ from support.asked import Asked
 from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
+from support.transport import status
 from weft.controllers.catalog import Catalog
 from weft.controllers.feed import SELECTOR, Feed
 from weft.kube.clock import spawn
-from weft.kube.errors import ApiError
+from weft.kube.errors import ApiError, NotFound
+from weft.kube.missing import KindMissing
 from weft.kube.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
@@ -236,3 +238,24 @@ async def test_a_resync_is_done_once_for_all_shards(world: World) -> None:
     await world.clock.advance(300)
     await world.feed.resync(300)
     assert world.lists() == 2
+
+
+GONE = "the server could not find the requested resource"
+
+
+@pytest.mark.parametrize("words", [GONE, "404 page not found"])
+async def test_a_cluster_that_lacks_a_kind_is_told_which_and_how_it_comes(world: World, words: str) -> None:
+    world.api.fail(status(404, reason="NotFound", message=words), method="GET", plural="workflows")
+    with pytest.raises(KindMissing) as missing:
+        await world.feed.refresh()
+    assert missing.value.message == (
+        "this cluster has no workflows.weft.dev: install the chart, or its kinds alone"
+        " (weft crds | kubectl apply --server-side -f -)"
+    )
+
+
+async def test_another_404_is_passed_on_as_it_is(world: World) -> None:
+    world.api.fail(status(404, reason="NotFound", message="no such tenant"), method="GET", plural="workflows")
+    with pytest.raises(NotFound, match="no such tenant") as other:
+        await world.feed.refresh()
+    assert not isinstance(other.value, KindMissing)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,33 @@ def test_what_becomes_a_name_is_held_to_be_one(field: str) -> None:
     for bad in ("Bad_Name", "-a", "a-", "a b", "a: b"):
         assert not re.search(schema["pattern"], bad)
     assert re.search(schema["pattern"], "")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        *("10.0.0.0/8", "10.0.0.1", "0.0.0.0/0", "192.168.255.255/32", "fd00::/8", "::/0", "::1", "fd00::1/128"),
+        *("2001:db8:0:0:0:0:0:0/119", "::ffff:10.0.0.0/104", "10.0.0.0/99", "10.0.0.0/33", "10.0.0/8", "256.0.0.0/8"),
+        *("fd00::/129", "fd00::/999", "fd00::/", "10.0.0.0/", "face", "10", "", "a.b.c.d"),
+    ],
+)
+def test_the_schema_takes_the_networks_that_the_operator_takes(network: str) -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    items = schema["properties"]["notify"]["properties"]["allowedCidrs"]["items"]
+    assert items == {"$ref": "#/definitions/network"}
+    try:
+        taken = bool(ip_network(network))
+    except ValueError:
+        taken = False
+    assert bool(re.search(schema["definitions"]["network"]["pattern"], network)) is taken
+
+
+def test_a_secret_of_ones_own_is_asked_for_by_its_name() -> None:
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text()
+    secret = helpers.partition('define "weft.webhookSecret"')[2].partition("{{- define")[0]
+    own = secret.partition('eq $certificate.source "Secret"')[2].partition("{{- else")[0]
+    assert 'required "admission.webhook.certificate.secretName: ' in own
+    assert "$certificate.secretName" in own
 
 
 def test_the_schema_knows_every_value_and_no_other() -> None:

@@ -1,12 +1,15 @@
-"""What the dashboard and the alerts ask Prometheus for: metrics that there are, by labels that they have."""
+"""What the dashboard and the alerts ask Prometheus for: metrics that there are, by labels and values that they have."""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 import yaml
+from support.rig import Rig
+from weft.api.conditions import NodePhase
 from weft.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -18,6 +21,15 @@ OF_THE_PROCESS = {"process_cpu_seconds_total": frozenset[str](), "process_reside
 _METRIC = re.compile(r"\b((?:weft|process)_\w+)(?:\{([^}]*)\})?")
 _BY = re.compile(r"\bby \(([^)]*)\)")
 _LABEL = re.compile(r"(\w+)\s*[=!]~?")
+_VALUES = re.compile(r'(\w+)\s*([=!]~?)\s*"([^"]*)"')
+
+Values = dict[tuple[str, str], set[str]]
+"""The values of a metric's label."""
+LATER: Values = {
+    ("weft_nodes_total", "phase"): set(NodePhase),
+    ("weft_api_calls_total", "code"): {str(status.value) for status in HTTPStatus},
+}
+"""Of labels whose values come with what happens; all others are there from the operator's start."""
 
 
 def labels() -> dict[str, frozenset[str]]:
@@ -49,6 +61,31 @@ def test_it_asks_for_what_there_is(query: str) -> None:
         assert set(_LABEL.findall(matchers)) <= known[name], name
     for names in _BY.findall(query):
         assert {name.strip() for name in names.split(",")} <= have
+
+
+@pytest.fixture(name="values")
+async def what_an_operator_begins_with() -> AsyncIterator[Values]:
+    rig = Rig()
+    await rig.up()
+    found: Values = {}
+    for sample in (sample for family in rig.metrics.registry.collect() for sample in family.samples):
+        for label, value in sample.labels.items():
+            found.setdefault((sample.name, label), set()).add(value)
+    yield found | LATER
+    await rig.close()
+
+
+async def test_every_value_that_is_asked_for_can_be_there(values: Values) -> None:
+    asked = [
+        (name, label, value)
+        for query in queries()
+        for name, matchers in _METRIC.findall(query)
+        for label, how, text in _VALUES.findall(matchers)
+        for value in (text.split("|") if how.endswith("~") else [re.escape(text)])
+    ]
+    assert ("weft_notifications_total", "result", "Failed") in asked
+    for name, label, value in asked:
+        assert any(re.fullmatch(value, known) for known in values[name, label]), (name, label, value)
 
 
 def test_every_metric_has_a_place_on_the_dashboard() -> None:

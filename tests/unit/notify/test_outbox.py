@@ -136,7 +136,8 @@ class World:
 
     def results(self) -> dict[str, float]:
         samples = next(iter(self.metrics.notifications.collect())).samples
-        return {sample.labels["result"]: sample.value for sample in samples if sample.name.endswith("_total")}
+        counted = {sample.labels["result"]: sample.value for sample in samples if sample.name.endswith("_total")}
+        return {result: value for result, value in counted.items() if value}
 
 
 async def test_each_event_goes_once_to_each_channel_that_asked() -> None:
