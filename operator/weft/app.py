@@ -45,7 +45,7 @@ from weft.controllers.record import Record
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete, kept_jobs
 from weft.controllers.revisions import Revisions, revisions_named
-from weft.controllers.run_facts import finished, parent_uid, workflow_of
+from weft.controllers.run_facts import deleted, finished, parent_uid, workflow_of
 from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter, Superseded
@@ -272,7 +272,7 @@ class Operator:
     def _on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
         if event_type == "DELETED" or spec_changed(run, old):
             self._wake(key_of(run))
-        over = event_type == "DELETED" or (old is not None and finished(run) and not finished(old))
+        over = event_type == "DELETED" or (old is not None and _is_over(run) and not _is_over(old))
         if over and self.runs.live(uid_of(run)) is None:  # else the run loop does it: this one may never be read
             self._let_go(key_of(run), uid_of(run))
         parent = parent_uid(run)
@@ -328,7 +328,8 @@ class Operator:
 
     def _ask_queue(self, run: Obj) -> Verdict:
         """Ask for a place, but not for a run that was deleted meanwhile: nobody would give that place back."""
-        if self.catalog.run(uid_of(run)) is None:
+        known = self.catalog.run(uid_of(run))
+        if known is None or deleted(known):
             raise Superseded(f"{key_of(run)} is gone")
         return self.queues.ask(run)
 
@@ -357,7 +358,7 @@ class Operator:
 
     def _is_active(self, uid: str) -> bool:
         run = self.catalog.run(uid)
-        return self.runs.live(uid) is not None or (run is not None and not finished(run))
+        return self.runs.live(uid) is not None or (run is not None and not _is_over(run))
 
     def _state_of(self, uid: str) -> RunState | None:
         live = self.runs.live(uid)
@@ -371,9 +372,8 @@ class Operator:
 
     def _run_forgotten(self, key: Key, uid: str) -> None:
         run = self.catalog.run(uid)
-        if run is not None and not finished(run):
-            return
-        self._let_go(key, uid)
+        if run is None or _is_over(run):
+            self._let_go(key, uid)
 
     def _let_go(self, key: Key, uid: str) -> None:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
@@ -390,7 +390,7 @@ class Operator:
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self._remember_run(run)
         there = self.catalog.run(uid_of(run)) is not None  # else its deletion was told before the answer came
-        if there and not finished(run):  # one that has ended gave its place back just now
+        if there and not _is_over(run):  # one that has ended gave its place back just now
             self.queues.started(run)
         self._observe(run, live.frozen)
 
@@ -453,6 +453,11 @@ class Operator:
         return WorkQueue(
             name, handle, workers=workers, clock=self._clock, rng=rng, spawn=self._tasks, metrics=self.metrics
         )
+
+
+def _is_over(run: Obj) -> bool:
+    """Whether nothing is done for it (any more): the work begins anew only when its spec changes."""
+    return finished(run) or deleted(run)
 
 
 def _has_ended(pod: Obj) -> bool:

@@ -23,6 +23,9 @@ from weft.kube.resources import JOBS, NAMESPACES, PODS, Resource
 _SERVER_SIDE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion")
 
 
+_FOREGROUND = "foregroundDeletion"
+
+
 class Event(NamedTuple):
     """One change: what is there since then and what was before, who did it, and when on the monotonic clock."""
 
@@ -97,9 +100,9 @@ class Storage:
         change(new)
         return copied(self._replace(resource, old, new))
 
-    def remove(self, resource: Resource, namespace: str, name: str) -> None:
-        """Delete an object; finalizers hold it back as ever."""
-        self._delete(resource, Key(namespace, name), {})
+    def remove(self, resource: Resource, namespace: str, name: str, *, policy: str = "Background") -> None:
+        """Delete an object; finalizers hold it back as ever, in the Foreground what it owns does, too."""
+        self._delete(resource, Key(namespace, name), {"propagationPolicy": policy})
 
     def exists(self, uids: Collection[str]) -> bool:
         """Say whether an object with one of the UIDs is there."""
@@ -164,20 +167,48 @@ class Storage:
 
     def _delete(self, resource: Resource, key: Key, options: Obj) -> Obj:
         old = self._find(resource, key)
-        assert options.get("propagationPolicy", "Background") == "Background", options
+        foreground = options.get("propagationPolicy", "Background") == "Foreground" and self._owned_by(old)
         for name, wanted in options.get("preconditions", {}).items():
             if wanted != old["metadata"][name]:
                 raise Refusal(409, "Conflict", f"the {name} in the precondition ({wanted}) is not the object's")
         self._version += 1
         new = old | {"metadata": old["metadata"] | {"resourceVersion": str(self._version)}}
-        if not old["metadata"].get("finalizers"):
+        if not old["metadata"].get("finalizers") and not foreground:
             self._vanish(resource, key, new)
         elif not old["metadata"].get("deletionTimestamp"):
+            if foreground:
+                new["metadata"]["finalizers"] = [*(old["metadata"].get("finalizers") or ()), _FOREGROUND]
             new["metadata"]["deletionTimestamp"] = timestamp(self.clock.now())
             new["metadata"]["generation"] += 1
             self._objects[resource][key] = new
             self._emit("MODIFIED", resource, new, old)
+            for other, dependent in foreground or ():
+                with suppress(Refusal):
+                    self._delete(other, dependent, options)
         return new
+
+    def _owned_by(self, owner: Obj) -> list[tuple[Resource, Key]]:
+        uid = owner["metadata"]["uid"]
+        return [
+            (resource, key)
+            for resource, objects in self._objects.items()
+            for key, obj in objects.items()
+            if any(each["uid"] == uid for each in obj["metadata"].get("ownerReferences") or ())
+        ]
+
+    def _let_owners_go(self, last: Obj) -> None:
+        """What was deleted in the foreground goes with the last that it owned."""
+        uids = {owner["uid"] for owner in last["metadata"].get("ownerReferences") or ()}
+        held = [
+            (resource, obj)
+            for resource, objects in self._objects.items()
+            for obj in objects.values()
+            if obj["metadata"]["uid"] in uids and _FOREGROUND in (obj["metadata"].get("finalizers") or ())
+        ]
+        for resource, owner in held:
+            if not self._owned_by(owner):
+                rest = [each for each in owner["metadata"]["finalizers"] if each != _FOREGROUND]
+                self._replace(resource, owner, owner | {"metadata": owner["metadata"] | {"finalizers": rest}})
 
     def _vanish(self, resource: Resource, key: Key, last: Obj) -> None:
         old = self._objects[resource].pop(key)
@@ -188,6 +219,7 @@ class Storage:
                 if last["metadata"]["uid"] in owners and not owners & set(self._uids()):
                     with suppress(Refusal):  # gone by an earlier turn of this loop
                         self._delete(other, dependent, {})
+        self._let_owners_go(last)
 
     def _find(self, resource: Resource, key: Key) -> Obj:
         obj = self._objects[resource].get(key)

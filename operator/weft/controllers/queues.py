@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from weft.api.conditions import Reason, message_for
-from weft.controllers.run_facts import is_active, is_over, parent_uid, queue_of
+from weft.controllers.run_facts import deleted, is_active, is_over, parent_uid, queue_of
 from weft.kube.objects import Key, Obj, key_of, uid_of
 
 DEFAULT_QUEUE = "default"
@@ -138,6 +138,8 @@ class Queues:
         """
         waiting = []
         for run in runs:
+            if deleted(run):
+                continue
             if is_active(run):
                 self.started(run)
             elif parent_uid(run) is None and not is_over(run) and not _held_back(run):
@@ -153,7 +155,7 @@ class Queues:
         So does one that is suspended or stopped before it started.
         """
         uid = uid_of(run)
-        if event_type == "DELETED" or is_over(run) or (_held_back(run) and not self._has_started(uid)):
+        if event_type == "DELETED" or deleted(run) or is_over(run) or (_held_back(run) and not self._has_started(uid)):
             self.ended(uid)
 
     def on_queue(self, event_type: str, queue: Obj, old: Obj | None) -> None:

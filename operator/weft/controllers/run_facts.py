@@ -13,6 +13,14 @@ def finished(run: Obj) -> bool:
     return any(c.get("type") == "Finished" and c.get("status") == "True" for c in conditions)
 
 
+def deleted(run: Obj) -> bool:
+    """Say whether somebody has deleted it, though a finalizer holds it back: its own, or in the foreground its Jobs'.
+
+    Nothing is done for it any more, as for one that is gone; what stands of it is let go, else it would stand for ever.
+    """
+    return bool(run["metadata"].get("deletionTimestamp"))
+
+
 def is_active(run: Obj) -> bool:
     """Say whether the run has started and not ended, by its status."""
     status = run.get("status") or {}

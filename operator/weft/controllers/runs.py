@@ -26,7 +26,7 @@ from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.passes import BUDGET, Passes, count_ended
 from weft.controllers.record import Record
-from weft.controllers.run_facts import finished, rerun_asked, rerun_wanted
+from weft.controllers.run_facts import deleted, finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
 from weft.kube.client import Client
@@ -94,9 +94,9 @@ class RunController:
         """One pass over a run."""
         run = self._find_run(*key)
         uid = self._uids.get(key)
-        if uid is not None and (run is None or uid_of(run) != uid or run["metadata"].get("deletionTimestamp")):
+        if uid is not None and (run is None or uid_of(run) != uid or deleted(run)):
             self._forget(key, uid)
-        if run is None or run["metadata"].get("deletionTimestamp"):
+        if run is None or deleted(run):
             return
         live = self._live.get(uid_of(run))
         try:
@@ -134,7 +134,7 @@ class RunController:
         if not gone or live.state.finished:
             return True
         found = await self._ask_for(run)
-        there = found is not None and uid_of(found) == live.ref.uid and not found["metadata"].get("deletionTimestamp")
+        there = found is not None and uid_of(found) == live.ref.uid and not deleted(found)
         if there:
             await self._jobs.find_pods(live, gone)
         else:

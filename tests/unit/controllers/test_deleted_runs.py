@@ -136,3 +136,75 @@ async def test_it_does_not_stand_in_line_when_its_workflow_was_asked_for_meanwhi
     await delete_during(rig, "GET", WORKFLOWS, "late")
     rig.api.release_watches()
     await assert_the_queue_is_free(rig)
+
+
+async def test_one_that_is_deleted_in_the_foreground_goes_with_all_it_has(rig: Rig) -> None:
+    """As kubectl's --cascade=foreground and Argo CD delete: the run waits for its Jobs, and these for their Pods."""
+    await delete_queued(rig, policy="Foreground")
+    await rig.wait(lambda: not names(rig, "queued"), seconds=60)
+    await assert_the_queue_is_free(rig)
+
+
+@pytest.mark.parametrize("policy", ["Foreground", "Background"])
+async def test_so_does_one_that_was_deleted_while_no_operator_was_there(rig: Rig, policy: str) -> None:
+    await rig.down()
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", lambda run: run["metadata"].update(finalizers=["example.com/foreign"]))
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r", policy=policy)
+    await rig.clock.advance(10)
+    await rig.up()
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", lambda run: run["metadata"]["finalizers"].remove("example.com/foreign"))
+    await rig.wait(lambda: not names(rig, "r"), seconds=60)
+
+
+async def test_one_that_a_foreign_finalizer_holds_gives_its_place_back_and_its_pods_are_let_go(rig: Rig) -> None:
+    hold = {"finalizers": ["example.com/foreign"]}
+    rig.behave = lambda node, attempt: Fate(seconds=120)
+    await start_queued(rig)
+    rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "queued", lambda run: run["metadata"].update(hold))
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "queued")
+    await rig.clock.advance(5)
+    await assert_the_queue_is_free(rig)
+    await rig.clock.advance(150)
+    pods = [pod for pod in rig.api.all(PODS) if pod["metadata"]["name"].startswith("queued-")]
+    assert [pod["metadata"].get("finalizers") for pod in pods] == [None]
+    (job,) = (job for job in rig.api.all(JOBS) if job["metadata"]["name"].startswith("queued-"))
+    assert "Complete" in {condition["type"] for condition in job["status"]["conditions"]}
+    assert sum(count for name, count in rig.jobs_made().items() if "queued" in name) <= 1
+
+
+@pytest.mark.parametrize("policy", ["Foreground", "Background"])
+async def test_one_that_is_deleted_while_its_status_is_written_keeps_no_place(rig: Rig, policy: str) -> None:
+    async def gone(asked: Asked) -> None:
+        if (asked.method, asked.resource, asked.name) == ("PATCH", WORKFLOW_RUNS, "queued"):
+            rig.api.before.remove(gone)
+            hold = {"finalizers": ["example.com/foreign"]}
+            rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "queued", lambda run: run["metadata"].update(hold))
+            rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "queued", policy=policy)
+            for _ in range(30):  # until everybody has heard of it
+                await asyncio.sleep(0)
+
+    rig.apply(QUEUE)
+    rig.api.before.append(gone)
+    rig.start("w", "queued", queue="q")
+    await rig.clock.advance(5)
+    await assert_the_queue_is_free(rig)
+
+
+async def start_queued(rig: Rig) -> None:
+    rig.apply(QUEUE)
+    rig.workflow("one", "nodes: [{name: a, job: {image: i}}]")
+    rig.start("one", "queued", queue="q")
+    await rig.wait(lambda: any(name.startswith("queued-") for name in names(rig, "queued")), seconds=10)
+    await rig.clock.advance(2)
+
+
+async def delete_queued(rig: Rig, *, policy: str) -> None:
+    await start_queued(rig)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "queued", policy=policy)
+    await rig.clock.advance(5)
+
+
+def names(rig: Rig, run: str) -> list[str]:
+    """What stands of the run: itself, its Jobs and its Pods."""
+    found = [obj["metadata"]["name"] for kind in (WORKFLOW_RUNS, JOBS, PODS) for obj in rig.api.all(kind)]
+    return [name for name in found if name == run or name.startswith(f"{run}-")]
