@@ -10,7 +10,8 @@ what its children, its approvals, its spec and its tasks tell          (gather)
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Awaitable
+from typing import NamedTuple, TypeVar
 
 from weft.api.conditions import Reason
 from weft.controllers import gather, leftovers
@@ -27,9 +28,12 @@ from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, LockAnswer, Observation
 from weft.engine.run import child_stop
 from weft.kube.clock import Clock
+from weft.kube.errors import ApiError
 from weft.kube.objects import Obj
 from weft.kube.store import ChildStore
 from weft.metrics import Metrics
+
+T = TypeVar("T")
 
 BUDGET = 200
 """Units started in one pass: a wide graph shares the loop with its own first results."""
@@ -40,10 +44,14 @@ _HEARD = AttemptPending | AttemptEnded | LockAnswer
 
 
 class Next(NamedTuple):
-    """When the run is looked at once more: at once, or else at that time (epoch seconds) at the latest."""
+    """When the run is looked at once more: at once, or else at that time (epoch seconds) at the latest.
+
+    `failure` is the first thing that the API server refused, or could not do, in this pass.
+    """
 
     at_once: bool
     at: float
+    failure: ApiError | None = None
 
 
 class Passes:
@@ -75,7 +83,8 @@ class Passes:
     async def make(self, live: LiveRun, run: Obj) -> Next | None:
         """Look at everything that is new and do what follows from it; None: the run is over, and nothing of it runs.
 
-        Its end is to be written then. Whatever fails raises, and all that was not done is still on the run's lists.
+        Its end is to be written then. What the API server refuses is still on the run's lists, and holds up nothing
+        else: the status tells of all the others. Raises what no later pass can make good.
         """
         now = self._clock.now()
         if live.state.finished:
@@ -88,19 +97,20 @@ class Passes:
         self._retry_held(live, now)
         if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
             await self._record.announce(live)
-        await self._performer.perform(live)
-        await self._make_pods(live, now)
+        failures: list[ApiError] = []
+        await _tried(self._performer.perform(live), failures)
+        await _tried(self._make_pods(live, now), failures)
         live.ended_at = None
         gather.catch_up(live)
         self._hooks.idle(live, leftovers.idle(live, self._store))
-        await self._control_children(live)
-        strays = await self._stop_strays(live)
+        await _tried(self._control_children(live), failures)
+        strays = await _tried(self._stop_strays(live), failures)
         again = result.more or bool(live.inbox or live.touched)
-        if live.state.finished and not again and not strays:
+        if live.state.finished and not (again or strays or failures):
             return None
         if not live.state.finished and not any(isinstance(seen, _HEARD) for seen in live.inbox):
-            await self._record.progress(live)
-        return Next(again, self._next_look(live, result.wake_at))
+            await _tried(self._record.progress(live), failures)
+        return Next(again, self._next_look(live, result.wake_at), failures[0] if failures else None)
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
         seen: list[Observation] = []
@@ -216,6 +226,15 @@ class Passes:
             # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
             times.append(now + self._record.until_due(live) if live.state.dirty else live.refresh_at)
         return min([now + self._resync, *times])
+
+
+async def _tried(work: Awaitable[T], failures: list[ApiError]) -> T | None:
+    """Do it; what the API server refuses is noted."""
+    try:
+        return await work
+    except ApiError as error:
+        failures.append(error)
+        return None
 
 
 def count_ended(metrics: Metrics, result: advance.Result) -> None:

@@ -1,6 +1,6 @@
 """From actions to API calls: what the engine asks for is carried out, many at a time.
 
-An action that fails for a reason that may pass stays in `live.pending` and fails the pass, so that the
+An action that fails for a reason that may pass stays in `live.pending` and is told of by the pass, so that the
 work queue comes back for it with a growing pause; none is ever lost, and each may be done twice.
 """
 
@@ -11,14 +11,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
+from weft.api.conditions import Reason
 from weft.controllers.jobs import Jobs
 from weft.controllers.leftovers import outlived
 from weft.controllers.live import LiveRun
 from weft.controllers.locks import Answer, Holder, Locks
 from weft.controllers.outside import Outside
+from weft.controllers.patience import refusal
 from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Note, Release, Remember, Start, Stop
 from weft.engine.observation import CacheAnswer, LockAnswer
 from weft.engine.state import AttemptId
+from weft.kube.errors import ApiError
 from weft.kube.objects import Key
 from weft.kube.store import ChildStore
 
@@ -57,7 +60,7 @@ class Performer:
         self._say = say
 
     async def perform(self, live: LiveRun) -> None:
-        """Carry out everything pending; raises the first failure after all have been tried."""
+        """Carry out everything pending; raises a failure after all have been tried, before all one that is a bug."""
         actions = list(live.pending)
         live.pending.clear()
         for action in actions:
@@ -69,7 +72,7 @@ class Performer:
         failures = await self._carry_out(live, [action for action in calls if not isinstance(action, Stop)])
         failures += await self._carry_out(live, stops)
         if failures:
-            raise failures[0]
+            raise next((failure for failure in failures if not isinstance(failure, ApiError)), failures[0])
 
     async def _carry_out(self, live: LiveRun, calls: Sequence[Start | Stop | LookUp | Remember]) -> list[BaseException]:
         """Carry out calls at once; what fails is pending again, and is given."""
@@ -79,6 +82,9 @@ class Performer:
             if isinstance(result, BaseException):
                 live.pending.append(action)
                 failures.append(result)
+                if isinstance(action, Stop) and isinstance(result, ApiError):
+                    told = f"{action.id.path} cannot be stopped, and is tried again: {result.message}"
+                    self._say(live, "Warning", refusal(result, otherwise=Reason.ApiServerError), told)
         return failures
 
     def _at_once(self, live: LiveRun, action: Acquire | Release | Note | AskApproval) -> None:

@@ -41,29 +41,31 @@ class Record:
         """Put on record what is about to be begun, before it is: at a run's start, and first of all after a restart.
 
         From then on nothing is accepted any more of what a process that has died may have written in its last moment:
-        it would be based on an older version. (`restarts` has it differ from what is there.) A Job that stands and only
-        lacks its Pod is not told of as unmade: should somebody delete it, it is not made again.
+        it would be based on an older version. (`restarts` has it differ from what is there.)
+        """
+        await self.write(live)
+        live.announced = True
+
+    async def write(self, live: LiveRun) -> None:
+        """Write the status, whenever the last one was; raises `Superseded` when somebody else has.
+
+        What is still to be started is told of as unmade: only because of that it is begun after a restart, and not
+        taken for something that somebody has deleted. A Job that stands and only lacks its Pod is not told of so:
+        should somebody delete it, it is not made again.
         """
         starts = (action.id for action in live.pending if isinstance(action, Start))
         starting = [live.state.active[id_] for id_ in starts if id_ in live.state.active]
+        releases, live.releases = live.releases, []
         for unit in starting:
             unit.unmade = True
-        try:
-            await self.write(live)
-        finally:
-            for unit in starting:
-                unit.unmade = False
-        live.announced = True
-        if starting:
-            live.refresh_at = min(live.refresh_at, self._clock.now() + MADE_IS_TOLD_SECONDS)
-
-    async def write(self, live: LiveRun) -> None:
-        """Write the status, whenever the last one was; raises `Superseded` when somebody else has."""
-        releases, live.releases = live.releases, []
         try:
             stored = await self._writer.write(live)
         finally:
             live.releases = releases + live.releases
+            for unit in starting:
+                unit.unmade = False
+        if starting:
+            live.refresh_at = min(live.refresh_at, self._clock.now() + MADE_IS_TOLD_SECONDS)
         self._hooks.written(live, stored)
         await self.release(live)
 

@@ -123,6 +123,8 @@ class RunController:
             if following.at_once:
                 self.queue.add(live.key)
             self.queue.add_after(live.key, following.at)
+            if following.failure is not None:  # the queue comes back for it, or sooner for what is due before
+                raise following.failure
 
     async def _still_there(self, live: LiveRun, run: Obj) -> bool:
         """Ask for the run when a Job of it has gone: it may have gone with its run, and nobody told us so (yet).
