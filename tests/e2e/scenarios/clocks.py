@@ -76,5 +76,23 @@ def quota(place: Place) -> None:
     assert run.node("modest")["phase"] == "Succeeded"
 
 
+@scenario(killed=False, builtin=True)
+def refused_pods(place: Place) -> None:
+    """A Job whose Pod the quota refuses is given up after pendingTimeoutSeconds, whoever makes the Pod; others run."""
+    place.kubectl("create", "quota", "thingies", "--hard=requests.weft.dev/thingy=0")
+    thingy = {"weft.dev/thingy": "1"}
+    one = node("greedy", pendingTimeoutSeconds=6)
+    one["job"]["resources"] = {"requests": thingy, "limits": thingy}
+    run = place.start("refused", spec([one, node("modest")], failurePolicy="Continue"))
+    run.finish("Failed")
+    assert (run.node("greedy")["phase"], run.node("greedy")["reason"]) in GIVEN_UP
+    assert "pendingTimeoutSeconds (6 s)" in run.node("greedy")["message"]
+    assert run.node("modest")["phase"] == "Succeeded"
+
+
+GIVEN_UP = (("Failed", "QuotaExceeded"), ("Failed", "PendingTimeout"))
+"""The built-in Job controller tells of a quota in Events only."""
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
