@@ -2,9 +2,9 @@
 
 Attributes are snake_case in Python and camelCase on the wire. Models are frozen, refuse unknown fields and convert
 nothing silently (the API server would refuse "true" for a boolean, so do we). As the API server does, a null property
-counts as absent. Every string and list carries a maximum: the CRD needs it to bound the cost of its rules. A type's
-marks for the CRD (int-or-string, list types, open objects) stand beside it as JSON schema, so that `crd.py` only has
-to collect them.
+counts as absent, and so does a null in a map whose values have a type (Helm writes one for an empty value). Every
+string and list carries a maximum: the CRD needs it to bound the cost of its rules. A type's marks for the CRD
+(int-or-string, list types, open objects) stand beside it as JSON schema, so that `crd.py` only has to collect them.
 """
 
 import re
@@ -172,7 +172,7 @@ def whole_or_text(*, low: int, high: int, longest: int, pattern: str | None = No
             raise ValueError(f"must be from {low} to {high}, got {value}")
         if isinstance(value, str) and len(value) > longest:
             raise ValueError(f"must have at most {longest} characters, got {len(value)}")
-        if isinstance(value, str) and pattern and not re.search(pattern, value):
+        if isinstance(value, str) and pattern and not re.fullmatch(pattern, value):
             raise ValueError(f"{value!r} does not match {pattern}")
         return value
 
@@ -194,6 +194,10 @@ def unique_names(items: list[Any]) -> list[Any]:
             )
         seen[item.name] = position
     return items
+
+
+def _without_nulls(value: Any) -> Any:
+    return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
 
 
 DNS_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -229,7 +233,9 @@ OpenObject = Annotated[
 ]
 """A JSON object whose inside Weft hands on without a schema of its own."""
 OpenList = Annotated[list[OpenObject], Field(max_length=256)]
-StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=256)]
+NULL_IS_ABSENT = BeforeValidator(_without_nulls)
+"""For a map whose values have a type."""
+StringMap = Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=256), NULL_IS_ABSENT]
 
 
 def int_or_string(*, low: int, high: int, longest: int, pattern: str | None = None) -> Any:
@@ -243,3 +249,4 @@ def int_or_string(*, low: int, high: int, longest: int, pattern: str | None = No
 _QUANTITY = int_or_string(low=0, high=2**53, longest=64, pattern=QUANTITY)
 Quantity = Annotated[int | str, _QUANTITY[0], _QUANTITY[1]]
 """A resource quantity: `500m`, `2Gi`, `1`."""
+Quantities = Annotated[dict[str, Quantity], Field(max_length=32), NULL_IS_ABSENT]

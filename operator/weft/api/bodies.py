@@ -6,10 +6,11 @@ three classes at the end; each holds exactly one.
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from weft.api.base import (
     MAX_EXPRESSION,
+    NULL_IS_ABSENT,
     Expression,
     Json,
     Model,
@@ -78,8 +79,16 @@ class SwitchBody(Model):
 class People(Model):
     """Who may decide: the authenticated users named, and the members of the groups."""
 
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
     users: Annotated[list[Short], Field(max_length=256)] = Field(default_factory=list, description="User names.")
     groups: Annotated[list[Short], Field(max_length=256)] = Field(default_factory=list, description="Group names.")
+
+    def somebody(self, else_: str = "") -> Self:
+        """Give these people, or raise ValueError: a list that a template has left empty must not mean everybody."""
+        if not self.users and not self.groups:
+            raise ValueError(f"names nobody: list users or groups{else_}")
+        return self
 
 
 class Escalation(Model):
@@ -87,6 +96,11 @@ class Escalation(Model):
 
     from_: People = Field(alias="from", description="Who may decide from now on.")
     timeout_seconds: Seconds | None = Field(None, description="How long they have before the next escalation.")
+
+    @field_validator("from_")
+    @classmethod
+    def _names_somebody(cls, people: People) -> People:
+        return people.somebody()
 
 
 class ApprovalBody(Model):
@@ -106,6 +120,11 @@ class ApprovalBody(Model):
     escalation: Annotated[list[Escalation], Field(max_length=16)] = Field(
         default_factory=list, description="Who is asked after a timeout, in order; the last timeout rejects."
     )
+
+    @field_validator("from_")
+    @classmethod
+    def _names_somebody(cls, people: People | None) -> People | None:
+        return None if people is None else people.somebody(", or leave it out, and everybody may decide")
 
     @model_validator(mode="after")
     def _escalates_to_somebody(self) -> Self:
@@ -208,7 +227,7 @@ class OneBody(Model):
     job: JobBody | None = Field(None, description="Run a container to its end, as a Kubernetes Job.")
     http: HttpBody | None = Field(None, description="Ask an HTTP server; no Pod.")
     resource: ResourceBody | None = Field(None, description="Create a Kubernetes object and wait for it; no Pod.")
-    expr: Annotated[dict[ValueName, Expression], Field(min_length=1, max_length=64)] | None = Field(
+    expr: Annotated[dict[ValueName, Expression], Field(min_length=1, max_length=64), NULL_IS_ABSENT] | None = Field(
         None, description="Compute values by CEL; no Pod. Its keys are its outputs: {total: params.a + params.b}."
     )
 

@@ -16,7 +16,7 @@ from weft.api.base import (
     ObjectName,
     OpenList,
     OpenObject,
-    Quantity,
+    Quantities,
     StringMap,
     Text,
     unique_names,
@@ -57,12 +57,8 @@ class EnvVar(Model):
 class Resources(Model):
     """Compute resources of the main container."""
 
-    requests: Annotated[dict[str, Quantity], Field(max_length=32)] | None = Field(
-        None, description="What the container is promised: {cpu: 500m, memory: 1Gi}."
-    )
-    limits: Annotated[dict[str, Quantity], Field(max_length=32)] | None = Field(
-        None, description="What the container may not pass."
-    )
+    requests: Quantities | None = Field(None, description="What the container is promised: {cpu: 500m, memory: 1Gi}.")
+    limits: Quantities | None = Field(None, description="What the container may not pass.")
 
 
 Env = Annotated[list[EnvVar], Field(max_length=256, json_schema_extra={"x-kubernetes-list-type": "map"})]

@@ -111,7 +111,10 @@ class Concurrency(Model):
 class Cache(Model):
     """Reuse the outputs of an earlier success with the same key, in this namespace and of this Workflow's node."""
 
-    key: Expression = Field(description="CEL: what makes two results the same: params.day, or [params.day, item].")
+    key: Expression = Field(
+        description="What makes two results the same: CEL (params.day, or [params.day, item]) or, where text is mixed"
+        " with it, a template (v2-${{ params.day }})."
+    )
     max_age_seconds: Seconds | None = Field(None, description="How old a result may be; without it, any age.")
 
 

@@ -40,7 +40,7 @@ _TYPES = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
-YAML_BOOLEANS = "YAML reads on, off, yes and no as booleans; put it in quotes"
+YAML_BOOLEANS = "YAML reads on, off, yes, no, y and n as booleans; put it in quotes"
 
 
 @dataclass(frozen=True, order=True)

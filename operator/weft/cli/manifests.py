@@ -1,15 +1,21 @@
 """Manifests read from YAML as the cluster's tools read them, and safely, whoever wrote them.
 
-PyYAML speaks YAML 1.1 whole; kubectl's reader knows neither timestamps nor sexagesimal numbers, and takes 1e3 for a
-number. Limits come first, over the stream of events, before anything is built: size, depth, and how much an alias may
-unfold. A key that stands twice in one object is refused: one of the two would be lost in silence. So is a key that is
-no string: kubectl would send `yes` as "true".
+PyYAML speaks YAML 1.1 whole; kubectl's reader knows neither timestamps nor sexagesimal numbers, takes 1e3 and 09 for
+numbers, and hands on what is whole without a fraction: Helm writes 2.592e+06 for 2592000. Limits come first, over the
+stream of events, before anything is built: size, depth, and how much an alias may unfold. A key that stands twice in
+one object is refused: one of the two would be lost in silence. So is a key that is no string: kubectl would send `yes`
+as "true".
+
+To kubectl `y` and `n` are booleans, too. So they are only to who asks what kubectl would send: a parameter that is
+called n does no harm where no kubectl comes between.
 """
 
+import math
 import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -54,25 +60,29 @@ def line(file: str, path: str, message: str) -> str:
     return ": ".join(visible(text if len(text) <= MAX_MESSAGE else f"{text[:MAX_MESSAGE]}...") for text in parts)
 
 
-def load_manifests(file: str) -> list[Manifest]:
-    """The documents of a file, or of stdin for `-`; raises UnreadableManifest."""
+def load_manifests(file: str, *, for_kubectl: bool = False) -> list[Manifest]:
+    """The documents of a file, or of stdin for `-`, as `read_manifests` gives them; raises UnreadableManifest."""
     try:
         if file == "-":
-            return read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1))
+            return read_manifests(sys.stdin.buffer.read(MAX_BYTES + 1), for_kubectl=for_kubectl)
         with Path(file).open("rb") as stream:
-            return read_manifests(stream.read(MAX_BYTES + 1))  # /dev/zero has no end
+            return read_manifests(stream.read(MAX_BYTES + 1), for_kubectl=for_kubectl)  # /dev/zero has no end
     except OSError as error:
         raise UnreadableManifest(f"cannot be read: {error.strerror}") from None
 
 
-def read_manifests(text: bytes) -> list[Manifest]:
-    """The documents of a file, empty ones left out and Lists taken apart; raises UnreadableManifest."""
+def read_manifests(text: bytes, *, for_kubectl: bool = False) -> list[Manifest]:
+    """The documents of a file, empty ones left out and Lists taken apart; raises UnreadableManifest.
+
+    `for_kubectl`: to the letter what kubectl would send.
+    """
     if len(text) > MAX_BYTES:
         raise UnreadableManifest(f"has too many bytes; at most {MAX_BYTES} are read")
     text = whole_characters(text)
     try:
         _check_shape(text)
-        documents = [document for document in _documents(text) if document is not None]
+        loader = (_LoaderForKubectl if for_kubectl else _Loader)(text)
+        documents = [document for document in _documents(loader) if document is not None]
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UnreadableManifest(f"{line}{error.problem or error.context}") from None
@@ -93,6 +103,9 @@ def _taken_apart(manifest: Manifest) -> Iterator[Manifest]:
         yield manifest
 
 
+_BOOLEAN = "tag:yaml.org,2002:bool"
+
+
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """YAML 1.1 without what kubectl does not read that way."""
 
@@ -102,8 +115,9 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _NUMBERS = {
     "int": r"[-+]?0b[0-1_]+|[-+]?0o?[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?0x[0-9a-fA-F_]+",
     "float": r"[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+"
-    r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+    r"|[-+]?0[0-9_]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
 }
+"""Asked in this order: a number that begins with 0 and is not octal is read like one with a fraction."""
 for _first, _resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
     for _tag, _pattern in _resolvers:
         if _tag.rpartition(":")[2] in ("bool", "null", "merge"):
@@ -120,7 +134,27 @@ def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return value
 
 
+def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float | str:
+    """As Go writes it into JSON, with the fewest digits, and the API server reads it: what is whole and fits into 64
+    bits is an integer. What is too large for a number is none, such as the commit 6e45915.
+    """
+    value: float = loader.construct_yaml_float(node)
+    if math.isinf(value) and "inf" not in node.value.lower():
+        return str(node.value)
+    return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 2**63 else value
+
+
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
+_Loader.add_constructor("tag:yaml.org,2002:float", _number)
+
+
+class _LoaderForKubectl(_Loader):
+    """The same with the booleans of one letter."""
+
+    bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}  # noqa: RUF012
+
+
+_LoaderForKubectl.add_implicit_resolver(_BOOLEAN, re.compile("^[yYnN]$"), list("yYnN"))
 
 
 def _check_shape(text: bytes) -> None:
@@ -154,8 +188,7 @@ def _check_shape(text: bytes) -> None:
             raise UnreadableManifest(f"line {line}: more than {MAX_VALUES} values, with aliases unfolded")
 
 
-def _documents(text: bytes) -> Iterator[Any]:
-    loader = _Loader(text)
+def _documents(loader: _Loader) -> Iterator[Any]:
     try:
         while loader.check_node():
             node = loader.get_node()
@@ -166,7 +199,6 @@ def _documents(text: bytes) -> Iterator[Any]:
 
 
 _STRINGS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"})
-_BOOLEAN = "tag:yaml.org,2002:bool"
 
 
 def _check_keys(root: yaml.Node) -> None:

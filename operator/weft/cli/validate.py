@@ -2,8 +2,8 @@
 
 What is wrong goes to stdout, one line `file: path: message` per problem, to be read by people and by editors; notes
 about what was passed over or taken on trust go to stderr. What any of the files holds is known to all others: NodeTypes
-to those who use them, Workflows to their runs and to those who call them. A Workflow that none holds may be in the
-cluster and is taken on trust; so are NodeTypes, if the files hold none at all.
+to those who use them, Workflows to their runs and to those who call them, each in its namespace. A Workflow that none
+holds may be in the cluster and is taken on trust; so are NodeTypes, if the files hold none at all of a namespace.
 """
 
 import sys
@@ -18,6 +18,7 @@ from weft.api.nodetype import NodeType, NodeTypeSpec
 from weft.api.problems import parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.graph.declared import NONE_KNOWN, Declared, declared_by
+from weft.graph.images import without_image
 from weft.graph.validate import is_weft, name_problems
 from weft.graph.validate import validate as check
 
@@ -44,52 +45,56 @@ def validate(files: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True)
 class _Known:
-    """What manifests may refer to: NodeTypes (None: no file holds any), and Workflows by their namespaces."""
+    """What manifests may refer to, by namespaces: NodeTypes, where any file holds one, and Workflows."""
 
-    types: dict[str, NodeTypeSpec] | None
+    types: dict[str, dict[str, NodeTypeSpec]]
     workflows: dict[str, Declared]
 
 
 def _load(file: str) -> list[Manifest] | str:
     """The manifests of a file, or the line that says why there are none."""
     try:
-        return load_manifests(file)
+        return load_manifests(file, for_kubectl=True)
     except UnreadableManifest as error:
         return line(file, "", str(error))
 
 
 def _lines(file: str, manifests: list[Manifest], known: _Known) -> list[str]:
     lines = []
-    used: set[str] = set()
+    trusted: set[str] = set()
     for manifest in manifests:
         content = manifest.content
         if isinstance(content, dict) and not is_weft(content):
             said = f"{content.get('apiVersion', 'no apiVersion')}, {content.get('kind', 'no kind')}"
             click.echo(line(file, manifest.path, f"passed over: not a kind of Weft's ({said})"), err=True)
             continue
-        problems = check(content, node_types=known.types, workflows=known.workflows.get(_place(content)[0], NONE_KNOWN))
+        namespace, _ = _place(content)
+        types = known.types.get(namespace)
+        problems = check(content, node_types=types, workflows=known.workflows.get(namespace, NONE_KNOWN))
         if isinstance(content, dict):
             problems = [*name_problems(content), *problems]
-            used |= names_in(content, "").types
+            trusted |= names_in(content, "").types if types is None else set()
         lines += [line(file, manifest.at(problem.path), problem.message) for problem in problems]
-    if used and known.types is None:
-        click.echo(line(file, "", f"taken on trust, no file holds NodeTypes: {', '.join(sorted(used))}"), err=True)
+        for note in () if problems else without_image(content, types or {}):
+            click.echo(line(file, manifest.at(note.path), note.message), err=True)
+    if trusted:
+        click.echo(line(file, "", f"taken on trust, no file holds NodeTypes: {', '.join(sorted(trusted))}"), err=True)
     return lines
 
 
 def _known(contents: Iterable[Any]) -> _Known:
-    types: dict[str, NodeTypeSpec] = {}
+    types: dict[str, dict[str, NodeTypeSpec]] = {}
     workflows: dict[str, dict[str, Any]] = {}
     for content in filter(is_weft, contents):
+        namespace, name = _place(content)
         if content.get("kind") == "NodeType":
             node_type, _ = parse(NodeType, content)
             if node_type is not None:
-                types[node_type.metadata.name] = node_type.spec
+                types.setdefault(namespace, {})[name] = node_type.spec
         elif content.get("kind") == "Workflow":
-            namespace, name = _place(content)
             there = workflows.setdefault(namespace, {})
             there[name] = None if name in there else content.get("spec")  # of two, nobody can say which is meant
-    return _Known(types or None, {namespace: declared_by(specs) for namespace, specs in workflows.items()})
+    return _Known(types, {namespace: declared_by(specs) for namespace, specs in workflows.items()})
 
 
 def _place(content: Any) -> tuple[str, str]:

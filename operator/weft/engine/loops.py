@@ -6,6 +6,7 @@ they decide when a node is over and what its outputs are.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
@@ -29,10 +30,12 @@ from weft.engine.state import (
 from weft.engine.step import Step, frames
 from weft.engine.units import prepare, stop_attempt
 from weft.expr.cel import ExpressionError, Program
-from weft.graph.compiled import ForEach
+from weft.graph.compiled import Body, ForEach
 
 MAX_ITEMS = 1_000_000
 """Most items of one forEach."""
+
+_GIVEN: dict[str, tuple[str, ...]] = {"http": ("status", "body"), "resource": ("name", "kind", "status")}
 
 
 def begin(step: Step, frame: Frame, node: NodeState) -> None:
@@ -285,19 +288,27 @@ def _count(node: NodeState) -> str:
 def item_outputs(node: NodeState) -> dict[str, list[Any]]:
     """Each output as a list in item order; null for an item that failed or does not have it.
 
-    After a rerun the list may be shorter than it was: what was done for items that it had is no part of it.
+    What the body is known to have is there even if no item succeeded: what reads it must not depend on the number of
+    items. After a rerun the list may be shorter than it was: what was done for items that it had is no part of it.
     """
-    lists: dict[str, list[Any]] = {}
+    nothing: list[Any] = [None] * len(node.items)
+    lists = dict.fromkeys(_declared_outputs(node.node.body), nothing)
     for index, unit in node.units.items():
         if unit.phase not in (SUCCEEDED, COMPENSATED) or not isinstance(unit.outputs, dict):
             continue
         if index >= len(node.items):
             continue
         for key, value in unit.outputs.items():
-            if key not in lists:
-                lists[key] = [None] * len(node.items)
+            if lists.get(key, nothing) is nothing:
+                lists[key] = nothing.copy()
             lists[key][index] = value
     return lists
+
+
+def _declared_outputs(body: Body) -> Iterable[str]:
+    """The outputs that a body is known to have before it runs; what a job or a child run gives, nobody knows."""
+    named = body.results or body.values or (() if body.graph is None else body.graph.outputs)
+    return [name for name, _ in named] or _GIVEN.get(body.kind, ())
 
 
 def end_node(step: Step, frame: Frame, node: NodeState, phase: str, reason: str | None, message: str) -> None:

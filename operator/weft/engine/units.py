@@ -65,8 +65,9 @@ def prepare(step: Step, unit: Unit) -> None:
         return
     try:
         if node.cache_key is not None and unit.cache_key is None:
-            found = variables(state, unit.frame, (node.cache_key,), index=node.index, unit=unit)
-            unit.cache_key = to_text(node.cache_key.evaluate(found))
+            programs = node.cache_key.programs
+            found = variables(state, unit.frame, programs, index=node.index, unit=unit)
+            unit.cache_key = to_text(node.cache_key.render(found))
             unit.stage = GATED
             state.active[unit.gate] = unit
             step.act(LookUp(unit.gate, unit.cache_key, node.cache_max_age))

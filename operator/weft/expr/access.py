@@ -6,6 +6,8 @@ from weft.expr.error import Fault
 from weft.expr.frame import Budget
 from weft.expr.values import ABSENT, Optional, describe, is_number
 
+_LONGEST_KEY = 60
+
 
 def find(container: dict[Any, Any], key: Any) -> Any:
     """The value under a key, or ABSENT; 1 and 1.0 are the same key, true and 1 are not."""
@@ -21,7 +23,7 @@ def index(budget: Budget, container: Any, key: Any) -> Any:
     if isinstance(container, dict):
         value = find(container, key)
         if value is ABSENT:
-            raise Fault(f"no such key: {key if isinstance(key, str) else describe(key)}")
+            raise Fault(f"no such key: {_named(key)}")
         return value
     if isinstance(container, list) and not isinstance(key, str):
         if not is_number(key) or int(key) != key:
@@ -31,7 +33,14 @@ def index(budget: Budget, container: Any, key: Any) -> Any:
         return container[int(key)]
     if isinstance(container, Optional):
         return optional_index(budget, container, key)
-    raise Fault(f"{describe(container)} has no key {key if isinstance(key, str) else describe(key)}")
+    raise Fault(f"{describe(container)} has no key {_named(key)}")
+
+
+def _named(key: Any) -> str:
+    """A key for an error message: a loop may make very many of these, so a long one is not copied."""
+    if not isinstance(key, str):
+        return describe(key)
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
 
 
 def optional_index(budget: Budget, container: Any, key: Any) -> Optional:

@@ -17,12 +17,14 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from weft.expr.error import BudgetExceeded, Fault
+from weft.expr.error import Fault
 from weft.expr.frame import Budget
 from weft.expr.values import type_of
 
 _CALL_COST = 40
 _MAX_DEPTH = 100
+_MAX_TOLD = 300
+"""Characters of a complaint that are passed on."""
 _EXTENSIONS = (
     "extensions: [{name: strings}, {name: math}, {name: lists}, {name: sets}, {name: encoders}, {name: optional}]"
 )
@@ -31,10 +33,10 @@ _STATUS = re.compile(r"^[A-Z_]+: (ERROR: )?|\s*\[[A-Z_]+\]$")
 
 @lru_cache(maxsize=256)
 def checker(names: frozenset[str]) -> cel.Env:
-    """Compiles expressions over these names, all of dynamic type; arithmetic and order may mix int and double."""
+    """Compiles expressions over these names, all of dynamic type; arithmetic and comparisons may mix int and double."""
     pairs = ((cel.Type.INT, cel.Type.DOUBLE), (cel.Type.DOUBLE, cel.Type.INT))
     results = dict.fromkeys(("_+_", "_-_", "_*_", "_/_"), cel.Type.DOUBLE)
-    results |= dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_"), cel.Type.BOOL)
+    results |= dict.fromkeys(("_<_", "_<=_", "_>_", "_>=_", "_==_", "_!=_"), cel.Type.BOOL)
     mixed = [
         cel.FunctionDecl(name, [_overload(name, result, pair) for pair in pairs]) for name, result in results.items()
     ]
@@ -52,21 +54,26 @@ def _overload(name: str, result: cel.Type, pair: tuple[cel.Type, cel.Type]) -> c
 
 def call(budget: Budget, function: str, is_method: bool, args: Sequence[Any]) -> Any:
     """What a library function gives for these arguments; raises Fault if it has no such form or fails."""
-    weights = [_weight(budget, arg) for arg in args]
-    compared = weights * 2 if function == "distinct" else weights
-    budget.charge(_CALL_COST + sum(weights) // 2 + math.prod(compared[:2]) // 64)  # searching takes their product
+    sizes = [_handed_over(budget, arg) for arg in args]
+    compared = sizes * 2 if function == "distinct" else sizes
+    budget.charge(_CALL_COST + math.prod(compared[:2]) // 64)  # searching takes their product
     wraps, plain = zip(*map(_passed, args), strict=True) if args else ((), ())
     try:
         value = _compiled(function, is_method, wraps).eval(data={f"a{i}": arg for i, arg in enumerate(plain)})
         result = value.plain_value()
     except (RuntimeError, TypeError, ValueError) as error:
-        first_line = str(error).partition("\n")[0]
-        raise Fault(f"{function}(): {_STATUS.sub('', first_line)}") from error
+        raise _told(function, str(error).partition("\n")[0]) from error
     if value.type() == cel.Type.ERROR:
         if "No matching overloads" in result:
             raise Fault(f"{function}() cannot take ({', '.join(type_of(arg) for arg in args)})")
-        raise Fault(f"{function}(): {_STATUS.sub('', result)}")
+        raise _told(function, result)
     return bytes(result) if isinstance(result, bytearray) else result
+
+
+def _told(function: str, complaint: str) -> Fault:
+    """The library's complaint about a call; some begin with the function's name, and some hold a whole argument."""
+    said = f"{function}(): "
+    return Fault(said + _STATUS.sub("", complaint[:_MAX_TOLD]).removeprefix(said))
 
 
 @lru_cache(maxsize=1024)
@@ -86,24 +93,25 @@ def _passed(arg: Any) -> tuple[str, Any]:
     return "", arg
 
 
-def _weight(budget: Budget, value: Any) -> int:
-    """The size of an argument in characters and elements, shared parts counted each time they occur.
+def _handed_over(budget: Budget, value: Any) -> int:
+    """The size of an argument: a character counts one and an element two, shared parts each time they occur.
 
-    Raises Fault for what the binding cannot take: it would cut text at a NUL, and crash on deeply nested values.
+    Charges what it takes to hand it over: two steps for an element, half a step for a character. Raises Fault for what
+    the binding cannot take: it would cut text at a NUL, and crash on deeply nested values.
     """
-    weight, pending = 0, [(value, 0)]
+    size, pending = 0, [(value, 0)]
     while pending:
         part, depth = pending.pop()
-        if isinstance(part, str | bytes | list | dict):
-            weight += len(part)
-        if weight > 2 * budget.left:
-            raise BudgetExceeded
         if depth > _MAX_DEPTH:
             raise Fault("a value is nested too deeply")
-        if isinstance(part, str) and "\0" in part:
-            raise Fault("text with a NUL character can be compared and joined, but not be given to this function")
-        if isinstance(part, list):
-            pending.extend((element, depth + 1) for element in part)
-        elif isinstance(part, dict):
-            pending.extend((element, depth + 1) for entry in part.items() for element in entry)
-    return weight
+        if isinstance(part, str | bytes):
+            size += len(part)
+            budget.charge(len(part) // 2)
+            if isinstance(part, str) and "\0" in part:
+                raise Fault("text with a NUL character can be compared and joined, but not be given to this function")
+        elif isinstance(part, list | dict):
+            elements = part if isinstance(part, list) else [*part, *part.values()]
+            size += 2 * len(elements)
+            budget.charge(2 * len(elements))
+            pending.extend((element, depth + 1) for element in elements)
+    return size

@@ -95,22 +95,22 @@ def _quantifier(plan: Planner, node: Comprehension, predicate: Node, *, decisive
     loop, holds = _loop(plan, node, predicate), _asked(plan(predicate), predicate.at)
 
     def run(frame: Frame) -> bool:
-        faults: list[Fault] = []
+        first: Fault | None = None  # of very many: each would hold the frames it has passed
         decided = False
 
         def visit() -> bool:
-            nonlocal decided
+            nonlocal decided, first
             try:
                 decided = holds(frame) is decisive
             except Fault as fault:
                 if fault.final:
                     raise
-                faults.append(fault)
+                first = first or fault
             return decided
 
         loop(frame, visit)
-        if faults and not decided:
-            raise faults[0]
+        if first is not None and not decided:
+            raise first
         return decided is decisive
 
     return run

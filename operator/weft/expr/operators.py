@@ -1,7 +1,8 @@
 """CEL's operators over plain values.
 
 int and float mix freely (`params.ratio * 2`); an int operation that leaves 64 bits is an error, and so is a comparison
-of things without a common order. Whatever makes a value larger than its arguments charges the budget for it.
+of things without a common order. Whatever makes a value larger than its arguments, or takes longer the larger they are,
+charges the budget for it.
 """
 
 import math
@@ -13,7 +14,7 @@ from typing import Any
 from weft.expr.access import find, index
 from weft.expr.error import Fault
 from weft.expr.frame import Budget, Function
-from weft.expr.values import ABSENT, describe, equal, is_number
+from weft.expr.values import ABSENT, COMPARED, describe, equal, is_number
 
 ORDERED: tuple[type, ...] = (str, bytes, bool, datetime, timedelta)
 
@@ -100,7 +101,9 @@ def _not(_: Budget, a: Any) -> bool:
 
 
 def _ordering(sign: str, compare: Callable[[Any, Any], bool]) -> Function:
-    def run(_: Budget, a: Any, b: Any) -> bool:
+    def run(budget: Budget, a: Any, b: Any) -> bool:
+        if isinstance(a, str | bytes) and isinstance(b, str | bytes):
+            budget.charge(min(len(a), len(b)) // COMPARED)
         if (is_number(a) and is_number(b)) or any(isinstance(a, kind) and isinstance(b, kind) for kind in ORDERED):
             return compare(a, b)
         raise Fault(f"`{sign}` cannot compare {describe(a)} with {describe(b)}")

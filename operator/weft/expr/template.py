@@ -5,6 +5,7 @@ into the text, strings as they are, everything else as compact JSON. `$${{` is a
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from weft.expr import lexical
 from weft.expr.cel import ExpressionError, Program, compile_expression
 from weft.expr.kubelet import escape_kubelet as escape_kubelet
 from weft.expr.kubelet import kubelet_references as kubelet_references
+
+_OPENING = re.compile(r"(?<!\$)\$\{\{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,24 @@ class Structure:
     def render(self, variables: Mapping[str, Any]) -> Any:
         """A new value with all templates rendered; raises ExpressionError with the `path` of the text that failed."""
         return _rendered(self.root, "", variables)
+
+
+def is_templated(value: Any) -> bool:
+    """Whether there is a `${{` (and not its literal form, `$${{`) in a JSON value."""
+    if isinstance(value, str):
+        return lexical.OPENING in value and _OPENING.search(value) is not None
+    if isinstance(value, Mapping):
+        return any(is_templated(item) for item in value.values())
+    return isinstance(value, list) and any(is_templated(item) for item in value)
+
+
+def mixes_text(text: str) -> bool:
+    """Whether there is text beside an expression in a `${{ }}`: it can only be meant as a template, not as CEL."""
+    bare = text.strip()
+    whole = bare.startswith(lexical.OPENING) and bare.endswith(lexical.CLOSING)
+    return is_templated(text) and not (
+        whole and lexical.closing(bare, len(lexical.OPENING)) == len(bare) - len(lexical.CLOSING)
+    )
 
 
 def compile_template(text: str, names: Collection[str]) -> Template | str:

@@ -29,6 +29,8 @@ class TypeName:
 
 
 ABSENT = Optional(False)
+COMPARED = 256
+"""Characters of two texts that are compared in one step: those of different widths take the longest."""
 TYPES: dict[str, type] = {
     "null_type": type(None),
     "bool": bool,
@@ -72,17 +74,20 @@ def describe(value: Any) -> str:
 
 def equal(budget: Budget, a: Any, b: Any) -> bool:
     """CEL equality: numbers by value whatever their type, lists and maps deeply, values of different types never."""
-    if isinstance(a, str):
-        return isinstance(b, str) and a == b
+    if isinstance(a, str | bytes):
+        if not isinstance(b, str | bytes) or len(a) != len(b):
+            return False
+        budget.charge(len(a) // COMPARED)
+        return a == b
     if isinstance(a, list):
         if not isinstance(b, list) or len(a) != len(b):
             return False
-        budget.charge(len(a))
+        budget.charge(1 + len(a))
         return all(equal(budget, x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict):
         if not isinstance(b, dict) or len(a) != len(b):
             return False
-        budget.charge(len(a))
+        budget.charge(1 + len(a))
         return all(key in b and equal(budget, value, b[key]) for key, value in a.items())
     if isinstance(a, Optional):
         return isinstance(b, Optional) and a.present == b.present and equal(budget, a.value, b.value)

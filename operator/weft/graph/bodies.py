@@ -30,9 +30,10 @@ from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import Problem
 from weft.expr.cel import Program, suggestion
 from weft.expr.scope import RESOURCE_NAMES
+from weft.expr.template import is_templated
 from weft.graph.compiled import Approval, Approvers, Body, Graph
 from weft.graph.declared import Declared
-from weft.graph.injection import is_templated, plain, plain_defaults
+from weft.graph.injection import plain, plain_defaults
 from weft.graph.jobs import JobDefaults, compile_job
 from weft.graph.modifiers import retry_policy
 from weft.graph.scoping import Scope, structure

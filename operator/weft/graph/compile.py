@@ -26,7 +26,7 @@ from weft.graph.declared import Declared
 from weft.graph.enough import Enough, unless_enough
 from weft.graph.injection import plain_defaults
 from weft.graph.jobs import job_defaults
-from weft.graph.modifiers import for_each, item_names, retry_policy
+from weft.graph.modifiers import cache_key, for_each, item_names, retry_policy
 from weft.graph.scoping import Scope
 from weft.graph.wiring import Wiring, wire
 
@@ -126,7 +126,7 @@ class _Compiler:
             wiring = wire(graph.nodes, f"{path}.nodes", self.problems)
             self.library.graphs[graph.name] = self._graph(
                 graph.name, graph.nodes, wiring, f"{path}.nodes", self.library.parameters[graph.name],
-                graph.outputs, path, graph.failure_policy or spec.failure_policy,
+                graph.outputs, path, graph.failure_policy or spec.failure_policy, called=graph.name,
             )  # fmt: skip
         wiring = wire(spec.nodes, f"{at}.nodes", self.problems)
         parameters = plain_defaults(spec.parameters, f"{at}.parameters", self.problems)
@@ -151,10 +151,12 @@ class _Compiler:
         outputs: Sequence[Output],
         outside: str,
         failure_policy: str,
+        *,
+        called: str | None = None,
     ) -> Graph:
         self.problems += check_declarations(parameters, f"{outside}.parameters")
         params = {parameter.name for parameter in parameters}
-        whole = Scope(self.problems, BASE_NAMES, params, wiring.positions)
+        whole = Scope(self.problems, BASE_NAMES, params, wiring.positions, graph=called)
         nodes = [
             self._node(model, index, wiring, replace(whole, ancestors=wiring.ancestors(index)), f"{at}[{index}]")
             for index, model in enumerate(models)
@@ -236,7 +238,7 @@ class _Compiler:
             else inside.structure(model.concurrency.key, f"{at}.concurrency.key"),
             concurrency_limit=model.concurrency.limit if model.concurrency else 1,
             concurrency_policy=model.concurrency.policy if model.concurrency else "Queue",
-            cache_key=None if model.cache is None else inside.program(model.cache.key, f"{at}.cache.key"),
+            cache_key=None if model.cache is None else cache_key(model.cache.key, inside, f"{at}.cache.key"),
             cache_max_age=model.cache.max_age_seconds if model.cache else None,
         )
 
@@ -267,7 +269,7 @@ class _Compiler:
         if kind is not None and kind.retry is not None:
             return retry_policy(kind.retry, Scope([], RETRY_OF_TYPE, ()), f"{at}.use.name")  # told with the type
         if is_job and self.spec.defaults.retry is not None:
-            return retry_policy(self.spec.defaults.retry, scope, f"{self.at}.defaults.retry")
+            return retry_policy(self.spec.defaults.retry, scope.inherited(), f"{self.at}.defaults.retry")
         return RetryPolicy()
 
 

@@ -159,7 +159,7 @@ class Node:
     concurrency_key: Structure | None = None
     concurrency_limit: int = 1
     concurrency_policy: str = "Queue"
-    cache_key: Program | None = None
+    cache_key: Structure | None = None
     cache_max_age: float | None = None
 
 

@@ -9,51 +9,21 @@ stand.
 
 from __future__ import annotations
 
-import posixpath
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.api.job import JobBody
 from weft.api.parameters import Parameter
 from weft.api.problems import Problem, path_text
-from weft.expr.template import kubelet_references
+from weft.expr.template import is_templated, kubelet_references
+from weft.graph.shells import reads_code
 
 PLACES = (
     "templates may stand in env values, image, args, `with`, parameters of graph and workflow, http and resource"
-    " bodies, approval.message, wait and concurrency.key"
+    " bodies, approval.message, wait, concurrency.key and cache.key"
 )
 SCRIPT_SHELL = ("sh", "-ec")
 """What runs a script when no command says otherwise."""
-SHELLS = (
-    *("sh", "bash", "rbash", "dash", "ash", "hush", "zsh", "yash", "posh", "ksh", "mksh", "lksh", "oksh"),
-    *("fish", "csh", "tcsh", "nu", "elvish", "xonsh"),
-)
-
-_OPENING = re.compile(r"(?<!\$)\$\{\{")
-_OPTION = re.compile(r"[-+].")
-_OF_SHELLS = (
-    re.compile(r"-[A-Zabd-z]*+c[A-Za-z]*+|--(session-)?commands?(=.*)?|--cmdline"),
-    re.compile(r"[-+][A-Za-z]*[oO]|--(rcfile|init-file|rc|config|env-config)"),
-)
-_OF_POWERSHELL = (
-    re.compile(r"--?(c|co|com[a-z]*|cwa|e|ec|en|enc[a-z]*)", re.IGNORECASE),
-    re.compile(r"--?(ex[a-z]*|ep|w[a-z]*|v[a-z]*|inp[a-z]*|if|o[a-z]*|se[a-z]*|config[a-z]*|cus[a-z]*)", re.IGNORECASE),
-)
-_OPTIONS = {
-    **dict.fromkeys((*SHELLS, "su"), _OF_SHELLS), **dict.fromkeys(("pwsh", "powershell"), _OF_POWERSHELL)
-}  # fmt: skip
-"""By the name of what may take a program: the options that say so, and those that have a value of another kind."""
-_SPLIT = re.compile(r"(?:-[A-Za-z]*S|--split-string=?)(.*)", re.DOTALL)
-
-
-def is_templated(value: Any) -> bool:
-    """Whether there is a `${{` (and not its literal form, `$${{`) in a JSON value."""
-    if isinstance(value, str):
-        return "${{" in value and _OPENING.search(value) is not None
-    if isinstance(value, Mapping):
-        return any(is_templated(item) for item in value.values())
-    return isinstance(value, list) and any(is_templated(item) for item in value)
 
 
 def plain(value: Any, path: str, problems: list[Problem], why: str = "") -> Any:
@@ -97,8 +67,8 @@ def check_job(
     command = job.command
     if job.script is not None:
         plain(job.script, f"{at}.script", problems, _NOT_CODE)
-        command = [*(command or SCRIPT_SHELL), "script"]
-    if "args" not in main and _reads_code(_words(main, "command") or command, job.args):
+        command = [*(command or SCRIPT_SHELL), "its-script"]
+    if "args" not in main and reads_code([*(_words(main, "command") or command), *job.args]):
         for index, word in enumerate(job.args):
             plain(word, f"{at}.args[{index}]", problems, _NOT_SHELL)
     env = {**env, **{variable["name"]: str(variable.get("value", "")) for variable in main.get("env", ())}}
@@ -121,49 +91,6 @@ _NOT_SHELL = (
     "args of a shell with -c cannot be templated: a value would become code; pass it through env and"
     ' write "$NAME" in the command'
 )
-
-
-def _reads_code(command: Sequence[str], args: Sequence[str]) -> bool:
-    """Whether a shell anywhere in the command line takes one of the arguments as a program.
-
-    Anywhere: a shell behind env, timeout or nice reads code just as well. An option that is templated could turn out to
-    be -c, so it counts as one for the arguments after it.
-    """
-    words = _split([*command, *args])
-    for position, word in enumerate(words):
-        name = posixpath.basename(word).removesuffix(".exe").rstrip("-.0123456789").removesuffix("-static")
-        if name in _OPTIONS and not is_templated(word):
-            takes_program, has_value = _OPTIONS[name]
-            after = words[position + 1 :]
-            rest = iter(after if name != "su" else [word for word in after if _could_be_option(word)])
-            for option in rest:
-                if is_templated(option):
-                    return any(is_templated(later) for later in rest)
-                if takes_program.fullmatch(option):
-                    return True
-                if has_value.fullmatch(option):
-                    next(rest, None)
-                elif option == "--" or not _OPTION.match(option):
-                    break
-    return False
-
-
-def _could_be_option(word: str) -> bool:
-    """Whether su could take the word for an option: it does so wherever that stands, and hands the rest to a shell."""
-    return is_templated(word) or (word.startswith("-") and word not in ("-", "--"))
-
-
-def _split(words: Sequence[str]) -> list[str]:
-    """The words, those that `env -S` splits taken apart."""
-    result: list[str] = []
-    behind_env = split_next = False
-    for word in words:
-        found = _SPLIT.fullmatch(word) if behind_env else None
-        text = word if split_next else found[1] if found is not None else ""
-        result += [word] if is_templated(word) or not text else text.split()
-        split_next = found is not None and not found[1]
-        behind_env = behind_env or posixpath.basename(word) == "env"
-    return result
 
 
 def _templated_variables(env: Mapping[str, str | None]) -> set[str]:

@@ -15,9 +15,9 @@ from weft.api.job import EnvVar, JobBody
 from weft.api.problems import Problem
 from weft.api.quantity import parse_quantity
 from weft.api.workflow import Defaults
-from weft.expr.template import Template
+from weft.expr.template import Template, is_templated
 from weft.graph.compiled import Job
-from weft.graph.injection import check_job, is_templated, plain
+from weft.graph.injection import check_job, plain
 from weft.graph.scoping import KubeletText, Scope, structure
 from weft.render.merge import merge, stack
 from weft.render.overlay import job_problems
@@ -57,20 +57,24 @@ def compile_job(body: JobBody, scope: Scope, at: str, defaults: JobDefaults) -> 
     spec = merge(defaults.spec, own)
     if "podTemplate" in own:  # it is still to be laid over the Pod: what it deletes there must not be forgotten here
         spec["podTemplate"] = stack(defaults.spec.get("podTemplate"), own["podTemplate"])
-    variables = {variable.name: (variable, f"{defaults.at}.env[{i}]") for i, variable in enumerate(defaults.env)}
-    variables |= {variable.name: (variable, f"{at}.env[{i}]") for i, variable in enumerate(body.env)}
-    texts = {name: _text(variable) for name, (variable, _) in variables.items()}
+    inherited = scope.inherited()
+    variables = {
+        variable.name: (variable, inherited, f"{defaults.at}.env[{i}]") for i, variable in enumerate(defaults.env)
+    }
+    variables |= {variable.name: (variable, scope, f"{at}.env[{i}]") for i, variable in enumerate(body.env)}
+    texts = {name: _text(variable) for name, (variable, _, _) in variables.items()}
     containers: list[dict[str, Any]] = spec.get("podTemplate", {}).get("spec", {}).get("containers", [])
     main = main_of(containers)
     check_job(body, main, texts, at, scope.problems)
     values: dict[str, Any] = {}
     if "image" in spec:
-        values["image"] = scope.template(spec["image"], f"{at if 'image' in own else defaults.at}.image")
+        place, path = (scope, at) if "image" in own else (inherited, defaults.at)
+        values["image"] = place.template(spec["image"], f"{path}.image")
     if body.args:
         values["args"] = [scope.kubelet_text(text, f"{at}.args[{i}]") for i, text in enumerate(body.args)]
     env = [
-        {"name": name, "value": _value(variable, path, scope)}
-        for name, (variable, path) in variables.items()
+        {"name": name, "value": _value(variable, path, place)}
+        for name, (variable, place, path) in variables.items()
         if variable.value is not None or variable.expr is not None
     ]
     if env:

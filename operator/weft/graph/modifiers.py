@@ -1,4 +1,6 @@
-"""The modifiers of a node that have a shape of their own: how it is retried, and what it goes over."""
+"""The modifiers of a node that have a shape of their own: how it is retried, what it goes over, and by which key its
+results are kept.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,11 @@ from weft.api.quantity import parse_quantity
 from weft.api.retry import Retry
 from weft.expr.cel import Program
 from weft.expr.scope import BASE_NAMES, RETRY_NAMES, loop_names
+from weft.expr.template import Structure, Template, mixes_text
 from weft.expr.values import TYPES as VALUE_TYPES
 from weft.graph.compiled import Backoff, ForEach, RetryPolicy
 from weft.graph.injection import plain
-from weft.graph.scoping import Scope
+from weft.graph.scoping import Scope, structure
 
 RESERVED = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop"}
@@ -68,3 +71,15 @@ def for_each(loop: ForEachModel, scope: Scope, at: str) -> ForEach:
 
 
 _NO_TEMPLATES = "a list that is written out has no templates; write the whole list as one CEL expression: [params.a, 2]"
+
+
+def cache_key(key: str, scope: Scope, at: str) -> Structure:
+    """The key at the path `at`: CEL, and where text is mixed with `${{ }}`, which no CEL can be, a template."""
+    if mixes_text(key):
+        return scope.structure(key, at)
+    return structure(Template(key, (scope.program(key, at, _KEY_IS_CEL),)))
+
+
+_KEY_IS_CEL = (
+    "; cache.key is CEL: write 'v2-' + params.day, or with the text outside of the braces, v2-${{ params.day }}"
+)

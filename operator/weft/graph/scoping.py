@@ -44,7 +44,8 @@ class Scope:
     """The names of one place.
 
     `names` are the variables, `params` the parameters declared, `nodes` the nodes of the graph, `ancestors` those that
-    have surely ended before; `ended` says that the graph is over, so that `run.outcome` is known. `problems` is shared.
+    have surely ended before; `ended` says that the graph is over, so that `run.outcome` is known. `graph` is the named
+    graph that the place is in, if it is in one. `problems` is shared, and each is told with the `remark`.
     """
 
     problems: list[Problem]
@@ -53,24 +54,33 @@ class Scope:
     nodes: Collection[str] = ()
     ancestors: Collection[str] = ()
     ended: bool = False
+    graph: str | None = None
+    remark: str = ""
 
     def with_names(self, *more: Collection[str]) -> Scope:
         """The same place with further variables."""
         return replace(self, names=self.names.union(*more))
 
+    def inherited(self) -> Scope:
+        """The same place for what the Workflow's defaults bring into it: they are written where other names hold."""
+        if self.graph is None:
+            return self
+        seen = "there defaults see that graph's parameters and nodes; declare what they need there, and hand it on"
+        return replace(self, remark=f" (in graph {self.graph!r}: {seen})")
+
     def report(self, path: str, message: str) -> None:
         """Add a problem, unless it is known: what defaults bring into many nodes is one. Raises Enough."""
-        problem = Problem(path, message)
+        problem = Problem(path, message + self.remark)
         if problem not in self.problems:
             unless_enough(self.problems)
             self.problems.append(problem)
 
-    def program(self, text: str, path: str) -> Program:
-        """The expression `text`, which stands at `path`; a stand-in when it is wrong."""
+    def program(self, text: str, path: str, mend: str = "") -> Program:
+        """The expression `text`, which stands at `path`; a stand-in when it is wrong, and `mend` is told if no CEL."""
         try:
             program = compile_expression(text, self.names)
         except ExpressionError as error:
-            self.report(path, self._dashed(text) or str(error))
+            self.report(path, self._dashed(text) or f"{error}{mend}")
             return STAND_IN
         self._check(program, path)
         return program

@@ -7,7 +7,8 @@ inline workflow are compiled, a NodeType's body and a run's parameters are check
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from weft.api.approval import Approval
@@ -20,11 +21,13 @@ from weft.api.workflow import Workflow
 from weft.api.workflowqueue import WorkflowQueue
 from weft.api.workflowrun import WorkflowRun
 from weft.expr.cel import suggestion
+from weft.expr.template import is_templated
 from weft.graph.bodies import compile_type
 from weft.graph.compile import TOO_DEEP, check_workflow
 from weft.graph.declared import NONE_KNOWN, Declared
-from weft.graph.enough import Enough
+from weft.graph.enough import MAX_PROBLEMS, Enough
 from weft.graph.jobs import JobDefaults
+from weft.graph.placed import Placed, placed, spec_of
 
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _MAX_NAME = 253
@@ -62,11 +65,12 @@ def validate(
     if "apiVersion" not in manifest:
         return [Problem("apiVersion", f"is required: {API_VERSION}")]
     resource, problems = parse(model, manifest)
+    problems += _misplaced(resource)
     match resource:
         case Workflow():
-            return check_workflow(resource.spec, node_types=node_types, workflows=workflows, at="spec")
+            return check_workflow(resource.spec, node_types=node_types, workflows=workflows, at="spec") + problems
         case WorkflowRun():
-            return _run_problems(resource, node_types, workflows)
+            return _run_problems(resource, node_types, workflows) + problems
         case NodeType():
             try:
                 compile_type(resource.spec, problems, "spec", JobDefaults())
@@ -107,3 +111,27 @@ def _run_problems(
         declared = tuple(inline.parameters)
     messages = [] if declared is None else check_parameters(declared, run.spec.parameters)[1]
     return problems + [Problem("spec.parameters", message) for message in messages]
+
+
+def _misplaced(resource: ResourceModel | None) -> list[Problem]:
+    """The objects of `resource` nodes that would have to be made in another namespace than that of the run."""
+    here = resource.metadata.namespace if resource is not None else ""
+    if not here:
+        return []
+    found = spec_of(resource)
+    bodies: Iterable[Placed] = () if found is None else placed(*found)
+    if isinstance(resource, NodeType):
+        bodies = [Placed("spec", "", resource.spec)]
+    return list(islice(_elsewhere(bodies, here), MAX_PROBLEMS))
+
+
+def _elsewhere(bodies: Iterable[Placed], here: str) -> Iterator[Problem]:
+    for one in bodies:
+        metadata = one.owner.resource.manifest.get("metadata") if one.owner.resource is not None else None
+        namespace = metadata.get("namespace") if isinstance(metadata, Mapping) else None
+        if isinstance(namespace, str) and namespace not in ("", here) and not is_templated(namespace):
+            told = (
+                f"is {namespace!r}, but a node makes objects in the namespace of its run alone, which is {here!r};"
+                " leave the namespace out"
+            )
+            yield Problem(f"{one.at}.resource.manifest.metadata.namespace", told)

@@ -28,13 +28,13 @@ def unmatched(scenario: Scenario, program: Program) -> list[Problem]:
 
 def _reasons(scenario: Scenario, program: Program) -> Iterator[tuple[str, str]]:
     for number, event in enumerate(scenario.events):
-        found, why = _resolved(event.node, program)
+        found, why = resolved(event.node, program)
         if not why and all(event.role != role for _, role in _roles(found)):
             why = f"{event.node!r} " + ("has no compensation" if event.role == COMPENSATE else _UNDOES)
         if why:
             yield f"events[{number}].node", why
     for number, decision in enumerate(scenario.approvals):
-        found, why = _resolved(decision.node, program)
+        found, why = resolved(decision.node, program)
         if not why and all(node.body.approval is None for node, _ in found):
             why = f"{decision.node!r} is no approval ({found[0][0].body.kind})"
         if why:
@@ -48,7 +48,7 @@ def _roles(found: Iterable[tuple[Node, str]]) -> Iterator[tuple[Node, str]]:
             yield node, COMPENSATE
 
 
-def _resolved(path: str, program: Program) -> tuple[list[tuple[Node, str]], str]:
+def resolved(path: str, program: Program) -> tuple[list[tuple[Node, str]], str]:
     """The nodes that a path names, each with the role its graph is run in; or why there is none."""
     graphs = [(graph, MAIN) for graph in _graphs(program.main)]
     found: list[tuple[Node, str]] = []

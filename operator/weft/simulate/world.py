@@ -25,11 +25,13 @@ from weft.engine.run import STOPS, child_stop
 from weft.engine.state import AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
 from weft.simulate.agenda import CONTROLS, DECISIONS, NEWS, WAKES, Agenda
+from weft.simulate.answers import no_answers
 from weft.simulate.cache import Cache
 from weft.simulate.cluster import Cluster
 from weft.simulate.decisions import Approvals
 from weft.simulate.history import START, Attempt, History, Run
 from weft.simulate.place import TOP, Place, place_of
+from weft.simulate.program import Program
 from weft.simulate.scenario import Action as UserAction
 from weft.simulate.scenario import Decision, Rerun, Scenario
 from weft.simulate.stuck import why_stuck
@@ -73,6 +75,8 @@ class World:
 
         Raises ScenarioError.
         """
+        for problem in no_answers(self._scenario, Program(workflow, self._workflows)):
+            raise ScenarioError(str(problem))
         root = self._open(workflow, params, TOP, None, self._wish_at_the_start())
         self._tell()
         for decision in self._scenario.approvals:

@@ -179,6 +179,21 @@ def test_an_approval_escalates_to_somebody(approval: dict[str, Any], fits: bool)
     assert (parse(Node, {"name": "a", "approval": approval})[0] is not None) is fits
 
 
+@pytest.mark.parametrize("nobody", [{}, {"users": []}, {"users": [], "groups": []}, {"groups": None}])
+def test_an_approval_that_names_nobody_is_not_open_to_everybody(nobody: dict[str, Any]) -> None:
+    told = "names nobody: list users or groups"
+    asked = complaints(approval={"from": nobody})
+    assert asked == [f"spec.nodes[0].approval.from: {told}, or leave it out, and everybody may decide"]
+    escalated = {"onTimeout": "Escalate", "timeoutSeconds": 5, "from": {"users": ["a"]}}
+    later = complaints(approval={**escalated, "escalation": [{"from": {"groups": ["g"]}}, {"from": nobody}]})
+    assert later == [f"spec.nodes[0].approval.escalation[1].from: {told}"]
+
+
+@pytest.mark.parametrize("somebody", [{"users": ["a"], "groups": []}, {"groups": ["g"]}, None])
+def test_an_approval_is_asked_of_those_named_or_of_everybody(somebody: dict[str, Any] | None) -> None:
+    assert read(approval={"from": somebody}).approval is not None
+
+
 def test_a_wait_is_at_most_ten_years_as_the_engine_has_it() -> None:
     assert read(wait={"seconds": MAX_WAIT}).wait is not None
     assert "must be from 0 to 316224000, got 316224001" in complaints(wait={"seconds": MAX_WAIT + 1})[0]
@@ -221,3 +236,28 @@ def test_what_was_written_comes_back() -> None:
         "job": {"image": "i", "args": ["1"]},
     }
     assert Node.model_validate(written).to_wire() == written
+
+
+def test_a_null_in_a_map_is_absent_as_the_api_server_drops_it() -> None:
+    job = {
+        "labels": {"team": "shop", "tier": None},
+        "annotations": {"a": None},
+        "nodeSelector": {"disk": None, "zone": "a"},
+        "resources": {"requests": {"cpu": None, "memory": "1Gi"}, "limits": {"cpu": None}},
+    }
+    body = read(job=job).job
+    assert body is not None
+    assert body.to_wire() == {
+        "labels": {"team": "shop"},
+        "annotations": {},
+        "nodeSelector": {"zone": "a"},
+        "resources": {"requests": {"memory": "1Gi"}, "limits": {}},
+    }
+    assert read(expr={"a": "1", "b": None}).expr == {"a": "1"}
+    assert complaints(expr={"b": None}) == ["spec.nodes[0].expr: must have at least 1 entries, got 0"]
+
+
+@pytest.mark.parametrize("quantity", ["1Gi\n", "\n1Gi", "1 Gi"])
+def test_a_quantity_is_one_to_its_end(quantity: str) -> None:
+    (problem,) = complaints(job={"resources": {"limits": {"memory": quantity}}})
+    assert problem.startswith(f"spec.nodes[0].job.resources.limits.memory: {quantity!r} does not match")

@@ -161,7 +161,7 @@ LARGE = (
             {"default": False},
             [
                 "[0].default: parameter 'p' must be of type string, got the boolean False;"
-                " YAML reads on, off, yes and no as booleans; put it in quotes"
+                " YAML reads on, off, yes, no, y and n as booleans; put it in quotes"
             ],
         ),
     ],

@@ -63,7 +63,7 @@ def problems(text: str) -> list[str]:
         (
             "nodes: [{name: no, job: {}}]",
             "spec.nodes[0].name: must be a string, got the boolean false;"
-            " YAML reads on, off, yes and no as booleans; put it in quotes",
+            " YAML reads on, off, yes, no, y and n as booleans; put it in quotes",
         ),
         (
             "nodes: [{name: a, job: {command: python}}]",
@@ -85,7 +85,7 @@ def problems(text: str) -> list[str]:
         (
             "{jobs: {keep: off}, nodes: [{name: a, job: {}}]}",
             "spec.jobs.keep: must be one of All, Failed, None, got the boolean false;"
-            " YAML reads on, off, yes and no as booleans; put it in quotes",
+            " YAML reads on, off, yes, no, y and n as booleans; put it in quotes",
         ),
         (
             "nodes: [{name: a, job: {resources: {requests: {cpu: 0.5}}}}]",
@@ -98,7 +98,8 @@ def problems(text: str) -> list[str]:
         ),
         (
             "nodes: [{name: a, job: {}, on: x}]",
-            "spec.nodes[0]: the key True is not a string; YAML reads on, off, yes and no as booleans; put it in quotes",
+            "spec.nodes[0]: the key True is not a string; YAML reads on, off, yes, no, y and n as booleans;"
+            " put it in quotes",
         ),
         (
             "nodes: [{name: a, use: {name: Foo_}}]",
@@ -121,7 +122,7 @@ def test_a_mistake_is_told_with_its_mend(text: str, said: str) -> None:
         (
             "job: {labels: {yes: x}}",
             "spec.nodes[0].job.labels: the key True is not a string;"
-            " YAML reads on, off, yes and no as booleans; put it in quotes",
+            " YAML reads on, off, yes, no, y and n as booleans; put it in quotes",
         ),
         ("job: {labels: {1: x}}", 'spec.nodes[0].job.labels: the key 1 is not a string; put it in quotes: "1"'),
         ("expr: {no: '1'}", "spec.nodes[0].expr: the key False is not a string; YAML reads on, off"),

@@ -29,7 +29,7 @@ def test_a_quantity_is_a_number_as_kubernetes_reads_it(text, number):
     assert parse_quantity(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "Mi", "1Mb", "1 Gi", "one", "1mi", "--1"])
+@pytest.mark.parametrize("text", ["", "Mi", "1Mb", "1 Gi", "one", "1mi", "--1", "1Gi\n"])
 def test_anything_else_is_refused(text):
     with pytest.raises(ValueError, match="is not a quantity"):
         parse_quantity(text)

@@ -104,35 +104,64 @@ def test_types_that_no_file_holds_are_taken_on_trust_with_a_note(run):
     assert run(w=USES, t=TYPE).stderr == ""
 
 
-TAKES_N = GOOD.replace("good", "w").replace("spec: {", "spec: {parameters: [{name: n, type: integer}], ")
+def in_namespace(content, namespace):
+    return content.replace("name: ", f"namespace: {namespace}, name: ", 1)
+
+
+def test_node_types_are_those_of_the_same_namespace(run):
+    mine, theirs = in_namespace(USES, "shop"), in_namespace(TYPE, "other")
+    assert run(w=mine, t=in_namespace(TYPE, "shop")).exit_code == 0
+    trusted = run(w=mine, t=theirs)
+    assert (trusted.exit_code, trusted.stderr) == (0, "w.yaml: taken on trust, no file holds NodeTypes: slack\n")
+    held = run(w=mine, t=theirs, u=in_namespace(OTHER_TYPE, "shop"))
+    assert held.exit_code == 1
+    assert "w.yaml: spec.nodes[0].use.name: there is no NodeType named 'slack'" in held.stdout
+    both = run(w=f"{mine}---\n{in_namespace(USES, 'far')}", t=in_namespace(TYPE, "shop"))
+    assert (both.exit_code, both.stderr) == (0, "w.yaml: taken on trust, no file holds NodeTypes: slack\n")
+
+
+def test_of_a_node_type_each_namespace_has_its_own(run):
+    """One of the two types takes a text, the other a number."""
+    numbers = TYPE.replace("{name: to}", "{name: to, type: integer}")
+    types = f"{in_namespace(TYPE, 'shop')}---\n{in_namespace(numbers, 'other')}"
+    result = run(a=in_namespace(USES, "shop"), b=in_namespace(USES, "other"), types=types)
+    assert result.stdout.splitlines() == [
+        "a.yaml: ok (1 document)",
+        "b.yaml: spec.nodes[0].use.with: parameter 'to' must be of type integer, got the string 'x'; write it without"
+        " quotes",
+        "types.yaml: ok (2 documents)",
+    ]
+
+
+TAKES_COUNT = GOOD.replace("good", "w").replace("spec: {", "spec: {parameters: [{name: count, type: integer}], ")
 RUNS = HEAD.format("WorkflowRun", "r") + "spec: {workflowRef: {name: w}, parameters: GIVEN}\n"
 CALLS = HEAD.format("Workflow", "p") + "spec: {nodes: [{name: a, workflow: {name: w, parameters: GIVEN}}]}\n"
-REQUIRED = "parameter 'n' is required: give it a value of type integer, or declare a default"
+REQUIRED = "parameter 'count' is required: give it a value of type integer, or declare a default"
 
 
 @pytest.mark.parametrize(("content", "path"), [(RUNS, "spec.parameters"), (CALLS, "spec.nodes[0].workflow.parameters")])
 @pytest.mark.parametrize(
     ("parameters", "told"),
     [
-        ("{n: 3}", None),
+        ("{count: 3}", None),
         ("{}", REQUIRED),
-        ('{n: "3"}', "parameter 'n' must be of type integer, got the string '3'; write it without quotes"),
-        ("{n: 3, m: 1}", "parameter 'm' is not declared; declared: n"),
+        ('{count: "3"}', "parameter 'count' must be of type integer, got the string '3'; write it without quotes"),
+        ("{count: 3, mode: 1}", "parameter 'mode' is not declared; declared: count"),
     ],
 )
 def test_runs_and_calls_are_held_to_a_workflow_of_any_file(run, content, path, parameters, told):
-    result = run(w=TAKES_N, x=content.replace("GIVEN", parameters))
+    result = run(w=TAKES_COUNT, x=content.replace("GIVEN", parameters))
     lines = ["w.yaml: ok (1 document)", f"x.yaml: {path}: {told}" if told else "x.yaml: ok (1 document)"]
     assert (result.exit_code, result.stdout.splitlines()) == (1 if told else 0, lines)
-    both = run(both=f"{content.replace('GIVEN', parameters)}---\n{TAKES_N}")
+    both = run(both=f"{content.replace('GIVEN', parameters)}---\n{TAKES_COUNT}")
     assert both.stdout == (f"both.yaml: documents[0].{path}: {told}\n" if told else "both.yaml: ok (2 documents)\n")
 
 
 def test_what_a_template_will_give_a_call_is_known_later(run):
-    assert run(w=TAKES_N, p=CALLS.replace("GIVEN", '{n: "${{ run.name }}"}')).exit_code == 0
-    result = run(w=TAKES_N, p=CALLS.replace("GIVEN", '{m: "${{ run.name }}"}'))
+    assert run(w=TAKES_COUNT, p=CALLS.replace("GIVEN", '{count: "${{ run.name }}"}')).exit_code == 0
+    result = run(w=TAKES_COUNT, p=CALLS.replace("GIVEN", '{mode: "${{ run.name }}"}'))
     assert result.stdout.splitlines()[1:] == [
-        "p.yaml: spec.nodes[0].workflow.parameters: parameter 'm' is not declared; declared: n",
+        "p.yaml: spec.nodes[0].workflow.parameters: parameter 'mode' is not declared; declared: count",
         f"p.yaml: spec.nodes[0].workflow.parameters: {REQUIRED}",
     ]
 
@@ -141,8 +170,8 @@ def test_what_a_template_will_give_a_call_is_known_later(run):
     "workflows",
     [
         GOOD,
-        TAKES_N.replace("name: w", "name: w, namespace: elsewhere"),
-        f"{TAKES_N}---\n{TAKES_N}",  # of two, nobody can say which is meant
+        TAKES_COUNT.replace("name: w", "name: w, namespace: elsewhere"),
+        f"{TAKES_COUNT}---\n{TAKES_COUNT}",  # of two, nobody can say which is meant
     ],
 )
 def test_a_workflow_that_is_not_known_is_taken_on_trust(run, workflows):
@@ -151,15 +180,26 @@ def test_a_workflow_that_is_not_known_is_taken_on_trust(run, workflows):
 
 
 def test_a_workflow_that_is_wrong_says_so_itself(run):
-    result = run(w=TAKES_N.replace("type: integer", "type: int"), r=RUNS.replace("GIVEN", "{}"))
+    result = run(w=TAKES_COUNT.replace("type: integer", "type: int"), r=RUNS.replace("GIVEN", "{}"))
     assert [line.partition(": ")[0] for line in result.stdout.splitlines()] == ["w.yaml", "r.yaml"]
     assert "r.yaml: ok" in result.stdout
 
 
 @pytest.mark.parametrize("metadata", ["[]", "{name: [w], namespace: {}}", "{name: 3}"])
 def test_a_workflow_without_a_name_is_nobodys(run, metadata):
-    result = run(w=TAKES_N.replace("{name: w}", metadata), r=RUNS.replace("GIVEN", "{}"))
+    result = run(w=TAKES_COUNT.replace("{name: w}", metadata), r=RUNS.replace("GIVEN", "{}"))
     assert "r.yaml: ok (1 document)" in result.stdout
+
+
+def test_one_letter_is_the_boolean_that_kubectl_sends(run):
+    result = run(w=TAKES_COUNT.replace("name: count", "name: n"))
+    told = "must be a string, got the boolean false; YAML reads on, off, yes, no, y and n as booleans; put it in quotes"
+    assert (result.exit_code, result.stdout) == (1, f"w.yaml: spec.parameters[0].name: {told}\n")
+
+
+def test_a_large_number_may_be_written_as_helm_prints_it(run):
+    spec = "spec: {timeoutSeconds: 2.592e+06, nodes: [{name: a, wait: {seconds: 600.0}}]}\n"
+    assert run(w=HEAD.format("Workflow", "w") + spec).stdout == "w.yaml: ok (1 document)\n"
 
 
 def test_a_boolean_for_a_key_says_to_use_quotes(run):
@@ -212,3 +252,63 @@ def test_a_megabyte_in_the_wrong_place_does_not_fill_the_terminal(run):
     )
     assert result.exit_code == 1
     assert len(result.stdout) < 10_000
+
+
+BARE = HEAD.format("Workflow", "bare") + "spec: {DEFAULTSnodes: [{name: a, job: {}}]}\n"
+NO_IMAGE = "no Pod starts without; give it one, or all nodes one in spec.defaults.image"
+
+
+def test_a_job_without_an_image_is_noted_and_is_no_error(run):
+    result = run(bare=BARE.replace("DEFAULTS", ""))
+    assert (result.exit_code, result.stdout) == (0, "bare.yaml: ok (1 document)\n")
+    assert result.stderr == f"bare.yaml: spec.nodes[0].job: node a has no image, and {NO_IMAGE}\n"
+
+
+@pytest.mark.parametrize(
+    "defaults",
+    [
+        "image: i",
+        "podTemplate: {spec: {containers: [{name: main, image: i}]}}",
+    ],
+)
+def test_an_image_may_come_from_the_defaults(run, defaults):
+    assert run(bare=BARE.replace("DEFAULTS", f"defaults: {{{defaults}}}, ")).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("job", "image"),
+    [
+        ("{image: i}", True),
+        ("{podTemplate: {spec: {containers: [{name: main, image: i}]}}}", True),
+        ("{podTemplate: {spec: {containers: [{name: side, image: i}]}}}", False),
+        ("{podTemplate: null}", False),
+    ],
+)
+def test_a_node_type_may_bring_the_image(run, job, image):
+    noted = run(w=USES, t=TYPE.replace("{image: i}", job)).stderr
+    assert noted == ("" if image else f"w.yaml: spec.nodes[0].use: node a has no image, and {NO_IMAGE}\n")
+
+
+def test_a_node_type_inherits_no_image_that_is_templated(run):
+    defaults = 'spec: {parameters: [{name: tag}], defaults: {image: "i:${{ params.tag }}"}, '
+    noted = run(w=USES.replace("spec: {", defaults), t=TYPE.replace("{image: i}", "{}")).stderr
+    assert "w.yaml: spec.nodes[0].use: node a has no image" in noted
+
+
+def test_compensations_subgraphs_and_runs_have_images_too(run):
+    graph = "{nodes: [{name: a, job: {image: i}, compensate: {job: {}}}], graphs: [{name: g, nodes: [NODE]}]}"
+    content = HEAD.format("WorkflowRun", "r") + f"spec: {{workflow: {graph}}}\n"
+    result = run(r=content.replace("NODE", "{name: b, job: {}}"))
+    where = ["spec.workflow.nodes[0].compensate.job: node a", "spec.workflow.graphs[0].nodes[0].job: node b"]
+    assert [line.partition(" has no")[0] for line in result.stderr.splitlines()] == [f"r.yaml: {one}" for one in where]
+
+
+def test_of_very_many_jobs_without_an_image_some_are_noted(run):
+    nodes = ", ".join(f"{{name: a{i}, job: {{}}}}" for i in range(500))
+    noted = run(w=HEAD.format("Workflow", "w") + f"spec: {{nodes: [{nodes}]}}\n").stderr.splitlines()
+    assert len(noted) == 6
+    assert noted[-1] == "w.yaml: and 495 nodes more have no image"
+
+
+def test_what_is_wrong_comes_before_an_image(run):
+    assert run(bad=BAD.replace("{image: i}", "{}")).stderr == ""

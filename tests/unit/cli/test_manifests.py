@@ -16,8 +16,18 @@ def only(text):
         ("2026-12-24", "2026-12-24"),
         ("12:30:45", "12:30:45"),
         ("12:30", "12:30"),
-        ("1e3", 1000.0),
+        ("1e3", 1000),
+        ("2.592e+06", 2592000),
+        ("600.0", 600),
+        ("-0.0", 0),
         ("1.5", 1.5),
+        ("1234567890123456789.0", 1234567890123456800),
+        ("1e20", 1e20),
+        ("1e300", 1e300),
+        ("6e45915", "6e45915"),
+        ("-.inf", float("-inf")),
+        ("09", 9),
+        ("-089", -89),
         ("0", 0),
         ("-7", -7),
         ("0x1F", 31),
@@ -37,6 +47,18 @@ def test_values_are_read_as_kubectl_reads_them(text, value):
     found = only(f"a: {text}")["a"]
     assert found == value
     assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(("letter", "value"), [("y", True), ("Y", True), ("n", False), ("N", False)])
+def test_one_letter_is_a_boolean_to_kubectl_and_a_text_to_us(letter, value):
+    text = f"a: {letter}\nb: '{letter}'".encode()
+    for for_kubectl, found in ((True, value), (False, letter)):
+        [manifest] = read_manifests(text, for_kubectl=for_kubectl)
+        assert manifest.content == {"a": found, "b": letter}
+    assert only(f"{letter}: 1") == {letter: 1}
+    told = rf"line 1: the key '{letter}' is not a string; YAML reads on, off, yes, no, y and n as booleans"
+    with pytest.raises(UnreadableManifest, match=told):
+        read_manifests(f"{{{letter}: 1}}".encode(), for_kubectl=True)
 
 
 FACE = "\N{GRINNING FACE}"
@@ -99,7 +121,7 @@ def bomb():
         ("a: 1\nb: 2\na: 3", r"line 3: the key 'a' stands twice in one object \(first on line 1\)"),
         ("{a: 1, b: {c: 1, c: 2}}", r"line 1: the key 'c' stands twice"),
         ("? [a]\n: b", r"line 1: a key must be a text"),
-        ("a: 1\nb: {c: [{yes: 1}]}", r"line 2: the key 'yes' is not a string; YAML reads on, off, yes and no"),
+        ("a: 1\nb: {c: [{yes: 1}]}", r"line 2: the key 'yes' is not a string; YAML reads on, off, yes, no, y"),
         ("true: 1", r"line 1: the key 'true' is not a string; .*put it in quotes"),
         ("a: {1: x}", r"line 1: the key '1' is not a string; put it in quotes: \"1\""),
         ('{"a": "\\ud83d\\ude00",\n"a": 1}', r"line 2: the key 'a' stands twice"),

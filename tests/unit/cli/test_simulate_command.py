@@ -207,3 +207,19 @@ def test_an_entry_that_never_matches_is_told_and_changes_nothing(file: str, tmp_
         f"{scenario}: approvals[0].node: never matches: 'b' is no approval (expr)",
     ]
     assert (result.exit_code, result.stdout) == (0, call(file, "--json").stdout)
+
+
+def test_a_job_without_an_image_is_noted_and_runs() -> None:
+    result = call("-", "--json", stdin=WORKFLOW.replace("job: {image: i}", "job: {}", 1))
+    assert report(result)["outcome"] == "Succeeded"
+    assert result.stderr == (
+        "-: documents[0].spec.nodes[0].job: node a has no image, and no Pod starts without; give it one, or all nodes"
+        " one in spec.defaults.image\n"
+    )
+    assert call("-", stdin=WORKFLOW).stderr == ""
+
+
+def test_a_cache_key_may_be_a_text_with_expressions_in_it() -> None:
+    each = "forEach: {items: ['p', 'q', 'p'], maxParallel: 1}, cache: {key: 'v2-${{ item }}'}"
+    found = report(call("-", "--json", stdin=WORKFLOW.replace("forEach: {range: params.count}", each)))
+    assert [job["index"] for job in found["jobs"] if job["node"] == "a"] == [0, 1]

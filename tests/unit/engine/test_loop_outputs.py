@@ -4,7 +4,10 @@ from typing import Any
 
 import pytest
 import yaml
-from support.engine import drive
+from support.engine import START, drive, restored
+from support.simulation import program
+from weft.engine import advance
+from weft.engine.state import RunContext
 
 ITEMS = [
     ("{items: ['a', 'b']}", ["a", "b"]),
@@ -16,6 +19,13 @@ ITEMS = [
     ("{range: 5, batchSize: 2}", [[0, 1], [2, 3], [4]]),
     ("{items: [], batchSize: 2}", []),
 ]
+
+NODE_TYPE = """
+    apiVersion: weft.dev/v1alpha1
+    kind: NodeType
+    metadata: {name: publish}
+    spec: {outputs: [{name: id}], job: {image: "example/publish:1"}}
+    """
 
 
 def each(loop: Any, **fields: Any) -> dict[str, Any]:
@@ -62,6 +72,44 @@ def test_outputs_are_lists_in_item_order_with_null_for_what_is_missing() -> None
     run.succeed("a", 2)
     assert run.state.main.nodes[0].outputs == {"n": [0, None, None, 3], "only": ["zero", None, None, None]}
     assert run.state.main.nodes[0].message == "1 of 4 items failed"
+
+
+KINDS: list[tuple[dict[str, Any], list[str]]] = [
+    ({"expr": {"id": "item + 1", "name": "'x'"}}, ["id", "name"]),
+    ({"graph": {"name": "steps"}}, ["id"]),
+    ({"http": {"url": "http://example.com"}}, ["status", "body"]),
+    ({"resource": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap"}}}, ["name", "kind", "status"]),
+    ({"use": {"name": "publish"}}, ["id"]),
+    ({"job": "J"}, []),
+    ({"workflow": {"name": "test"}}, []),
+]
+
+
+@pytest.mark.parametrize(("body", "keys"), KINDS, ids=[next(iter(body)) for body, _ in KINDS])
+def test_without_any_item_the_outputs_that_the_body_is_known_to_have_are_there(
+    body: dict[str, Any], keys: list[str]
+) -> None:
+    steps = {"name": "steps", "nodes": [{"name": "work", "job": "J"}], "outputs": [{"name": "id", "value": "1"}]}
+    spec = {"graphs": [steps], "nodes": [{"name": "a", "forEach": {"items": []}, **body}]}
+    state, _ = advance.begin(program(spec, NODE_TYPE).main, RunContext(uid="uid"), START)
+    node = state.main.nodes[0]
+    assert (node.phase, node.outputs) == ("Succeeded", {key: [] for key in keys})
+    assert restored(state, START).main.nodes[0].outputs == node.outputs
+
+
+def test_outputs_of_items_that_all_failed_are_null() -> None:
+    run = drive(
+        {
+            "nodes": [
+                {"name": "a", "forEach": {"range": 2, "maxFailed": 2}, "expr": {"id": "1 / (index - index)"}},
+                {"name": "b", "dependsOn": ["a"], "expr": {"ids": "nodes.a.outputs.id"}},
+            ]
+        }
+    )
+    a, b = run.state.main.nodes
+    assert (a.phase, a.outputs) == ("Succeeded", {"id": [None, None]})
+    assert (b.phase, b.outputs) == ("Succeeded", {"ids": [None, None]})
+    assert restored(run.state, run.now).main.nodes[0].outputs == a.outputs
 
 
 @pytest.mark.parametrize(

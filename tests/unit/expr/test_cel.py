@@ -136,6 +136,9 @@ def test_value(text: str, expected: Any) -> None:
         ("params.limit == 3.0", True),
         ("params.whole == params.limit", True),
         ("1 < 1.5", True),
+        ("1 == 1.0", True),
+        ("1.5 != 1", True),
+        ("size('abc') == 3.0", True),
         ("params.whole * 2", 6.0),
         ("7 / 2", 3),
         ("-7 / 2", -3),
@@ -199,6 +202,17 @@ def test_int_and_double_mix(text: str, expected: Any) -> None:
 )
 def test_failed_evaluation_says_what_and_where(text: str, message: str) -> None:
     assert message in str(error_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("dyn([1, 'a']).sort()", "sort(): list elements must have the same type at "),
+        ("[1].flatten(-1)", "flatten(): level must be non-negative at "),
+    ],
+)
+def test_a_complaint_names_its_function_once(text: str, message: str) -> None:
+    assert str(error_of(text)).startswith(message)
 
 
 @pytest.mark.parametrize(

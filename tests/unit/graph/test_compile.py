@@ -345,3 +345,64 @@ def test_a_value_nested_without_end_is_a_problem_and_no_crash():
     for _ in range(5_000):
         deep = {"a": deep}
     assert "nested too deeply" in wrong(node("n", workflow={"name": "w", "parameters": deep}))[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("params.day", 3),
+        ("[params.day, 'x']", [3, "x"]),
+        ("${{ 'v2-' + string(params.day) }}", "v2-3"),
+        (" ${{ params.day }} ", 3),
+        ("v2-${{ params.day }}", "v2-3"),
+        ("${{ params.day }}-v2", "3-v2"),
+        ("${{ params.day }}${{ params.day }}", "33"),
+        ("it's $${{ ${{ params.day }}", "it's ${{ 3"),
+    ],
+)
+def test_a_cache_key_is_an_expression_or_a_text_with_expressions_in_it(key, value):
+    made = only(fields={"cache": {"key": key}}, parameters=[{"name": "day", "type": "integer"}])
+    assert made.cache_key.render({"params": {"day": 3}}) == value
+
+
+@pytest.mark.parametrize("key", ["v2-abc", "v2 params.day", "daily", "nodes.x-y"])
+def test_a_cache_key_that_is_a_bare_text_is_told_how_to_write_it(key):
+    [problem] = wrong(node("n", cache={"key": key}))
+    assert problem.startswith("spec.nodes[0].cache.key: ")
+    assert problem.endswith(
+        "; cache.key is CEL: write 'v2-' + params.day, or with the text outside of the braces, v2-${{ params.day }}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [("v2-${{ params.dya }}", 'there is no parameter named "dya"'), ("v2-${{ params.day", "without its `}}`")],
+)
+def test_a_cache_key_that_is_a_template_is_checked_like_one(key, told):
+    [problem] = wrong(node("n", cache={"key": key}), parameters=[{"name": "day"}])
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("defaults", "path"),
+    [
+        ({"image": "app:${{ params.tag }}"}, "image"),
+        ({"env": [{"name": "TAG", "value": "${{ params.tag }}"}]}, "env[0].value"),
+        ({"env": [{"name": "TAG", "expr": "params.tag"}]}, "env[0].expr"),
+        ({"retry": {"when": "params.tag == reason"}}, "retry.when"),
+    ],
+)
+def test_defaults_in_a_subgraph_see_its_parameters_and_say_so_once(defaults, path):
+    def problems(*declared):
+        steps = {"name": "steps", "parameters": list(declared), "nodes": [node("b", job={}), node("c", job={})]}
+        handed = {name["name"]: "${{ params.tag }}" for name in declared}
+        calls = node("a", graph={"name": "steps", "parameters": handed})
+        return wrong(calls, node("d", job={}), parameters=[{"name": "tag"}], defaults=defaults, graphs=[steps])
+
+    assert problems({"name": "tag"}) == []
+    (problem,) = problems()
+    assert problem.startswith(f'spec.defaults.{path}: params.tag: there is no parameter named "tag"')
+    assert problem.endswith(
+        "(in graph 'steps': there defaults see that graph's parameters and nodes; declare what they need there, and"
+        " hand it on)"
+    )

@@ -64,6 +64,28 @@ def test_code_cannot_be_templated(job, path):
         ["su", "-", "app", "-c"],
         ["su", "-s", "/bin/sh", "app", "--command"],
         ["su", "app", "-lc"],
+        ["su", "app", "--comm"],
+        ["runuser", "-u", "app", "-c"],
+        ["runuser", "app", "--session-command"],
+        ["sg", "docker", "-c"],
+        ["sg", "docker"],
+        ["flock", "/lock", "-c"],
+        ["/usr/bin/flock", "-x", "-w", "10", "/lock", "--command"],
+        ["script", "-q", "-e", "-c"],
+        ["script", "/dev/null", "-qc"],
+        ["script", "log", "--command"],
+        ["fish", "-C"],
+        ["fish", "-N", "--init-command"],
+        ["fish", "-d", "3", "-c"],
+        ["fish", "--init-command=echo", "-C"],
+        ["cmd", "/c"],
+        ["cmd.exe", "/S", "/C"],
+        ["C:\\Windows\\System32\\CMD.EXE", "/s/c"],
+        ["cmd", "/V:ON", "/K"],
+        ["powershell", "-NoProfile"],
+        ["powershell.exe"],
+        ["powershell", "Write-Host"],
+        ["env", "-S", "bash -c"],
     ],
 )
 def test_a_shell_with_c_takes_no_template_however_it_is_called(command):
@@ -92,17 +114,47 @@ def test_a_shell_with_c_takes_no_template_however_it_is_called(command):
             "command": ["pwsh", "-NonInteractive", "-ExecutionPolicy", "Bypass", "-File", "run.ps1"],
             "args": ["-Count", X],
         },
-        {"command": ["su", "-s", "/app/run", "app"], "args": [X]},
+        {"command": ["su", "-s", "/app/run", "app", "--"], "args": [X]},
+        {"command": ["runuser", "-u", "app", "--", "python"], "args": [X]},
+        {"command": ["su", "-s", "/app/run"], "args": ["app-${{ params.x }}"]},
         {"command": ["numfmt", "-c"], "args": [X]},
         {"command": ["bash-completion", "-c"], "args": [X]},
+        {"command": ["flock", "-w", "9", "/lock", "tar", "-c"], "args": [X]},
+        {"command": ["flock", "/lock", "app"], "args": [X]},
+        {"command": ["script.py", "-c"], "args": [X]},
+        {"command": ["fish", "-d", "3", "run.fish"], "args": ["-c", X]},
+        {"command": ["/app/cmd", "--day"], "args": [X, X]},
+        {"command": ["/app/cmd"], "args": ["/cache/${{ params.x }}"]},
+        {"command": ["npm", "run", "script"], "args": [X]},
+        {"command": ["app", "--region", "sg"], "args": [X]},
+        {"command": ["python"], "script": "print(1)", "args": ["-c", X]},
+        {"command": ["script"], "args": ["--log-out=${{ params.x }}"]},
+        {"command": ["powershell", "-NoProfile", "-File", "run.ps1"], "args": ["-Count", X]},
+        {"command": ["pwsh", "run.ps1"], "args": ["-c", X]},
     ],
 )
 def test_what_no_shell_reads_as_code_is_taken(job):
     assert refused(**job) == []
 
 
-def test_an_option_that_is_templated_could_be_c():
-    assert "args of a shell" in refused(command=["bash"], args=[X, X])[0]
+@pytest.mark.parametrize(
+    ("command", "args"),
+    [
+        (["bash"], [X, X]),
+        (["pwsh"], [X]),
+        (["pwsh", "-NoProfile"], [X, "x"]),
+        (["su", "app"], [f"-cecho {X}"]),
+        (["su", "app"], [f"--command=echo {X}"]),
+        (["runuser", "app"], [f"--session-command={X}"]),
+        (["fish"], [f"--init-command={X}"]),
+        (["fish"], [f"-C{X}"]),
+        (["cmd"], [f"/c{X}"]),
+        (["env", "-S"], [f"bash -c {X}"]),
+        (["env"], [f"-Sbash -c {X}"]),
+    ],
+)
+def test_an_option_that_is_templated_could_be_c_or_bring_its_own_program(command, args):
+    assert "args of a shell" in refused(command=command, args=args)[0]
 
 
 def test_the_shell_may_come_from_the_overlay_or_from_script():

@@ -88,3 +88,42 @@ def test_whose_a_manifest_is():
     assert not is_weft({"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow"})
     assert not is_weft({"apiVersion": "v1", "kind": "ConfigMap"})
     assert not is_weft("text")
+
+
+def in_namespace(content, namespace):
+    return {**content, "metadata": {"name": "x", "namespace": namespace}}
+
+
+def making(namespace):
+    return {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "namespace": namespace}}}
+
+
+@pytest.mark.parametrize(
+    ("content", "path"),
+    [
+        (manifest("Workflow", nodes=[node("a"), node("b", resource=making("other"))]), "spec.nodes[1].resource"),
+        (manifest("Workflow", nodes=[node("a")], **{"finally": [node("b", resource=making("other"))]}),
+         "spec.finally[0].resource"),
+        (manifest("Workflow", nodes=[node("a", compensate={"resource": making("other")})]),
+         "spec.nodes[0].compensate.resource"),
+        (manifest("Workflow", nodes=[node("a")],
+                  graphs=[{"name": "g", "nodes": [node("b", resource=making("other"))]}]),
+         "spec.graphs[0].nodes[0].resource"),
+        (manifest("WorkflowRun", workflow={"nodes": [node("b", resource=making("other"))]}),
+         "spec.workflow.nodes[0].resource"),
+        (manifest("NodeType", resource=making("other")), "spec.resource"),
+    ],
+)  # fmt: skip
+def test_a_resource_of_another_namespace_can_never_be_made(content, path):
+    told = (
+        "is 'other', but a node makes objects in the namespace of its run alone, which is 'shop'; leave the namespace"
+        " out"
+    )
+    assert lines(in_namespace(content, "shop")) == [f"{path}.manifest.metadata.namespace: {told}"]
+    assert lines(content) == lines(in_namespace(content, "other")) == []
+
+
+@pytest.mark.parametrize("namespace", ["${{ run.namespace }}", "shop", None])
+def test_a_resource_may_name_the_namespace_it_is_made_in(namespace):
+    content = manifest("Workflow", nodes=[node("a", resource=making(namespace))])
+    assert lines(in_namespace(content, "shop")) == []
