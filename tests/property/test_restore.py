@@ -1,127 +1,25 @@
 """An operator that dies at any step goes on as if nothing had happened: state rebuilt from the written status.
 
-A world that, after steps chosen at random, throws the engine's state away and rebuilds it from the status as the API
-server would have stored it (JSON, nulls pruned). The report must be that of a world that never did so.
+Random workflows in random worlds (see `support.workflows`); what is compared with what stands in `support.dying`.
 """
 
 import random
-from collections import Counter
-from contextlib import nullcontext
-from functools import partial
-from typing import Any
-from unittest.mock import patch
 
 import orjson
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.workflows import PARAMETERS_PER_ROUND, Case, Chooser, in_rounds, random_case, rerun_on_other_lists
-from weft.api.times import moment
-from weft.engine import advance, budget, restore, status
-from weft.engine.actions import Acquire, Action, LookUp, Release, Start
-from weft.engine.observation import Observation
-from weft.engine.state import AttemptId
-from weft.simulate.agenda import NEWS
-from weft.simulate.program import Document, Program, load_program
-from weft.simulate.report import json_report
-from weft.simulate.scenario import Scenario, parse_scenario
-from weft.simulate.world import World, _scope
-
-
-def pruned(value: Any) -> Any:
-    """What a merge patch leaves of a value: no nulls in objects."""
-    if isinstance(value, dict):
-        return {key: pruned(item) for key, item in value.items() if item is not None}
-    return [pruned(item) for item in value] if isinstance(value, list) else value
-
-
-def reborn(state: Any, now: float, *, chunks: dict[str, Any], stored: dict[str, Any]) -> tuple[Any, Any]:
-    """The state that a new operator finds, and what it does first."""
-    written = status.make(state, previous=stored, generation=1, now=now)
-    chunks |= written.chunks
-    stored.clear()
-    stored |= pruned(orjson.loads(orjson.dumps(written.status)))
-    nodes = budget.read_nodes(stored, orjson.loads(orjson.dumps(chunks)))
-    found = restore.restore(state.workflow, state.context, stored, nodes, start=moment(stored["startTime"]) or 0.0)
-    return found, restore.resume(found, now)
-
-
-MAX_DEATHS = 4
-"""In one instant: an operator that dies before it hears any answer gets nowhere."""
-
-
-class DyingWorld(World):
-    """A world whose operator dies after one step in `every`."""
-
-    def __init__(self, *args: Any, rng: random.Random, every: int, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._rng = rng
-        self._every = every
-        self._chunks: dict[int, dict[str, Any]] = {}
-        self._stored: dict[int, dict[str, Any]] = {}
-        self._looked_up: dict[tuple[int, AttemptId], Any] = {}
-        self._died_at: Counter[tuple[int, float]] = Counter()
-        self._pressed: set[tuple[int, AttemptId]] = set()
-        self._repeats = False
-        self.deaths = 0
-
-    def _carry_out(self, run: Any, result: Any) -> None:
-        super()._carry_out(run, result)
-        moment_of_run = (run.number, self._agenda.now)
-        if self._rng.randrange(self._every) or self._died_at[moment_of_run] == MAX_DEATHS:
-            return
-        self._died_at[moment_of_run] += 1
-        self.deaths += 1
-        chunks, stored = self._chunks.setdefault(run.number, {}), self._stored.setdefault(run.number, {})
-        run.state, again = reborn(run.state, self._epoch, chunks=chunks, stored=stored)
-        run.alarm = None
-        known = {(attempt.run.number, attempt.id) for attempt in self._cluster.attempts}
-        actions = [
-            action for action in again.actions if not (isinstance(action, Start) and (run.number, action.id) in known)
-        ]
-        self._repeats = True
-        super()._carry_out(run, advance.Result(actions, again.wake_at))
-        self._repeats = False
-
-    def _perform(self, run: Any, action: Action) -> None:
-        """What is asked for once more gets the same answer: the world has not changed, and knows who asked before."""
-        if isinstance(action, LookUp):
-            if not self._repeats or (run.number, action.id) not in self._looked_up:
-                found = self._cache.look_up(_scope(run, action), max_age=action.max_age, now=self._agenda.now)
-                self._looked_up[run.number, action.id] = found
-            self._answer(run, advance.CacheAnswer(action.id, self._looked_up[run.number, action.id]))
-        else:
-            if isinstance(action, Release):
-                self._pressed.discard((run.number, action.id))
-            super()._perform(run, action)
-
-    def _answer(self, run: Any, seen: Observation) -> None:
-        self._agenda.put(self._agenda.now, NEWS, partial(self._see, run, seen))
-
-    def _pass_on(self, change: Any) -> None:
-        self._pressed |= {holder for _, holder in change.lost}
-        super()._pass_on(change)
-
-    def _acquire(self, run: Any, action: Acquire) -> None:
-        super()._acquire(run, action)
-        if self._repeats and (run.number, action.id) in self._pressed:
-            self._answer(run, advance.LockLost(action.id))
-
-
-def load(case: Case) -> tuple[Program, Scenario]:
-    program, problems = load_program(Document(document) for document in case.documents)
-    assert program is not None, problems
-    scenario, problems = parse_scenario(case.scenario)
-    assert scenario is not None, problems
-    return program, scenario
-
-
-def told(report: dict[str, Any]) -> dict[str, Any]:
-    """The report, without what a restart may change: in which order things of one instant are named."""
-    jobs = sorted(report["jobs"], key=lambda job: orjson.dumps(job))
-    stuck = {"makespanSeconds": None, "message": None} if report["reason"] == "Stuck" else {}
-    return {**report, "jobs": jobs, **stuck}
+from support.dying import FORMS, check, one_in
+from support.workflows import (
+    PARAMETERS_PER_ROUND,
+    Case,
+    Chooser,
+    in_rounds,
+    random_case,
+    rerun_on_other_lists,
+    with_values,
+)
 
 
 def case_of(seed: int) -> Case:
@@ -132,55 +30,58 @@ def case_of(seed: int) -> Case:
     return Case(first["spec"], others, case.scenario, case.approvals)
 
 
-FORMS = {
-    "readable": {},
-    "outputs stored": {"MAX_INLINE_OUTPUTS": 0},
-    "packed": {"MAX_INLINE_OUTPUTS": 0, "MAX_ENTRIES": 0},
-    "all stored": {"MAX_INLINE_OUTPUTS": 0, "MAX_STATUS": 0},
-}
-"""How a run's status may be written; see `engine/budget`."""
-
-
-def check(seed: int, *, every: int, form: str = "readable", case: Case | None = None) -> None:
-    program, scenario = load(case_of(seed) if case is None else case)
-    params, _ = program.check({})
-    alive = World(program.workflows, scenario, seed=1).run(program.main, params)
-    with patch.multiple(budget, **FORMS[form]) if FORMS[form] else nullcontext():
-        dying = DyingWorld(program.workflows, scenario, seed=1, rng=random.Random(seed), every=every)
-        died = dying.run(program.main, params)
-    assert told(json_report(died)) == told(json_report(alive))
-
-
 examples = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @examples
 @given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
 def test_a_restart_at_any_step_changes_nothing(seed: int, every: int) -> None:
-    check(seed, every=every)
+    check(case_of(seed), one_in(every, seed))
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form != "readable"])
 def test_whatever_the_form_of_the_status(form: str) -> None:
     for seed in range(60):
-        check(seed, every=2, form=form)
+        check(case_of(seed), one_in(2, seed), form=form)
 
 
 @examples
 @given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
 def test_nor_where_earlier_rounds_are_undone(seed: int, every: int) -> None:
-    check(seed, every=every, case=in_rounds(case_of(seed)))
+    check(in_rounds(case_of(seed)), one_in(every, seed))
 
 
 @examples
 @given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]))
 def test_nor_where_reruns_find_other_lists(seed: int, every: int) -> None:
-    check(seed, every=every, case=rerun_on_other_lists(case_of(seed)))
+    check(rerun_on_other_lists(case_of(seed)), one_in(every, seed))
+
+
+OTHERWISE = {"once": lambda case: case, "in rounds": in_rounds, "on other lists": rerun_on_other_lists}
+
+
+def valued(seed: int, otherwise: str) -> Case:
+    return with_values(OTHERWISE[otherwise](case_of(seed)), Chooser(random.Random(seed).randrange))
+
+
+@pytest.mark.parametrize("otherwise", OTHERWISE)
+@examples
+@given(seed=st.integers(0, 10**9), every=st.sampled_from([1, 2, 5]), form=st.sampled_from(list(FORMS)))
+def test_nor_what_anything_is_given(otherwise: str, seed: int, every: int, form: str) -> None:
+    check(valued(seed, otherwise), one_in(every, seed), form=form)
+
+
+@pytest.mark.parametrize(
+    ("seed", "otherwise", "every"),
+    [(1177, "once", 1), (1323, "once", 1), (2148, "once", 1), (2148, "in rounds", 1), (69, "in rounds", 1)],
+)
+def test_what_was_found_with_values_stays_mended(seed: int, otherwise: str, every: int) -> None:
+    check(valued(seed, otherwise), one_in(every, seed))
 
 
 @pytest.mark.parametrize("seed", [82904638, 63805023])
 def test_what_was_found_with_other_lists_stays_mended(seed: int) -> None:
-    check(seed, every=1, case=rerun_on_other_lists(case_of(seed)))
+    check(rerun_on_other_lists(case_of(seed)), one_in(1, seed))
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])
@@ -188,7 +89,7 @@ def test_what_was_found_with_other_lists_stays_mended(seed: int) -> None:
 def test_every_round_of_a_subgraph_is_undone_with_its_own_parameters(seed: int, every: int) -> None:
     actions = [{"at": 100, "rerun": "Failed"}, {"at": 200, "rerun": "All"}]
     scenario = {"events": [{"node": "bad", "exitCode": 1}], "actions": actions[: seed % 3]}
-    check(seed, every=every, case=Case(yaml.safe_load(PARAMETERS_PER_ROUND), [], scenario))
+    check(Case(yaml.safe_load(PARAMETERS_PER_ROUND), [], scenario), one_in(every, seed))
 
 
 ANY = """
@@ -237,7 +138,7 @@ def test_what_was_found_of_a_node_that_had_not_ended_stays_found(what: str, ever
         {"node": "bad", "exitCode": 1}, {"node": "n/a", "durationSeconds": 3},
     ]  # fmt: skip
     for seed in range(5):
-        check(seed, every=every, case=Case(spec, [], {"events": events}))
+        check(Case(spec, [], {"events": events}), one_in(every, seed))
 
 
 FOUND = [
@@ -252,4 +153,4 @@ FOUND = [
 
 @pytest.mark.parametrize(("seed", "every"), FOUND)
 def test_what_was_found_stays_mended(seed: int, every: int) -> None:
-    check(seed, every=every)
+    check(case_of(seed), one_in(every, seed))

@@ -200,14 +200,15 @@ def test_what_succeeded_is_not_run_again_without_a_rerun(case: Case) -> None:
 
 
 def _starts_anew(attempt: Attempt, case: Case) -> bool:
-    """In a subgraph that is retried, a `while` that failed starts again, and so does what handles a failure."""
+    """In a subgraph that is retried, a `while` that failed starts again; so do services, and what handles a failure."""
     if attempt.place.role == "compensate":
         return False
     nodes, node = case.spec["nodes"], {}
     for name in attempt.place.node.split("/"):
         everywhere = [*nodes, *case.spec.get("finally", [])]
         node = next(node for node in everywhere if node["name"] == name)
-        if any(edge.endswith(":Failed") for edge in node.get("dependsOn", [])):
+        serves = node.get("service") and "/" in attempt.place.node
+        if serves or any(edge.endswith(":Failed") for edge in node.get("dependsOn", [])):
             return True
         if "graph" in node:
             nodes = next(graph["nodes"] for graph in case.spec["graphs"] if graph["name"] == node["graph"]["name"])
@@ -228,6 +229,7 @@ def test_a_rerun_never_repeats_a_success_it_was_not_asked_for(case: Case, rerun:
     after = run(Case(case.spec, case.others, later, case.approvals))
     then, now = ({node.node.name: node for node in history.run.state.main.nodes} for history in (before, after))
     again = _reset_by_name(case) if rerun != "Failed" else {name for name in then if _is_reset(name, case, then)}
+    again |= _services(again, case, then)
     ran = {a.place.node.split("/")[0] for a in after.attempts if a.generation and a.place.role == "main"}
     assert ran <= again | {node["name"] for node in case.spec.get("finally", [])}
     for name in then.keys() - again:
@@ -269,6 +271,16 @@ def _reset_by_name(case: Case) -> set[str]:
         if reset & {edge.partition(":")[0] for edge in spec.get("dependsOn", ())}:
             reset.add(spec["name"])
     return reset
+
+
+def _services(again: set[str], case: Case, then: dict[str, NodeState]) -> set[str]:
+    """The services that these nodes wait for, and those that these services wait for."""
+    found: set[str] = set()
+    for spec in reversed(case.spec["nodes"]):
+        if spec["name"] in again | found:
+            sources = [edge.partition(":")[0] for edge in spec.get("dependsOn", ()) if edge.endswith(":Ready")]
+            found |= {name for name in sources if then[name].reason != "ConditionFalse"}
+    return found
 
 
 @profile

@@ -139,6 +139,64 @@ def rerun_on_other_lists(case: Case) -> Case:
     return case
 
 
+def with_values(case: Case, choose: Chooser) -> Case:
+    """The case with something that tells items, rounds, attempts and outcomes apart, wherever an expression may stand.
+
+    Everything that is done is given it: jobs and what undoes them, graphs and child runs, lists, keys and questions.
+    """
+    graphs = case.spec.get("graphs", [])
+    for graph in graphs:
+        graph["parameters"] = [{"name": "p", "type": "string", "default": "d"}]
+        graph["outputs"] = [{"name": "o", "value": f"nodes.{graph['nodes'][-1]['name']}.phase + params.p"}]
+    for other in case.others:
+        other["spec"]["parameters"] = [{"name": "p", "type": "string", "default": "d"}]
+    for nodes, params in ((case.spec["nodes"], []), *((graph["nodes"], ["params.p"]) for graph in graphs)):
+        for node in nodes:
+            _give_values(choose, node, params)
+    names = [node["name"] for node in case.spec["nodes"]]
+    told = [f"nodes.{name}.{field}" for name in names for field in ("phase", "reason", "exitCode", "outputs")]
+    for node in case.spec.get("finally", []):
+        node["job"] = _told(["run.failures", "run.outcome", *told])
+    return case
+
+
+def _give_values(choose: Chooser, node: Json, params: list[str]) -> None:
+    upstream = [edge.partition(":")[0] for edge in node.get("dependsOn", ())]
+    seen = [f"nodes.{name}.{choose.pick(['phase', 'reason', 'exitCode'])}" for name in upstream]
+    values = [*params, *seen, "run.attempt"]
+    loop = node.get("forEach", {})
+    if isinstance(loop.get("range"), int):
+        shown = f"string({choose.pick([*params, 'run.attempt'])})" if choose.one_in(2) else "''"
+        if seen and choose.one_in(2):
+            shown = f"({seen[0]} == null ? 'none' : string({seen[0]}))"
+        letters = "abcde"[: loop.pop("range")]
+        loop["items"] = "[" + ", ".join(f"{shown} + '{letter}'" for letter in letters) + "]"
+    if loop:
+        values += ["item"]
+    if "while" in node:
+        values += ["iteration", "previous"]
+    text = "".join(f"${{{{ {value} }}}}" for value in values)
+    for part in (node, node.get("compensate", {})):
+        if "job" in part:
+            part["job"] = _told(values)
+        elif "graph" in part:
+            part["graph"]["parameters"] = {"p": text}
+    if "workflow" in node:
+        node["workflow"]["parameters"] = {"p": text}
+    if "http" in node:
+        node["http"]["headers"] = [{"name": "X-Values", "value": text}]
+    if "approval" in node:
+        node["approval"]["message"] = text
+    if "cache" in node and choose.one_in(2):
+        node["cache"]["key"] = choose.pick(["string(run.attempt)", "string(index)" if loop else "'same'"])
+    if "concurrency" in node and choose.one_in(2):
+        node["concurrency"]["key"] = "k${{ run.attempt }}"
+
+
+def _told(values: Sequence[str]) -> Json:
+    return {"image": "i", "env": [{"name": f"E{n}", "expr": value} for n, value in enumerate(values)]}
+
+
 def _document(kind: str, name: str, spec: Json) -> Json:
     return {"apiVersion": "weft.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
 

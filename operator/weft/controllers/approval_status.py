@@ -11,7 +11,7 @@ from typing import Any
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
-from weft.controllers.run_facts import is_over
+from weft.controllers.run_facts import is_over, rerun_known
 from weft.engine.budget import read_nodes
 from weft.engine.state import RunState
 from weft.kube.client import Client
@@ -105,6 +105,8 @@ class ApprovalStatus:
         if not is_over(run):
             self._queue.add_after(key_of(approval), self._clock.now() + LOOK_AGAIN_SECONDS)
             return None
+        if (approval["spec"].get("rerunGeneration") or 0) > rerun_known(run):
+            return None  # for a rerun that is still to come: the run's news bring it up again
         return ACCEPTED if _was_counted(approval, run.get("status") or {}) else refused("the run has ended")
 
 

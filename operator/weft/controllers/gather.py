@@ -12,18 +12,18 @@ from collections.abc import Iterable, Iterator
 from weft.api.conditions import Reason, message_for
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.releasing import has_done_its_work
-from weft.engine.actions import Start
+from weft.controllers.replacing import passed_over
+from weft.engine.actions import Start, Stop
 from weft.engine.lookup import reckon, settled
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.restore import RESEND
-from weft.engine.state import STOPPING, AttemptId
+from weft.engine.state import STOPPING, AttemptId, Unit
 from weft.kube.objects import Obj, annotation, key_of
 from weft.kube.store import ChildStore
 from weft.render.facts import POD_GONE, PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
 from weft.render.observe import JobFact, JobState, job_fact, pod_fact
 from weft.render.pod import is_managed, is_tracked
-
 
 SILENT_SECONDS = 3.0
 """A Pod of which nothing is told for so long after it was made is looked at: most are bound by then."""
@@ -140,6 +140,8 @@ def _pod_seen(
     fact = pod_fact(pod)
     if gone and not fact.ended:
         fact = POD_GONE
+    if fact.ended and unit is not None and job is not None and passed_over(job, pod, gone=gone):
+        return _replaced(live, store, id_, unit, job, now)
     if fact.ended:
         _release(live, job, None if gone else pod, fact, succeeded=has_done_its_work(pod, fact))
     if unit is None:
@@ -153,6 +155,18 @@ def _pod_seen(
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     running = AttemptPending(id_, None, "", now)
     return (running, AttemptReady(id_, now)) if fact.state is PodState.Ready else (running,)
+
+
+def _replaced(
+    live: LiveRun, store: ChildStore, id_: AttemptId, unit: Unit, job: Obj, now: float
+) -> Iterable[Observation]:
+    """What the attempt comes to whose Pod is over, and whose Job is to be given another one, or has it already."""
+    if unit.stage == STOPPING:  # the stop has met the Pod alone
+        live.pending.append(Stop(id_, unit.node.body.kind, unit.stop_reason or ""))
+        return ()
+    if not all(pod_fact(pod).ended for pod in store.pods_of(job)):
+        return ()
+    return _told_by_job(live, id_, job_fact(job), now)
 
 
 def _note_stray(live: LiveRun, id_: AttemptId, *, ended: bool) -> None:
@@ -203,11 +217,13 @@ def _job_seen(
     fact = job_fact(job)
     if not is_managed(job) or fact.state in (JobState.Succeeded, JobState.Failed):
         return () if has_pod else _told_by_job(live, id_, fact, now)
-    if fact.state in (JobState.Active, JobState.Suspended) and not has_pod:
+    if not has_pod:
         if unit.stage == STOPPING:  # it never got a Pod, and will not get one
             live.releases.append(Release(job, None, False, Reason.Stopping, "stopped before its Pod was made"))
             live.forget(id_)
             return (AttemptEnded(id_, now, succeeded=False, reason=Reason.Stopping, message="stopped"),)
+        if fact.state is JobState.Suspended:
+            return (AttemptPending(id_, fact.reason, fact.message, now),)
         live.podless.setdefault(id_, now)
     return ()
 

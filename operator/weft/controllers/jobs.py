@@ -20,6 +20,7 @@ from weft.controllers.locks import Locks
 from weft.controllers.patience import REFUSALS, hold, passing, refusal, wait_out
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.releasing import finish_job, strip
+from weft.controllers.replacing import goes_on
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
@@ -137,7 +138,10 @@ class Jobs:
         return any(self._store.pods.get(live.key.namespace, name) is not None for name in pods)
 
     async def _free(self, live: LiveRun, action: Start) -> bool:
-        """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once."""
+        """Whether the Pod of the attempt before is gone or terminal: never two Pods of one node item at once.
+
+        And none may come any more: a Job that its own controller would give another one is deleted.
+        """
         if action.after is None:
             return True
         if action.after in live.unanswered:  # a try may have made it anew after it was gone
@@ -149,7 +153,10 @@ class Jobs:
                 attempt_of(pod, live.ref.uid) == action.after and not pod_fact(pod).ended
                 for pod in self._store.children(*live.run_key).orphans
             )
-        return all(pod_fact(pod).ended for pod in self._store.pods_of(job))
+        pods = self._store.pods_of(job)
+        if all(pod_fact(pod).ended for pod in pods) and goes_on(job, pods):
+            pods = await self._remove(live, action.after, job)
+        return all(pod_fact(pod).ended for pod in pods)
 
     async def _adopt(self, live: LiveRun, action: Start) -> Obj | None:
         """The name is taken: by our own earlier try (give it), or by a stranger (wait until it is gone)."""
@@ -222,7 +229,7 @@ class Jobs:
         live.unheard[id_] = self._clock.now()
 
     async def stop(self, live: LiveRun, id_: AttemptId, reason: str) -> None:
-        """Stop the attempt's Pod so that its logs stay; one that no kubelet has seen is deleted."""
+        """Stop the attempt's Pod so that its logs stay; what no kubelet has seen is deleted."""
         if id_ in live.held and id_ not in live.doubted:
             self._never_made(live, id_, reason)
             return
@@ -236,15 +243,22 @@ class Jobs:
                 self._never_made(live, id_, reason)
             return  # otherwise its Pod is on its way out
         if made_again(job, pods):
-            await stop_job(self._client, job)
-            return
-        if not pods:
+            pods = await self._remove(live, id_, job)
+            if not pods:
+                self._never_made(live, id_, reason)
+        elif not pods:
             live.look_at("Job", key_of(job).name)  # `gather` ends an attempt that never got a Pod
         for pod in pods:
             try:
                 await stop_pod(self._client, pod, reason)
             except (NotFound, Conflict):
                 live.look_at("Pod", key_of(pod).name, pod)
+
+    async def _remove(self, live: LiveRun, id_: AttemptId, job: Obj) -> tuple[Obj, ...]:
+        """Delete a Job that would be given another Pod; gives the Pods that it has been given until then."""
+        await stop_job(self._client, job)
+        self._store.remember_deleted(job)
+        return (await self._look(live, id_))[1]
 
     async def find_pods(self, live: LiveRun, jobs: list[Obj]) -> None:
         """Ask for the Pods of Jobs that somebody has deleted: one may have ended, and nobody told us so (yet)."""

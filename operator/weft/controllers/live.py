@@ -64,6 +64,10 @@ class LiveRun:
     missing: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row for something that may be late
     releases: list[Release] = field(default_factory=list)
     chunks: dict[str, dict[str, Any]] = field(default_factory=dict)  # outputs to be stored before the next status
+    unstored: int = 0  # how often in a row one of them could not be
+    store_again_at: float = float("-inf")  # monotonic: until then statuses do without them
+    refusal: str = ""  # why: the API server's words
+    unanswered_status: dict[str, Any] | None = None  # was written, and no answer came
     tasks: dict[AttemptId, asyncio.Task[None]] = field(default_factory=dict)  # http requests, watched resources
     objects: dict[AttemptId, Obj | None] = field(default_factory=dict)  # latest sight of watched resources
     manifests: dict[AttemptId, Obj] = field(default_factory=dict)  # what they were asked to be

@@ -3,7 +3,8 @@
 A run begins when its Workflow is there and valid, its parameters fit, and its queue lets it. What it
 begins with is frozen in a ControllerRevision before anything is created, so nothing that happens to
 the Workflow afterwards changes the run. What cannot begin ends at once, with the reason; so does a run that cannot be
-restored since somebody has deleted what it was begun with: its Jobs and Pods are let go as those of any that has ended.
+restored, since somebody has deleted what it was begun with or this version does not take it any more: its Jobs and Pods
+are let go as those of any that has ended.
 """
 
 from __future__ import annotations
@@ -177,6 +178,9 @@ class Loader:
         try:
             workflow = await self._revisions.load(namespace, revision)
             chunks = await load_chunks(self._client, namespace, uid_of(run), status)
+        except InvalidWorkflow as error:  # an older version took it
+            message = message_for(Reason.InvalidWorkflow, problem=summary(error.problems))
+            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"it cannot go on: {message}")
         except NotFound as error:
             since = self._lost.setdefault(uid_of(run), self._clock.now())
             # A Workflow that still holds the spec makes the revision anew; and a proxy's page tells nothing of it.

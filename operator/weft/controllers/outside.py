@@ -16,28 +16,40 @@ import orjson
 
 from weft.api.base import API_VERSION, GROUP
 from weft.api.conditions import Reason
+from weft.controllers.jobs import TAKEN_SECONDS
 from weft.controllers.live import LiveRun
-from weft.controllers.patience import REFUSALS, passing, refusal, taken, wait_out
+from weft.controllers.patience import REFUSALS, hold, passing, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
+from weft.engine import rendering
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
+from weft.expr.cel import ExpressionError
 from weft.expr.template import to_text
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock, Spawn
 from weft.kube.discovery import Discovery
 from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, uid_of
-from weft.kube.resources import WORKFLOW_RUNS
+from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
-from weft.render.names import child_annotations, child_labels, job_name, run_owner
+from weft.render.names import (
+    RUN_LABEL,
+    bears_identity,
+    child_annotations,
+    child_labels,
+    job_name,
+    label_value,
+    run_owner,
+)
+from weft.render.observe import pod_fact
 
 _log = logging.getLogger(__name__)
 
 SUSPENDED_ANNOTATION = f"{GROUP}/suspended-with-parent"
 """On a child run: it is resumed with the run that started it."""
 POLL_SECONDS = 2.0
-"""How often a resource node's object is looked at."""
+"""How often a resource node's object is looked at, and what a deleted child run has left behind."""
 
 Wake = Callable[[Key], None]
 
@@ -102,6 +114,7 @@ class Outside:
         if kind == "workflow":
             child = await self._child(live, id_)
             if child is None:
+                live.forget(id_)
                 self._end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
             elif not finished(child):
                 await self.stop_child(live, child)
@@ -116,7 +129,7 @@ class Outside:
         task = live.tasks.get(id_)
         if task is not None:
             task.cancel()  # else it would apply the object again
-        manifest = live.manifests.get(id_)
+        manifest = self._asked_for(live, id_)
         if manifest is None:
             return
         name, namespace = manifest["metadata"]["name"], live.key.namespace
@@ -131,6 +144,17 @@ class Outside:
         except Forbidden as error:
             _log.warning("%s %s: the object stays as long as the run: %s", live.key, id_.path, error)
 
+    def _asked_for(self, live: LiveRun, id_: AttemptId) -> Obj | None:
+        """What the attempt's object was asked to be; rendered anew where a process that has died has applied it."""
+        manifest, unit = live.manifests.get(id_), live.state.active.get(id_)
+        if manifest is not None or unit is None or not self._impersonate:
+            return manifest
+        try:
+            return _manifest(live, id_, rendering.payload(live.state, unit))
+        except ExpressionError as error:  # outputs that it needs have been lost
+            _log.warning("%s %s: the object stays as long as the run: %s", live.key, id_.path, error)
+            return None
+
     def _acting(self, live: LiveRun) -> Client:
         """A client that may do what the run's service account may do."""
         account = (live.frozen.get("defaults") or {}).get("serviceAccountName") or "default"
@@ -138,16 +162,20 @@ class Outside:
 
     async def _child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
         """The attempt's child run; one that was only just made is asked for, since the cache may not know it yet."""
-        namespace, name = live.key.namespace, job_name(live.ref, id_)
-        known = self._runs.get(namespace, name)
+        known = self._known_child(live, id_)
         if known is not None:
             return known
         try:
-            child = await self._client.get(WORKFLOW_RUNS, name, namespace=namespace)
+            child = await self._client.get(WORKFLOW_RUNS, job_name(live.ref, id_), namespace=live.key.namespace)
         except NotFound:
             return None
         self._remember(child)
-        return child
+        return child if bears_identity(child, live.ref.uid, id_) else None
+
+    def _known_child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
+        """The attempt's child run, if the cache knows it. A stranger of that name is none: its outputs are not ours."""
+        child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
+        return child if child is not None and bears_identity(child, live.ref.uid, id_) else None
 
     async def with_its_parents(self, run: Obj) -> Obj:
         """Suspend a run that is read anew when a run above it is suspended; gives the run as it is then.
@@ -188,10 +216,10 @@ class Outside:
 
     def child_seen(self, live: LiveRun, id_: AttemptId, *, known: bool) -> AttemptEnded | None:
         """What the child run of an attempt tells; `known` says that it had been seen before."""
-        child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
+        child = self._known_child(live, id_)
         now = self._clock.now()
         if child is None:
-            if not known:
+            if not known or any(isinstance(action, Start) and action.id == id_ for action in live.pending):
                 return None
             message = "the child run was deleted by somebody"
             return AttemptEnded(id_, now, succeeded=False, reason=Reason.JobDeleted, message=message, disruption=True)
@@ -206,7 +234,11 @@ class Outside:
         return AttemptEnded(id_, now, succeeded=False, reason=Reason.ChildFailed, message=message)
 
     async def _start_run(self, live: LiveRun, action: Start) -> None:
-        name = job_name(live.ref, action.id)
+        now, name = self._clock.now(), job_name(live.ref, action.id)
+        if not await self._free(live, action):
+            message = "the child run of the attempt before, or a Pod of it, has not ended yet"
+            hold(live, action, "PreviousPodRunning", message, now=now, seconds=POLL_SECONDS)
+            return
         payload = action.payload
         parent = self._runs.get(live.key.namespace, live.key.name) or {"spec": {}}
         spec: dict[str, Any] = {"workflowRef": {"name": payload["name"]}, "parameters": payload["parameters"]}
@@ -228,13 +260,31 @@ class Outside:
         try:
             self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
-            await self._child(live, action.id)  # made by an earlier try
+            if await self._child(live, action.id) is None:  # not made by an earlier try
+                message = f"a WorkflowRun {name} that is not this run's is in the way; delete it"
+                hold(live, action, "NameTaken", message, now=now, seconds=TAKEN_SECONDS)
+                return
         except REFUSALS as error:
-            if not wait_out(live, action, error, now=self._clock.now()):
+            if not wait_out(live, action, error, now=now):
                 reason = refusal(error, otherwise=Reason.ChildFailed)
                 self._end(live, action.id, succeeded=False, reason=reason, message=error.message, fatal=True)
             return
         taken(live, action.id, now=self._clock.now())
+
+    async def _free(self, live: LiveRun, action: Start) -> bool:
+        """Whether the child run of the attempt before has ended, or is gone with all its Pods.
+
+        Somebody may have deleted it, and its Pods end a while later. They are asked for by the name of their run, which
+        is no other's.
+        """
+        if action.after is None:
+            return True
+        before = self._known_child(live, action.after)
+        if before is not None:
+            return finished(before)
+        selector = f"{RUN_LABEL}={label_value(job_name(live.ref, action.after))}"
+        pods = await self._client.list(PODS, namespace=live.key.namespace, label_selector=selector)
+        return all(pod_fact(pod).ended for pod in pods)
 
     async def _request(self, live: LiveRun, action: Start) -> None:
         body, payload = action.node.body, action.payload
@@ -262,17 +312,12 @@ class Outside:
 
     async def _resource(self, live: LiveRun, action: Start) -> None:
         """Apply the object as the run's service account, then look at it until its conditions decide."""
-        client = self._acting(live)
-        manifest: Obj = dict(action.payload)
-        metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
-        if metadata.setdefault("namespace", live.key.namespace) != live.key.namespace:
+        client, manifest = self._acting(live), _manifest(live, action.id, action.payload)
+        metadata = manifest["metadata"]
+        if metadata["namespace"] != live.key.namespace:
             message = f"metadata.namespace must be the run's own, {live.key.namespace}"
             self._end(live, action.id, succeeded=False, reason=Reason.Forbidden, message=message, fatal=True)
             return
-        if not metadata.get("name"):
-            metadata["name"] = job_name(live.ref, action.id)
-        metadata["labels"] = (metadata.get("labels") or {}) | child_labels(live.ref, action.id.path, action.id.attempt)
-        metadata["ownerReferences"] = [run_owner(live.ref) | {"controller": False, "blockOwnerDeletion": False}]
         live.manifests[action.id] = manifest
         while True:
             try:
@@ -320,6 +365,18 @@ class Outside:
         live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=succeeded, **told))
         live.urgent = True
         self._wake(live.key)
+
+
+def _manifest(live: LiveRun, id_: AttemptId, payload: Obj) -> Obj:
+    """The object that an attempt applies, as the run's."""
+    manifest: Obj = dict(payload)
+    metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
+    metadata.setdefault("namespace", live.key.namespace)
+    if not metadata.get("name"):
+        metadata["name"] = job_name(live.ref, id_)
+    metadata["labels"] = (metadata.get("labels") or {}) | child_labels(live.ref, id_.path, id_.attempt)
+    metadata["ownerReferences"] = [run_owner(live.ref) | {"controller": False, "blockOwnerDeletion": False}]
+    return manifest
 
 
 def _suspended(patch: Obj, *, now: bool) -> Obj:

@@ -110,7 +110,8 @@ class Passes:
             return None
         if not live.state.finished and not any(isinstance(seen, _HEARD) for seen in live.inbox):
             await _tried(self._record.progress(live), failures)
-        return Next(again, self._next_look(live, result.wake_at), failures[0] if failures else None)
+        at = self._next_look(live, result.wake_at, failed=bool(failures))
+        return Next(again, at, failures[0] if failures else None)
 
     def _observations(self, live: LiveRun, run: Obj, now: float) -> list[Observation]:
         seen: list[Observation] = []
@@ -216,7 +217,7 @@ class Passes:
             await self._outside.stop_child(live, child)
         return bool(live.strays or strays)
 
-    def _next_look(self, live: LiveRun, wake_at: float | None) -> float:
+    def _next_look(self, live: LiveRun, wake_at: float | None, *, failed: bool) -> float:
         now = self._clock.now()
         times = [at for _, at in live.held.values()] + list(live.podless.values())
         times.append(gather.silent_until(live))
@@ -225,7 +226,8 @@ class Passes:
         if not live.state.finished:  # then its end is written when nothing of it runs any more
             # A write that is due refreshes by itself: asking for both would spin until the interval has passed.
             times.append(now + self._record.until_due(live) if live.state.dirty else live.refresh_at)
-        return min([now + self._resync, *times])
+        # What is due now has just failed: the queue comes back for it, with a growing pause.
+        return min([now + self._resync, *(at for at in times if not failed or at > now)])
 
 
 async def _tried(work: Awaitable[T], failures: list[ApiError]) -> T | None:

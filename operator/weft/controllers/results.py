@@ -42,11 +42,14 @@ class Results:
         """Give the outputs of an earlier success that is at most `max_age` seconds old, or None.
 
         `key` is the asking run's; `workflow` its Workflow (or what stands for it), `node` the node's path, whose
-        position in loops makes no difference. Raises ApiError.
+        position in loops makes no difference. A look that is refused finds nothing. Raises any other ApiError.
         """
         try:
             found = await self._client.get(CONFIG_MAPS, _name(workflow, node, cache_key), namespace=key.namespace)
         except NotFound:
+            return None
+        except Forbidden as error:
+            _log.warning("outputs of %s of run %s/%s are not looked for: %s", node, *key, error)
             return None
         data = found.get("data") or {}
         limit = KEEP_SECONDS if max_age is None else max_age

@@ -4,14 +4,16 @@ Spec and the NodeTypes it uses go into a ControllerRevision, whose data the API 
 name ends in a hash of what it holds, so a thousand runs of one Workflow share one, and making it twice is a conflict
 that is compared, not a second object. It has no owner: it must outlive its Workflow. A sweep deletes those that nobody
 names; one that was just handed out is spared, for the run that got it may not have written its status yet.
-All runs of one revision share what it compiles to.
+All runs of one revision share what it compiles to. As long as it is kept, the sweep makes a revision anew that somebody
+has deleted under those who name it: no restart could restore them.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from weft.controllers.compiler import Compiler, content_of
@@ -23,6 +25,8 @@ from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash
 
+_log = logging.getLogger(__name__)
+
 CAPACITY = 256
 """So many compiled revisions are kept."""
 _HASHES = (10, 40)
@@ -32,6 +36,14 @@ _INLINE = "inline"
 
 class RevisionNameTaken(ApiError):
     """Both names that the revision could have belong to something else in the namespace."""
+
+
+class _Compiled(NamedTuple):
+    """What a revision compiles to, and what else it takes to make it anew."""
+
+    workflow: CompiledWorkflow
+    node_types: dict[str, Any]
+    label: str
 
 
 class Revisions:
@@ -45,7 +57,7 @@ class Revisions:
         self._known: set[Key] = set()
         self._handed_out: set[Key] = set()
         self._unnamed: set[Key] = set()
-        self._compiled: OrderedDict[Key, CompiledWorkflow] = OrderedDict()
+        self._compiled: OrderedDict[Key, _Compiled] = OrderedDict()
         self._specs: OrderedDict[Key, dict[str, Any]] = OrderedDict()
         self._locks: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
@@ -65,12 +77,12 @@ class Revisions:
             if key in self._known:
                 return key.name
             async with self._lock(key):
-                if await self._create(key, workflow, content.data):
+                if await self._create(key, label_value(workflow), content.data):
                     self._known.add(key)
                     return key.name
         raise RevisionNameTaken(f"ControllerRevision {key.name} exists and holds something else; delete it", code=409)
 
-    async def _create(self, key: Key, workflow: str, data: Obj) -> bool:
+    async def _create(self, key: Key, label: str, data: Obj) -> bool:
         """Create the revision; False when its name belongs to something else."""
         revision = {
             "apiVersion": CONTROLLER_REVISIONS.api_version,
@@ -78,7 +90,7 @@ class Revisions:
             "metadata": {
                 "namespace": key.namespace,
                 "name": key.name,
-                "labels": {WORKFLOW_LABEL: label_value(workflow), MANAGED_BY_LABEL: "weft"},
+                "labels": {WORKFLOW_LABEL: label, MANAGED_BY_LABEL: "weft"},
             },
             "data": data,
             "revision": 1,
@@ -103,32 +115,34 @@ class Revisions:
                     if len(self._compiled) > CAPACITY:
                         self._compiled.popitem(last=False)
         self._compiled.move_to_end(key)
-        return self._compiled[key]
+        return self._compiled[key].workflow
 
-    async def _compile(self, key: Key) -> CompiledWorkflow:
-        data = await self._data(key)
-        compiled = await self._compiler.compile(data.get("workflow") or {}, data.get("nodeTypes") or {})
-        return replace(compiled, name=key.name.rpartition("-")[0], prepared={})
+    async def _compile(self, key: Key) -> _Compiled:
+        revision = await self._read(key)
+        data = revision.get("data") or {}
+        types = data.get("nodeTypes") or {}
+        compiled = await self._compiler.compile(data.get("workflow") or {}, types)
+        workflow = replace(compiled, name=key.name.rpartition("-")[0], prepared={})
+        return _Compiled(workflow, types, (revision["metadata"].get("labels") or {}).get(WORKFLOW_LABEL, ""))
 
     async def spec(self, namespace: str, name: str) -> dict[str, Any]:
         """Give the Workflow's spec that the revision holds, as JSON, without compiling it. Raises ApiError."""
         key = Key(namespace, name)
         compiled = self._compiled.get(key)
         if compiled is not None:
-            return compiled.spec
+            return compiled.workflow.spec
         if key not in self._specs:
-            self._specs[key] = (await self._data(key)).get("workflow") or {}
+            self._specs[key] = ((await self._read(key)).get("data") or {}).get("workflow") or {}
             if len(self._specs) > CAPACITY:
                 self._specs.popitem(last=False)
         return self._specs[key]
 
-    async def _data(self, key: Key) -> dict[str, Any]:
+    async def _read(self, key: Key) -> Obj:
         try:
-            revision = await self._client.get(CONTROLLER_REVISIONS, key.name, namespace=key.namespace)
+            return await self._client.get(CONTROLLER_REVISIONS, key.name, namespace=key.namespace)
         except NotFound:
             self._known.discard(key)  # somebody deleted it: the next run makes it again
             raise
-        return revision.get("data") or {}
 
     def doubt(self, namespace: str) -> None:
         """Make the namespace's revisions anew, or find them, when they are asked for: they may have gone with it."""
@@ -141,11 +155,13 @@ class Revisions:
     async def sweep(self, in_use: Callable[[], Collection[Key]]) -> None:
         """Delete the revisions that have had no name in two sweeps running; `in_use` is asked after they were listed.
 
-        Call it now and then, and only once everything that names revisions is known. Raises ApiError.
+        Those in use that somebody has deleted are made anew, as far as they are at hand. Call it now and then, and only
+        once everything that names revisions is known. Raises ApiError.
         """
-        ours, known = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}", set(self._known)
+        ours, known, compiled = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}", set(self._known), set(self._compiled)
         found = await self._realm.list(self._client, CONTROLLER_REVISIONS, label_selector=ours)
-        self._known -= known - {key_of(each) for each in found}  # somebody deleted them
+        gone = (known | compiled) - {key_of(each) for each in found}  # somebody deleted them
+        self._known -= gone
         named = in_use()
         spared, self._handed_out = self._handed_out, set()
         unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}
@@ -154,6 +170,17 @@ class Revisions:
             async with self._lock(key):
                 if key not in self._handed_out:
                     await self._delete(key, unnamed[key])
+        for key in sorted(gone & compiled & set(named)):
+            await self._make_anew(key)
+
+    async def _make_anew(self, key: Key) -> None:
+        held = self._compiled[key]
+        try:
+            async with self._lock(key):
+                if await self._create(key, held.label, {"workflow": held.workflow.spec, "nodeTypes": held.node_types}):
+                    self._known.add(key)
+        except ApiError as error:
+            _log.warning("ControllerRevision %s/%s was deleted and is not made anew: %s", *key, error)
 
     async def _delete(self, key: Key, uid: str) -> None:
         self._known.discard(key)

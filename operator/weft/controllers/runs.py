@@ -26,6 +26,7 @@ from weft.controllers.loader import Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.passes import BUDGET, Passes, count_ended
 from weft.controllers.record import Record
+from weft.controllers.refused import all_cancelled
 from weft.controllers.run_facts import deleted, finished, rerun_asked, rerun_wanted
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
@@ -204,7 +205,7 @@ class RunController:
         return live
 
     async def _refuse(self, run: Obj, refusal: Refusal) -> None:
-        """The run does not begin: say so in its status."""
+        """The run does not begin, or does not go on: say so in its status."""
         now = self._clock.now()
         old = run.get("status") or {}
         status: dict[str, Any] = {
@@ -218,6 +219,7 @@ class RunController:
             "queuedTime": old.get("queuedTime") or milli_timestamp(now),
         }  # fmt: skip
         if refusal.phase.ended:
+            status |= all_cancelled(old, refusal.reason, now)
             status["completionTime"] = milli_timestamp(now)
             status["rerunGeneration"] = rerun_asked(run) or None
         patch = merge_patch({k: v for k, v in old.items() if k in status}, status)

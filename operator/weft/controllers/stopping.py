@@ -1,14 +1,16 @@
-"""How a Pod is stopped: by its own deadline, so that it ends as any other and its logs stay."""
+"""How an attempt is stopped: its Pod by its own deadline, so that it ends as any other and its logs stay.
+
+A Job that would be given a Pod in place of one that is deleted is deleted itself. A deadline would not end it as long
+as it is suspended, and there are no logs to be kept.
+"""
 
 from __future__ import annotations
 
+from weft.controllers.replacing import goes_on, passed_over
 from weft.kube.client import Client
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.render.names import STOP_ANNOTATION
-from weft.render.pod import is_managed
-
-_END_NOW = {"spec": {"activeDeadlineSeconds": 1}}
 
 
 async def stop_pod(client: Client, pod: Obj, reason: str) -> None:
@@ -18,18 +20,19 @@ async def stop_pod(client: Client, pod: Obj, reason: str) -> None:
     """
     namespace, name = key_of(pod)
     if pod["spec"].get("nodeName"):
-        said = {"metadata": {"annotations": {STOP_ANNOTATION: reason}}}
-        await client.patch(PODS, name, said | _END_NOW, namespace=namespace)
+        said = {"metadata": {"annotations": {STOP_ANNOTATION: reason}}, "spec": {"activeDeadlineSeconds": 1}}
+        await client.patch(PODS, name, said, namespace=namespace)
     else:
         await client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
 
 
 def made_again(job: Obj, pods: tuple[Obj, ...]) -> bool:
-    """Whether the built-in Job controller would make the Job a Pod in place of one that is deleted."""
-    return not is_managed(job) and not any(pod["spec"].get("nodeName") for pod in pods)
+    """Whether the built-in Job controller would make the Job a Pod in place of one that is deleted or stopped."""
+    at_work = any(pod["spec"].get("nodeName") and not passed_over(job, pod, gone=False) for pod in pods)
+    return goes_on(job, pods) and not at_work
 
 
 async def stop_job(client: Client, job: Obj) -> None:
-    """Have the built-in Job controller end a Job. Raises NotFound when it is gone, and any other ApiError."""
+    """Delete a Job. Raises Conflict when another one has its name, and any other ApiError."""
     namespace, name = key_of(job)
-    await client.patch(JOBS, name, _END_NOW, namespace=namespace)
+    await client.delete(JOBS, name, namespace=namespace, uid=uid_of(job))

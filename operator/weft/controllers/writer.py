@@ -3,10 +3,14 @@
 Progress is written at most every 200 ms and 256 KiB/s per run, an end at once. When the version has
 moved on because somebody edited the spec, the patch is sent again on the new version; when the status
 itself is not what we wrote, somebody else leads, and what we hold of the run is thrown away.
+
+What is too large for the status goes into ConfigMaps before. Where these cannot be made (a quota, a policy), the status
+does without them as well as it can: it is written in any case, its end above all.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import orjson
@@ -16,11 +20,29 @@ from weft.engine import budget
 from weft.engine import status as engine_status
 from weft.kube.client import Client
 from weft.kube.clock import Clock
-from weft.kube.errors import AlreadyExists, Conflict, NotFound
+from weft.kube.errors import (
+    AlreadyExists,
+    ApiError,
+    BadRequest,
+    Conflict,
+    Forbidden,
+    Invalid,
+    NotFound,
+    NotYetAllowed,
+    OutcomeUnknown,
+    ServerError,
+)
 from weft.kube.objects import Obj, version_of
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 from weft.metrics import Metrics
 from weft.render.names import run_labels, run_owner
+
+_log = logging.getLogger(__name__)
+
+CHUNK_TRIES = 4
+"""So often in a row a chunk is tried that may only be late; then the status is written without it."""
+LONGEST_PAUSE = 300.0
+"""Between tries, while the run is active. Its end tries once more in any case."""
 
 _TOLD = (
     "state", "nodes", "compressedNodes", "compressedNodesIn", "phase", "workflowRevision", "startTime",
@@ -51,13 +73,9 @@ class StatusWriter:
 
     async def write(self, live: LiveRun) -> Obj:
         """Write what the engine knows; gives the run as stored. Raises Superseded, or an ApiError."""
+        await self._settle(live)
         now = self._clock.now()
-        written = engine_status.make(live.state, previous=live.status, generation=live.generation, now=now)
-        live.chunks |= written.chunks
-        chunk_bytes = 0
-        for suffix in list(live.chunks):
-            chunk_bytes += await self._store_chunk(live, suffix, live.chunks[suffix])
-            del live.chunks[suffix]
+        written, chunk_bytes = await self._made(live, now)
         status = written.status
         status["workflowRevision"] = live.revision
         status["queuedTime"] = live.queued_time
@@ -74,6 +92,58 @@ class StatusWriter:
         live.urgent = False
         return stored
 
+    async def _made(self, live: LiveRun, now: float) -> tuple[engine_status.Written, int]:
+        """A status whose chunks are stored, and their bytes; one that does without where none can be made.
+
+        One that the run could not be restored from is written of its end alone.
+        """
+        known: dict[str, Any] = {"previous": live.status, "generation": live.generation, "now": now}
+        if live.state.finished or self._clock.monotonic() >= live.store_again_at:
+            written = engine_status.make(live.state, **known)
+            live.chunks |= written.chunks
+            try:
+                return written, await self._store_chunks(live)
+            except ApiError as error:
+                if not self._gives_up(live, error):
+                    raise
+            budget.take_back(live.state, live.chunks.keys())
+            live.chunks.clear()
+        written = engine_status.make(live.state, **known, refusal=live.refusal)
+        if not written.whole and not live.state.finished:
+            live.store_again_at = float("-inf")
+            raise ApiError(f"the status of {live.key} needs ConfigMaps, and none can be made: {live.refusal}")
+        return written, 0
+
+    async def _store_chunks(self, live: LiveRun) -> int:
+        """Store what has to be before the status; gives the bytes."""
+        stored = 0
+        for suffix in list(live.chunks):
+            stored += await self._store_chunk(live, suffix, live.chunks[suffix])
+            del live.chunks[suffix]
+        live.unstored = 0
+        return stored
+
+    def _gives_up(self, live: LiveRun, error: ApiError) -> bool:
+        """Whether the status is written without the chunk that was not taken; for how long is decided here, too."""
+        live.unstored += 1
+        final = isinstance(error, Forbidden | Invalid | BadRequest | NotFound) and not isinstance(error, NotYetAllowed)
+        if not final and live.unstored < CHUNK_TRIES:
+            return False
+        live.refusal = error.message
+        live.store_again_at = self._clock.monotonic() + min(LONGEST_PAUSE, 2.0 ** min(live.unstored, 10))
+        _log.warning("%s: outputs stay in the status, no ConfigMap can be made for them: %s", live.key, error)
+        return True
+
+    async def _settle(self, live: LiveRun) -> None:
+        """Find out what has become of a write that was not answered, for what a stored status names is not touched."""
+        wanted = live.unanswered_status
+        if wanted is None:
+            return
+        stored = await self._read(live, wanted)
+        if _tells_the_same(stored, wanted):
+            live.status = stored["status"]
+        live.unanswered_status = None
+
     async def _patch(self, live: LiveRun, wanted: dict[str, Any]) -> Obj:
         patch = merge_patch(live.status, wanted)
         while True:
@@ -85,17 +155,26 @@ class StatusWriter:
             except NotFound:
                 raise Superseded(f"{live.key} is gone") from None
             except Conflict:
-                stored = await self._client.get(WORKFLOW_RUNS, live.key.name, namespace=live.key.namespace)
-                if stored["metadata"]["uid"] != live.ref.uid:
-                    raise Superseded(f"{live.key} is another run now") from None
-                if not self._is_ours(live, stored, wanted):
-                    raise Superseded(f"the status of {live.key} was written by somebody else") from None
-                live.version = version_of(stored)
+                await self._read(live, wanted)
+            except (OutcomeUnknown, ServerError):
+                live.unanswered_status = wanted
+                raise
 
-    def _is_ours(self, live: LiveRun, stored: Obj, wanted: dict[str, Any]) -> bool:
-        """Whether the stored status is the one we wrote last, or the one we are writing (its answer was lost)."""
-        status = stored.get("status") or {}
-        return any(all(status.get(key) == ours.get(key) for key in _TOLD) for ours in (live.status, wanted))
+    async def _read(self, live: LiveRun, wanted: dict[str, Any]) -> Obj:
+        """The run as it is stored, whose version is the next to write on.
+
+        Raises Superseded unless its status is the one we wrote last, or the one we are writing (its answer was lost).
+        """
+        try:
+            stored = await self._client.get(WORKFLOW_RUNS, live.key.name, namespace=live.key.namespace)
+        except NotFound:
+            raise Superseded(f"{live.key} is gone") from None
+        if stored["metadata"]["uid"] != live.ref.uid:
+            raise Superseded(f"{live.key} is another run now")
+        if not any(_tells_the_same(stored, ours) for ours in (live.status, wanted)):
+            raise Superseded(f"the status of {live.key} was written by somebody else")
+        live.version = version_of(stored)
+        return stored
 
     async def _store_chunk(self, live: LiveRun, suffix: str, data: dict[str, Any]) -> int:
         """Store a chunk; gives its bytes."""
@@ -118,6 +197,11 @@ class StatusWriter:
             await self._client.delete(CONFIG_MAPS, name, namespace=live.key.namespace)
             await self._client.create(CONFIG_MAPS, config_map)
         return len(text)
+
+
+def _tells_the_same(run: Obj, status: dict[str, Any]) -> bool:
+    stored = run.get("status") or {}
+    return all(stored.get(key) == status.get(key) for key in _TOLD)
 
 
 def chunk_name(run_uid: str, suffix: str) -> str:

@@ -46,6 +46,7 @@ from weft.engine.state import (
     MAIN,
     MAX_MESSAGE,
     QUEUED,
+    RUNNING,
     SKIPPED,
     STOPPING,
     SUCCEEDED,
@@ -67,6 +68,7 @@ from weft.engine.units import (
     finish,
     let_another_speak,
     prepare,
+    show,
     stop_attempt,
     stopped,
     stopped_before,
@@ -130,6 +132,7 @@ def advance(state: RunState, observations: Iterable[Observation], now: float, *,
     results waiting.
     """
     step = Step(state, round(now, 3))
+    _end_waits(step)
     for seen in observations:  # first what has happened, then what follows: work that is done is not stopped any more
         if isinstance(seen, Controls):
             _cascade(step)
@@ -184,7 +187,11 @@ def _observe(step: Step, seen: Observation) -> None:
             judge.ended(step, unit, seen)
     elif isinstance(seen, Decision):
         if unit.stage == ACTIVE and unit.node.body.approval is not None:
-            approvals.decided(step, unit, seen.by, seen.decision, seen.at)
+            late = due(state, "approval", unit)
+            if late is not None and late <= step.now and late < seen.at:
+                approvals.timed_out(step, unit)  # whoever may decide since then is asked, and told of, anew
+            else:
+                approvals.decided(step, unit, seen.by, seen.decision, seen.at)
     elif unit.stage == GATED and isinstance(seen, LockAnswer) == (unit.lock is not None):
         state.active.pop(seen.id, None)
         if isinstance(seen, CacheAnswer):
@@ -254,6 +261,7 @@ def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
         unit.owner.start = step.now
     if unit.start is None:
         unit.start = step.now
+    show(unit, RUNNING, None, "")  # of a loop more may follow: the node has begun
     finish(step, unit, SUCCEEDED, Reason.Cached, message_for(Reason.Cached))
 
 
@@ -266,6 +274,22 @@ def _lock_answer(step: Step, unit: Unit, seen: LockAnswer) -> None:
         message = message_for(Reason.ConcurrencySkipped, key=unit.lock)
         unit.lock = None
         finish(step, unit, SKIPPED, Reason.ConcurrencySkipped, message)
+
+
+def _end_waits(step: Step) -> None:
+    """End the waits that are over: nothing that is seen now comes before that, and work that is done is not stopped."""
+    state, others = step.state, []
+    while state.timers and state.timers[0][0] <= step.now:
+        timer = heapq.heappop(state.timers)
+        *_, kind, unit = timer
+        when = due(state, kind, unit) if kind == "wait" else None
+        if when is not None and when <= step.now:
+            state.dirty = True
+            _ring(step, kind, unit)
+        else:
+            others.append(timer)
+    for timer in others:
+        heapq.heappush(state.timers, timer)
 
 
 def _timers(step: Step) -> None:

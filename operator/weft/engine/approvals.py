@@ -29,18 +29,39 @@ def ask(step: Step, unit: Unit) -> None:
     assert approval is not None
     message = approval.message
     given = message if isinstance(message, str) else message.render(body_scope(step.state, unit, message.programs))
-    unit.payload = to_text(given)
+    _put(step, unit, approval, to_text(given))
+
+
+def ask_again(step: Step, unit: Unit) -> None:
+    """Ask after a restart: in the words of before, unless the status had no room for them. Raises ExpressionError."""
+    approval = unit.node.body.approval
+    assert approval is not None
+    if not unit.message:
+        ask(step, unit)
+        return
+    tally = _tally(unit, approval)
+    text = unit.message.removesuffix(f" ({tally})") if unit.message != tally else ""
+    _put(step, unit, approval, text)
+
+
+def _put(step: Step, unit: Unit, approval: Approval, question: str) -> None:
+    unit.payload = question
     _show(unit, approval)
     step.act(AskApproval(unit.id))
     step.arm("approval", unit)
 
 
+def _tally(unit: Unit, approval: Approval) -> str:
+    if not unit.decisions:
+        return ""
+    names = ", ".join(by for by, _, _ in unit.decisions)
+    return f"{len(unit.decisions)} of {approval.quorum} approvals: {names}"
+
+
 def _show(unit: Unit, approval: Approval) -> None:
     """Let the node show what is asked, and who has approved already."""
     text: str = unit.payload
-    if unit.decisions:
-        names = ", ".join(by for by, _, _ in unit.decisions)
-        tally = f"{len(unit.decisions)} of {approval.quorum} approvals: {names}"
+    if tally := _tally(unit, approval):
         room = max(1, MAX_MESSAGE - len(tally) - len(" ()"))
         text = f"{shortened(text, room)} ({tally})" if text else tally
     show(unit, WAITING, Reason.AwaitingApproval, text)

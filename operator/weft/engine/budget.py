@@ -3,7 +3,8 @@
 Four steps, each taken only when the one before is not enough: outputs of what has ended move to immutable ConfigMaps
 ("chunks"); the entries of the nodes are packed into one compressed text, long messages cut, and only the most telling
 entries stay readable; the packed text moves to ConfigMaps, too, two sets of them in turn, so that the set that the
-stored status names is never touched.
+stored status names is never touched. Where no ConfigMap can be made, outputs stay as far as there is
+room (`fit_alone`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -31,8 +32,15 @@ MAX_CHUNK = 700_000
 """Bytes in one ConfigMap (the API server takes 1 MiB)."""
 MAX_SHOWN = 300
 """Entries that stay readable when all are packed: what has failed, asks people or is active comes first."""
+GIVEN_ROOM = 256_000
+"""Characters of what units were given, in all entries; the rest is computed again after a restart."""
 MESSAGE_ROOM = 100_000
 """Bytes of messages in packed entries, shared out among them: events and logs have them in full."""
+WORDS_ROOM = 4_000
+"""Bytes left, where no ConfigMap can be made, for what is said of that in the conditions."""
+NOT_KEPT = "its outputs are not kept: the status has no room for them, and no ConfigMap could be made for them"
+UNSTORED = "nodes-unstored"
+"""The name of a chunk that is never there: of a run whose entries nothing could hold, nothing can be restored."""
 
 Chunks = dict[str, dict[str, Any]]
 """What is stored outside the status, by name suffix: outputs by entry, or a part of the packed entries."""
@@ -40,7 +48,7 @@ Chunks = dict[str, dict[str, Any]]
 
 def move_outputs(state: RunState) -> Chunks:
     """Move outputs of what has ended to new chunks, when the entries hold too many bytes of them."""
-    holders = list(_ended(state))
+    holders = [(key, holder) for key, holder in _ended(state) if holder.weight]
     if sum(holder.weight for _, holder in holders) <= MAX_INLINE_OUTPUTS:
         return {}
     chunks: Chunks = {}
@@ -57,15 +65,24 @@ def move_outputs(state: RunState) -> Chunks:
     return chunks
 
 
+def take_back(state: RunState, names: Collection[str]) -> None:
+    """Put the outputs of these chunks into their entries again: the chunks could not be stored."""
+    for _, holder in _ended(state):
+        if holder.chunk in names:
+            holder.chunk = None
+            del holder.entry["outputsIn"]
+            put_outputs(holder.entry, holder)
+
+
 def _ended(state: RunState) -> Iterator[tuple[str, NodeState | Unit]]:
-    """Who has ended and has outputs in its entry: nodes, or the items of a forEach."""
+    """Who has ended, and may have outputs: nodes, or the items of a forEach."""
     for top in (state.main, state.final):
         for frame in frames(top) if top is not None else ():
             for node in frame.nodes:
                 if node.node.for_each is not None:
                     units = node.units.values()
-                    yield from ((unit.place, unit) for unit in units if unit.weight and unit.phase in TERMINAL)
-                elif node.weight and node.phase in TERMINAL:
+                    yield from ((unit.place, unit) for unit in units if unit.phase in TERMINAL)
+                elif node.phase in TERMINAL:
                     yield frame.prefix + node.node.name, node
 
 
@@ -74,20 +91,8 @@ def fit(status: dict[str, Any], nodes: list[Entry], *, previous: Mapping[str, An
 
     `previous` is the status that is stored now.
     """
-    room = MAX_STATUS - len(orjson.dumps(status))
-    plain = orjson.dumps(nodes)
-    if len(plain) <= min(MAX_ENTRIES, room):
-        status["nodes"] = nodes
-        return {}
-    shown = [_short(entry) for entry in _most_telling(nodes)]
-    while shown and len(orjson.dumps(shown)) > room // 2:
-        shown = shown[: len(shown) // 2]
-    status["nodes"] = shown
-    room -= len(orjson.dumps(shown))
-    packed = _pack(nodes, plain)
-    inline = packed if len(packed) <= room else _pack_barely(nodes)
-    if len(inline) <= room:
-        status["compressedNodes"] = inline
+    packed = _fit_in(status, _with_less_given(nodes), MAX_STATUS)
+    if packed is None:
         return {}
     before = previous.get("compressedNodesIn") or ("nodes-b-0",)
     letter = "b" if before[0].startswith("nodes-a") else "a"
@@ -97,10 +102,98 @@ def fit(status: dict[str, Any], nodes: list[Entry], *, previous: Mapping[str, An
     return chunks
 
 
+def fit_alone(status: dict[str, Any], nodes: list[Entry]) -> int | None:
+    """Do the same where nothing can be stored besides; gives how many had to go without their outputs, which says so.
+
+    None: the entries do not even fit without any, and only the most telling are there. Nothing restores such a run.
+    """
+    nodes = _with_less_given(nodes)
+    room = sum(map(_outputs, _units(nodes)))
+    fitting, lost = nodes, 0
+    while _fit_in(status, fitting, MAX_STATUS - WORDS_ROOM) is not None:
+        if not room:
+            status["compressedNodesIn"] = [UNSTORED]
+            return None
+        del status["nodes"]
+        room = room // 2 if room > MAX_INLINE_OUTPUTS else 0
+        fitting = _within(room, nodes, _outputs, _without_outputs)
+        lost = sum("outputs" in unit for unit in _units(nodes)) - sum("outputs" in unit for unit in _units(fitting))
+    return lost
+
+
+def _fit_in(status: dict[str, Any], nodes: list[Entry], most: int) -> str | None:
+    """Put the entries into the status; gives them packed if they do not fit: then only some are there."""
+    room = most - len(orjson.dumps(status))
+    plain = orjson.dumps(nodes)
+    if len(plain) <= min(MAX_ENTRIES, room):
+        status["nodes"] = nodes
+        return None
+    shown = [_short(entry) for entry in _most_telling(nodes)]
+    while shown and len(orjson.dumps(shown)) > room // 2:
+        shown = shown[: len(shown) // 2]
+    status["nodes"] = shown
+    room -= len(orjson.dumps(shown))
+    packed = _pack(nodes, plain)
+    inline = packed if len(packed) <= room else _pack_barely(nodes)
+    if len(inline) <= room:
+        status["compressedNodes"] = inline
+        return None
+    return packed
+
+
+def _with_less_given(nodes: list[Entry]) -> list[Entry]:
+    """The entries with as much of what was given to units as there is room for."""
+    if sum(map(_given, _units(nodes))) <= GIVEN_ROOM:
+        return nodes
+    return _within(GIVEN_ROOM, nodes, _given, _without_given)
+
+
+def _within(
+    room: int, nodes: list[Entry], size: Callable[[Entry], int], without: Callable[[Entry], Entry]
+) -> list[Entry]:
+    """The entries and their items, the first ones as they are as long as there is room, the others `without`."""
+
+    def lessened(entry: Entry) -> Entry:
+        nonlocal room
+        bytes_ = size(entry)
+        if bytes_ > room:
+            entry = without(entry)
+        else:
+            room -= bytes_
+        return {**entry, "items": [lessened(item) for item in entry["items"]]} if "items" in entry else entry
+
+    return [lessened(entry) for entry in nodes]
+
+
+def _units(nodes: list[Entry]) -> Iterator[Entry]:
+    """The entries, each followed by its items."""
+    for entry in nodes:
+        yield entry
+        yield from entry.get("items", ())
+
+
+def _without_given(entry: Entry) -> Entry:
+    return {key: value for key, value in entry.items() if key not in ("value", "parameters", "rounds")}
+
+
+def _outputs(entry: Entry) -> int:
+    """The bytes of its outputs, if it has ended: what others would go on with."""
+    return len(orjson.dumps(entry["outputs"])) if "outputs" in entry and entry["phase"] in TERMINAL else 0
+
+
+def _without_outputs(entry: Entry) -> Entry:
+    kept = {key: value for key, value in entry.items() if key not in ("outputs", "outputsText")}
+    return {"message": NOT_KEPT} | kept
+
+
+def _given(entry: Entry) -> int:
+    texts = (entry.get("value", ""), entry.get("parameters", ""), *(text for _, text in entry.get("rounds", ())))
+    return sum(map(len, texts))
+
+
 def _pack(nodes: list[Entry], plain: bytes) -> str:
     """The entries in one text, with as much of their messages as there is room for."""
-    units = [unit for entry in nodes for unit in (entry, *entry.get("items", ()))]
-    lengths = [len(unit["message"]) for unit in units if "message" in unit]
+    lengths = [len(unit["message"]) for unit in _units(nodes) if "message" in unit]
     if sum(lengths) > MESSAGE_ROOM:
         most = MESSAGE_ROOM // len(lengths)
         plain = orjson.dumps([_cut(entry, most, but=()) for entry in nodes])
@@ -118,7 +211,9 @@ def _packed(plain: bytes) -> str:
 
 def _cut(entry: Entry, most: int, *, but: tuple[str, ...]) -> Entry:
     entry = {key: value for key, value in entry.items() if key not in but}
-    if "message" in entry:
+    if entry.get("reason") == Reason.AwaitingApproval and len(entry.get("message", "")) > most:
+        del entry["message"]  # a restart asks what it reads here: rather the question anew than a part of it
+    elif "message" in entry:
         entry["message"] = entry["message"][:most]
     if "items" in entry:
         entry["items"] = [_cut(item, most, but=but) for item in entry["items"]]
@@ -154,7 +249,7 @@ def read_nodes(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]
     `chunks` are the stored ones by name suffix (see `chunk_names`). One that is missing leaves its outputs absent, or,
     where it held packed entries, those that are readable: enough to show, not enough to restore a run from.
     """
-    nodes = _unpacked(status, chunks)
+    nodes = unpacked(status, chunks)
     for entry in nodes:
         _put_back(entry, entry["name"], chunks)
         for item in entry.get("items", ()):
@@ -162,7 +257,8 @@ def read_nodes(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]
     return nodes
 
 
-def _unpacked(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+def unpacked(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]]) -> list[Entry]:
+    """The entries as they were packed: of outputs that are stored elsewhere, they say where."""
     parts = status.get("compressedNodesIn") or ()
     packed = status.get("compressedNodes")
     if parts and all("packed" in chunks.get(name, {}) for name in parts):
@@ -185,6 +281,6 @@ def chunk_names(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any
     """
     names = set(status.get("compressedNodesIn") or ())
     if names <= chunks.keys():
-        for entry in _unpacked(status, chunks):
+        for entry in unpacked(status, chunks):
             names |= {unit["outputsIn"] for unit in (entry, *entry.get("items", ())) if "outputsIn" in unit}
     return names - chunks.keys()

@@ -16,6 +16,7 @@ from weft.engine.loops import highest_attempt
 from weft.engine.state import COMPENSATE, COMPENSATED, FAILED, SUCCEEDED, Frame, NodeState, RunState, Unit
 from weft.engine.step import Step, frames
 from weft.engine.units import prepare
+from weft.graph.compiled import Node
 
 Key = tuple[float, tuple[float, ...]]
 
@@ -59,6 +60,11 @@ def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
     return [(None, unit.end or 0.0, unit.outputs)] if unit.phase == SUCCEEDED and not unit.lost else []
 
 
+def can_be_undone(node: Node) -> bool:
+    """Whether what the node does, or something in its subgraph, has a compensation."""
+    return node.compensate is not None or (node.body.graph is not None and node.body.graph.undoable)
+
+
 def is_undone(unit: Unit) -> bool:
     """Whether the unit has been compensated, or one of its iterations: it succeeded, but its work is gone."""
     rounds = 0 if unit.iteration is None or unit.phase != SUCCEEDED else unit.iteration + 1
@@ -93,6 +99,7 @@ def unit_ended(step: Step, unit: Unit) -> None:
             node.phase, node.reason = COMPENSATED, Reason.Compensated
     elif unit.phase == FAILED:
         original.lost.append(unit.iteration or 0)
-        node.reason = Reason.CompensationFailed
-        node.message = f"compensation failed with {unit.reason}: {unit.message}"
+        if node.phase == SUCCEEDED:  # any other has to say why it did not, to `run.failures` and to a rerun
+            node.reason = Reason.CompensationFailed
+            node.message = f"compensation failed with {unit.reason}: {unit.message}"
         step.note("Warning", Reason.CompensationFailed, f"{unit.place}: {unit.reason}: {unit.message}")

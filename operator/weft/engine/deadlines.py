@@ -17,7 +17,7 @@ from weft.engine.state import ACTIVE, BACKOFF, ENDED, STOPPING, RunState, Unit
 Suspensions = Sequence[tuple[float, float | None]]
 
 SLOW_SECONDS = 30.0
-"""A Pod that is merely starting is worth telling of after that: most have run by then; without its volume, none does."""
+"""A Pod that is merely starting is worth telling of after that: most have run by then; without its volume none does."""
 
 RUN_ON = frozenset({"job", "http", "resource"})
 """Bodies whose attempts go on during a suspension, and their timeouts with them."""

@@ -5,8 +5,9 @@
     Nodes   the nodes named and all that depend on them, and finally
     All     everything
 
-Attempt numbers go on, retry budgets start anew, and what is not reset keeps its outputs. A retry
-of a graph node resets the subgraph the same way as `Failed`: what succeeded is not done twice.
+With a node the services that it waits for are reset, too: one that has Succeeded was stopped, and serves nobody any
+more. Attempt numbers go on, retry budgets start anew, and what is not reset keeps its outputs. A retry of a graph node
+resets the subgraph the same way as `Failed`: what succeeded is not done twice.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from weft.engine.failure import exempt, failed, judge_again
 from weft.engine.loops import highest_attempt
 from weft.engine.state import COMPENSATED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
-from weft.graph.compiled import Graph
+from weft.graph.compiled import READY, Graph
 
 FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
 
@@ -88,7 +89,7 @@ def reset_frame(frame: Frame, mode: str) -> None:
     chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
     if mode == FROM_FAILED:  # the handlers of what is done again have nothing to handle any more
         chosen |= {e.target for i in list(chosen) for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"}
-    for index in chosen:
+    for index in chosen | _services(frame, chosen):
         _reset_node(frame, frame.nodes[index], mode)
     recount(frame)
 
@@ -96,7 +97,23 @@ def reset_frame(frame: Frame, mode: str) -> None:
 def _unfinished(node: NodeState) -> bool:
     if node.phase == SUCCEEDED:
         return any(is_undone(unit) or _undone_below(unit) for unit in node.units.values())
-    return not (node.phase == SKIPPED and node.reason == Reason.ConditionFalse)
+    return not _is_off(node)
+
+
+def _is_off(node: NodeState) -> bool:
+    return node.phase == SKIPPED and node.reason == Reason.ConditionFalse
+
+
+def _services(frame: Frame, chosen: Collection[int]) -> set[int]:
+    """The services that these nodes wait for, and those that these services wait for."""
+    found: set[int] = set()
+    stack = list(chosen)
+    while stack:
+        for edge in frame.nodes[stack.pop()].node.incoming:
+            if edge.outcome == READY and edge.source not in found and not _is_off(frame.nodes[edge.source]):
+                found.add(edge.source)
+                stack.append(edge.source)
+    return found
 
 
 def _undone_below(unit: Unit) -> bool:
@@ -119,7 +136,7 @@ def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
             if edge.target not in chosen:
                 chosen.add(edge.target)
                 stack.append(edge.target)
-    for index in chosen:
+    for index in chosen | _services(frame, chosen | inside.keys()):
         _reset_node(frame, frame.nodes[index], FROM_ALL)
     for index in inside.keys() - chosen:
         node = frame.nodes[index]

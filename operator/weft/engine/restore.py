@@ -73,7 +73,7 @@ def restore(
         state.final = Frame(workflow.final, context.params, parent=None, prefix="", order=(), stage="Finally")
     _fill_frame(state, state.main, known, memory.get("closing"))
     if state.stage != "Main":
-        state.failures = run.failures(state.main)
+        state.failures = memory["failures"] if "failures" in memory else run.failures(state.main)
     if state.final is not None:
         _fill_frame(state, state.final, known, memory.get("finallyClosing"))
     if state.stage == "Compensating":
@@ -99,7 +99,8 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     node.reason, node.message = entry.get("reason"), entry.get("message", "")
     node.start, node.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     node.outputs = _outputs(entry)
-    node.exit_code = entry.get("exitCode") if node.phase in TERMINAL else None
+    if node.phase in TERMINAL or node.node.for_each is not None:  # else it is its unit's, which goes on
+        node.exit_code = entry.get("exitCode")
     node.chunk = entry.get("outputsIn")
     node.ready = entry.get("ready", False)
     itemless = node.node.for_each is not None and "items" not in entry  # it has failed before it could begin
@@ -133,7 +134,7 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
     node.blocked, node.then = entry.get("blocked"), entry.get("then", {})
     if not node.begun:
         node.items = None
-    elif node.phase in TERMINAL and node.node.compensate is None:
+    elif node.phase in TERMINAL and not compensation.can_be_undone(node.node):
         node.items = range(entry["itemCount"])
     else:
         try:
@@ -146,14 +147,15 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
     for item in entry["items"]:
         index = item["index"]
         unit = node.units[index] = Unit(frame, node.node, node, index)
-        unit.value = node.items[index] if node.items is not None and index < len(node.items) else None
+        now = node.items[index] if node.items is not None and index < len(node.items) else None
+        unit.value = _value(item, "value", now)
         _fill_unit(state, unit, item, known)
         unit.chunk = item.get("outputsIn")
         unit.outputs = _value(item, "attemptOutputs", _outputs(item))
         started = unit.start is not None and unit.phase not in TERMINAL
         node.running_items += started
         node.failed_items += unit.phase == FAILED
-    node.outputs = loops.item_outputs(node) if node.phase in TERMINAL else None
+    node.outputs = loops.item_outputs(node) if node.phase in TERMINAL and node.items is not None else None
 
 
 def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, Entry]) -> None:
@@ -174,15 +176,17 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
         unit.stage = ENDED
     elif unit.start is None or unit.phase == PENDING:
         unit.stage, unit.phase, unit.start = NEW, PENDING, None
+        if entry.get("stage", QUEUED) == QUEUED:
+            _fill_key(state, unit, entry)
     else:
         _fill_memory(state, unit, entry)
     graph = unit.node.body.graph
     if graph is None:
         return
     if graph.undoable and unit.node.loop is not None:
-        _fill_rounds(state, unit, graph, known)
+        _fill_rounds(state, unit, graph, known, dict(entry.get("rounds", ())))
     if _is_known(unit, graph, known):
-        unit.child = subgraphs.child_frame(state, unit)
+        unit.child = _child(state, unit, entry.get("parameters"))
         unit.child.base = entry.get("childBase", unit.base)
         _fill_frame(state, unit.child, known, entry.get("closing"))
 
@@ -191,7 +195,17 @@ def _is_known(unit: Unit, graph: Graph, known: Mapping[str, Entry]) -> bool:
     return subgraphs.child_prefix(unit) + graph.nodes[0].name in known
 
 
-def _fill_rounds(state: RunState, unit: Unit, graph: Graph, known: Mapping[str, Entry]) -> None:
+def _child(state: RunState, unit: Unit, given: str | None) -> Frame:
+    """The unit's subgraph with the parameters that it was given; computed anew where the status does not tell them."""
+    child = subgraphs.child_frame(state, unit)
+    if given is not None:
+        child.params = orjson.loads(given)
+    return child
+
+
+def _fill_rounds(
+    state: RunState, unit: Unit, graph: Graph, known: Mapping[str, Entry], given: Mapping[int, str]
+) -> None:
     """The earlier rounds whose subgraph is still known, each with the outputs of the one before it."""
     previous = None
     for iteration in range(unit.iteration or 0):
@@ -200,7 +214,7 @@ def _fill_rounds(state: RunState, unit: Unit, graph: Graph, known: Mapping[str, 
         if not _is_known(past, graph, known):
             del unit.rounds[iteration]
             continue
-        past.child = subgraphs.child_frame(state, past)
+        past.child = _child(state, past, given.get(iteration))
         _fill_frame(state, past.child, known, None)
         with suppress(ExpressionError):
             previous = subgraphs.outputs_of(state, past.child)
@@ -216,7 +230,7 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     unit.unmade = entry.get("unmade", False)
     unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
     unit.raises, unit.level = entry.get("memoryRaises", 0), entry.get("level", 0)
-    unit.seconds, unit.lock, unit.cache_key = entry.get("waitSeconds"), entry.get("lock"), entry.get("cacheKey")
+    unit.seconds = entry.get("waitSeconds")
     unit.previous, unit.pending = _value(entry, "previous", None), entry.get("pending")
     unit.stop_reason, unit.pending_text = entry.get("stopReason"), entry.get("pendingText", "")
     unit.attempt_start, unit.due = moment(entry.get("attemptStartTime")), moment(entry.get("nextTime"))
@@ -224,11 +238,17 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     unit.outputs = _value(entry, "attemptOutputs", None)
     with suppress(ExpressionError):  # reported when the attempt is asked for again
         rendering.restore_inputs(state, unit)
-    if unit.lock is not None:
-        state.locks[unit.gate] = unit
+    _fill_key(state, unit, entry)
     if unit.stage in (ACTIVE, STOPPING) and (unit.node.body.kind in IN_FLIGHT or unit.node.body.approval is not None):
         state.active[unit.id] = unit
         state.pods += unit.node.body.kind == "job"
+
+
+def _fill_key(state: RunState, unit: Unit, entry: Entry) -> None:
+    """What it has been answered at its gates."""
+    unit.lock, unit.cache_key = entry.get("lock"), entry.get("cacheKey")
+    if unit.lock is not None:
+        state.locks[unit.gate] = unit
 
 
 def _restore_compensation(state: RunState, entry: Entry | None, known: Mapping[str, Entry]) -> None:
@@ -237,9 +257,7 @@ def _restore_compensation(state: RunState, entry: Entry | None, known: Mapping[s
         wanted = (entry["node"], entry.get("index"), entry.get("iteration"))
         unit = next(unit for unit in left if (unit.path, unit.index, unit.iteration) == wanted)
         left.remove(unit)
-        given = unit.outputs
-        _fill_unit(state, unit, entry, known)
-        unit.outputs = unit.previous = given
+        _fill_unit(state, unit, {**entry, "previous": orjson.dumps(unit.previous)}, known)
         state.compensating = unit
     state.compensations = [] if state.stop == "Terminate" else left
 
@@ -284,6 +302,6 @@ def _resume_unit(step: Step, unit: Unit) -> None:
             unit.unmade, payload = False, rendering.payload(step.state, unit)
             step.act(Start(unit.id, kind, unit.node, payload, granted_memory(unit), previous_attempt(unit)))
         elif unit.stage == ACTIVE and unit.node.body.approval is not None:
-            approvals.ask(step, unit)
+            approvals.ask_again(step, unit)
     except ExpressionError as error:  # outputs that it needs have been lost with their ConfigMap
         fail(step, unit, Reason.ExpressionError, str(error), fatal=True)

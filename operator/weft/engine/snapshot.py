@@ -3,8 +3,9 @@
 Each node is one entry of `status.nodes`: first what a person wants to know, then, only as long as it
 is needed, what the engine has to remember (budgets used, when a back-off ends, who has decided).
 What can be computed again (edge counters, items, parameters of subgraphs) is not stored, but for how those nodes looked
-that it was computed from and that had not ended. A subgraph's
-nodes follow as entries of their own, named by their path; a forEach keeps its items in its entry.
+that it was computed from and that had not ended, and what work was given that may have to be undone: after a rerun it
+would be something else. A subgraph's nodes follow as entries of their own, named by their path; a forEach keeps its
+items in its entry.
 Run-wide memory stands in `status.state`. Times are RFC 3339 with milliseconds. The API server takes
 nulls out of what is patched, so values that hold nulls are kept once more as JSON text.
 """
@@ -90,6 +91,8 @@ def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool, no_pla
     if node.node.for_each is not None and (node.begun or node.units):
         if node.then:
             entry["then"] = node.then
+        if not node.begun and node.start is not None:  # it failed before it could begin, with items of an earlier run
+            entry["begun"] = False
         entry["itemCount"] = len(node.items) if node.items is not None else len(node.units)
         few = few and len(node.units) <= MAX_WITH_JOBS
         entry["items"] = [_item_entry(unit, ref, few=few) for unit in node.units.values() if not unit.untouched]
@@ -196,8 +199,38 @@ def _put_unit(entry: Entry, unit: Unit) -> None:
         entry["decisions"] = [
             {"by": by, "decision": word, "at": milli_timestamp(at)} for by, word, at in unit.decisions
         ]
+    _put_given(entry, unit)
     if unit.phase not in TERMINAL and unit.start is not None:
         entry.update(_memory(unit))
+    elif unit.has_key or unit.parked:  # it has no place yet, but is through its gates, or through one
+        if unit.has_key:
+            entry |= {"stage": unit.stage, "lock": unit.lock}
+        if unit.cache_key is not None:
+            entry["cacheKey"] = unit.cache_key
+
+
+MAX_GIVEN = 4096
+"""Characters of JSON that are kept of what a unit was given; what is larger is computed again."""
+
+
+def _put_given(entry: Entry, unit: Unit) -> None:
+    """What the unit and its subgraph were given, if something of them may have to be undone."""
+    if unit.index is not None and unit.phase == SUCCEEDED and unit.owner.node.compensate is not None:
+        _put_text(entry, "value", unit.value)
+    graph = unit.node.body.graph
+    if graph is None or not graph.undoable or not graph.parameters or unit.frame.stage != "Main":
+        return
+    if unit.child is not None:
+        _put_text(entry, "parameters", unit.child.params)
+    texts = [(n, as_text(past.child.params)) for n, past in unit.rounds.items() if past.child is not None]
+    if rounds := [[n, text] for n, text in texts if len(text) <= MAX_GIVEN]:
+        entry["rounds"] = rounds
+
+
+def _put_text(entry: Entry, key: str, value: Any) -> None:
+    text = as_text(value)
+    if len(text) <= MAX_GIVEN:
+        entry[key] = text
 
 
 def _memory(unit: Unit) -> Entry:
@@ -234,7 +267,7 @@ def _closing(frame: Frame) -> list[str]:
 def run_memory(state: RunState) -> Entry:
     """What the engine has to remember of the run as a whole: `status.state`.
 
-    Its failures, and what a compensation was given, are found again in the nodes.
+    What a compensation was given is found again in the nodes; its failures are not, where messages have to be cut.
     """
     memory: Entry = {"stage": state.stage, "clockStartTime": milli_timestamp(state.clock_start)}
     for key, value in (
@@ -254,6 +287,8 @@ def run_memory(state: RunState) -> Entry:
         memory["finalStartTime"] = milli_timestamp(state.final_start)
     if state.suspensions:
         memory["suspensions"] = [[milli_timestamp(at) for at in pair if at is not None] for pair in state.suspensions]
+    if state.failures and not state.finished:
+        memory["failures"] = state.failures
     undo = state.compensating
     if undo is not None and undo.phase not in TERMINAL and undo.start is not None:
         entry = {"node": undo.path, **_new_item_entry(undo, _ref(state), few=True)}

@@ -151,7 +151,12 @@ class Unit:
     def untouched(self) -> bool:
         """Nothing has ever been done for it: it is as if it had not come to its turn."""
         never = self.base == self.undone == self.attempt == 0
-        return never and self.start is None and self.phase not in TERMINAL and not self.parked
+        return never and self.start is None and self.phase not in TERMINAL and not self.parked and not self.has_key
+
+    @property
+    def has_key(self) -> bool:
+        """It has the concurrency key that it asked for."""
+        return self.lock is not None and self.stage != GATED
 
     @property
     def gate(self) -> AttemptId:

@@ -7,20 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from weft.api.conditions import Reason, RunPhase, message_for, run_conditions
+from weft.api.conditions import Condition, Reason, RunPhase, message_for, run_conditions, shortened
 from weft.api.times import milli_timestamp
 from weft.engine import budget
 from weft.engine.snapshot import entries, run_memory
 from weft.engine.state import RunState
 from weft.engine.summary import counts, explain, progress
 
+MAX_REFUSAL = 500
+"""Characters of the API server's words in a condition."""
+
 
 @dataclass(slots=True)
 class Written:
-    """A status to write. `chunks` have to be stored before it, by name suffix."""
+    """A status to write. `chunks` have to be stored before it, by name suffix. Not `whole`: it restores no run."""
 
     status: dict[str, Any]
     chunks: budget.Chunks = field(default_factory=dict)
+    whole: bool = True
 
 
 def phase_of(state: RunState) -> RunPhase:
@@ -40,12 +44,14 @@ def duration_text(seconds: float) -> str:
     return f"{whole}s"
 
 
-def make(state: RunState, *, previous: Mapping[str, Any], generation: int, now: float) -> Written:
+def make(
+    state: RunState, *, previous: Mapping[str, Any], generation: int, now: float, refusal: str | None = None
+) -> Written:
     """The whole status of a run.
 
     Takes the status written before (for transition times), the generation of the spec that was
-    taken into account, and the time. The caller adds what the engine does not know (revision,
-    queue time).
+    taken into account, and the time. `refusal` says why nothing can be stored besides the status, if so.
+    The caller adds what the engine does not know (revision, queue time).
     """
     found = counts(state)
     done, total = progress(found)
@@ -55,15 +61,19 @@ def make(state: RunState, *, previous: Mapping[str, Any], generation: int, now: 
         message = state.message or message_for(Reason.Running, done=done, total=total)
     else:
         reason, message = explain(state, done=done, total=total)
+
+    def conditions(text: str) -> list[Condition]:
+        return run_conditions(
+            phase=phase, reason=str(reason), message=text, previous=previous.get("conditions") or (), now=now,
+            generation=generation,
+        )  # fmt: skip
+
     nodes = list(entries(state))
-    chunks = budget.move_outputs(state)
+    chunks = budget.move_outputs(state) if refusal is None else {}
     status: dict[str, Any] = {
         "observedGeneration": generation,
         "phase": str(phase),
-        "conditions": run_conditions(
-            phase=phase, reason=str(reason), message=message, previous=previous.get("conditions") or (),
-            now=now, generation=generation,
-        ),
+        "conditions": conditions(message),
         "startTime": milli_timestamp(state.start),
         "completionTime": milli_timestamp(state.ended_at) if state.ended_at is not None else None,
         "duration": duration_text((state.ended_at if state.ended_at is not None else now) - state.start),
@@ -72,6 +82,14 @@ def make(state: RunState, *, previous: Mapping[str, Any], generation: int, now: 
         "outputs": state.outputs,
         "state": run_memory(state),
         "rerunGeneration": state.generation or None,
-    }  # fmt: skip
-    chunks |= budget.fit(status, nodes, previous=previous)
-    return Written(status, chunks)
+    }
+    if refusal is None:
+        chunks |= budget.fit(status, nodes, previous=previous)
+        return Written(status, chunks)
+    lost = budget.fit_alone(status, nodes)
+    if lost != 0:
+        what = "what most nodes came to is" if lost is None else f"the outputs of {lost} nodes or items are"
+        status["conditions"] = conditions(
+            f"{message}; {what} not kept, since no ConfigMap could be made: {shortened(refusal, MAX_REFUSAL)}"
+        )
+    return Written(status, whole=lost is not None)

@@ -78,8 +78,8 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, f"waits{_time(state, 'wait', node.units[0], 'until') or ' for its time'}"
         elif node.reason == Reason.WaitingForConcurrency:
             yield path, node.message
-        elif node.phase == PENDING and any(unit.reason == Reason.WaitingForConcurrency for unit in node.units.values()):
-            key = next(unit.lock for unit in node.units.values() if unit.lock)  # the first item that has one
+        elif node.phase == PENDING and any(map(_waits_for_key, node.units.values())):
+            key = next(unit.lock for unit in node.units.values() if _waits_for_key(unit))  # the first item that does
             yield path, message_for(Reason.WaitingForConcurrency, key=key)
         elif node.phase == PENDING and no_place:
             yield path, no_place
@@ -89,6 +89,10 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, why
         elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):
             yield path, f"cannot start: {node.reason}: {node.message}"
+
+
+def _waits_for_key(unit: Unit) -> bool:
+    return unit.lock is not None and unit.reason == Reason.WaitingForConcurrency
 
 
 def without_place(state: RunState) -> str:

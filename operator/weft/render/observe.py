@@ -42,13 +42,26 @@ def pod_fact(pod: Obj) -> PodFact:
         return ending(PodState.Succeeded, main)
     if phase == "Failed":
         return failed_fact(pod)
-    if pod["metadata"].get("deletionTimestamp") and not pod["spec"].get("nodeName"):
-        # Nothing ran, and nothing will: the scheduler leaves it alone, and only our finalizer holds it.
+    if _is_given_up(pod):
         return PodFact(PodState.Failed, Reason.PodDeleted, message_for(Reason.PodDeleted))
     if phase == "Pending" or "waiting" in main:
         return _pending(pod, status)
     ready = phase == "Running" and "running" in main and condition(status, "Ready").get("status") == "True"
     return PodFact(PodState.Ready if ready else PodState.Running)
+
+
+def _is_given_up(pod: Obj) -> bool:
+    """Say whether a Pod whose phase tells no end is over, and only our finalizer holds it.
+
+    Nothing runs of one that was deleted before it got a cluster node: the scheduler leaves it alone. Who deletes a Pod
+    by force gives the word that its node is dead: of a living one, the kubelet tells the end before it deletes the Pod
+    so itself. Where the Pod asks for no grace, that is how it is deleted in order.
+    """
+    metadata, spec = pod["metadata"], pod["spec"]
+    if not metadata.get("deletionTimestamp"):
+        return False
+    forced = metadata.get("deletionGracePeriodSeconds") == 0 and spec.get("terminationGracePeriodSeconds") != 0
+    return forced or not spec.get("nodeName")
 
 
 def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:

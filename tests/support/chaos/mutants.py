@@ -36,8 +36,8 @@ MUTANTS = (
     Mutant("no identity check on 409", "controllers/jobs.py", "if bears_identity(job, live.ref.uid, action.id):", "if True:"),
     Mutant(
         "Pods released before the status is written", "controllers/record.py",
-        "        releases, live.releases = live.releases, []\n        try:",
-        "        await self.release(live)\n        releases, live.releases = live.releases, []\n        try:",
+        "        releases, live.releases = live.releases, []\n        for unit in starting:",
+        "        await self.release(live)\n        releases, live.releases = live.releases, []\n        for unit in starting:",
     ),
     Mutant("a back-off is forgotten on restart", "engine/restore.py", 'moment(entry.get("nextTime"))', "None"),
     Mutant(
@@ -46,7 +46,7 @@ MUTANTS = (
     ),
     Mutant(
         "somebody else's status taken for ours", "controllers/writer.py",
-        "if not self._is_ours(live, stored, wanted):", "if False:",
+        "if not any(_tells_the_same(stored, ours) for ours in (live.status, wanted)):", "if False:",
     ),
     Mutant(
         "absence from an old list is deletion", "kube/cache.py",
@@ -119,7 +119,7 @@ MUTANTS = (
     Mutant("what is only late fails the node", "controllers/patience.py", "return None if believed else", "return None if True else"),
     Mutant(
         "a status is taken for ours by its phase", "controllers/writer.py",
-        "for key in _TOLD) for ours", 'for key in ("phase",)) for ours',
+        "for key in _TOLD)", 'for key in ("phase",))',
     ),
     Mutant(
         "a Job is asked for although its Pod stands", "controllers/passes.py",

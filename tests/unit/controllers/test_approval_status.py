@@ -123,6 +123,32 @@ async def test_after_the_end_the_run_tells_who_was_counted(world: Approvals) -> 
     assert "the run has ended" in world.told("b")
 
 
+async def test_a_decision_for_a_rerun_that_is_still_to_come_waits_for_it(world: Approvals) -> None:
+    world.uid = world.add(run(phase="Failed", rerunGeneration=1, nodes=[{"name": "review", "phase": "Failed"}]))[
+        "metadata"
+    ]["uid"]
+    world.decide("now", rerunGeneration=1)
+    world.decide("next", rerunGeneration=2)
+    await world.settle()
+    assert (world.told("now")[:5], world.told("next")) == ("False", "")
+    workflow = compiled(node("review", approval={"quorum": 2}))
+    state, _ = advance.begin(workflow, RunContext(uid=world.uid), START)
+    state.generation = 2
+    world.states[world.uid] = state
+    await world.run_loop()
+    await world.settle()
+    assert world.told("next") == "True Accepted: the decision counts"
+
+
+async def test_a_decision_for_a_rerun_that_was_refused_does_not_count(world: Approvals) -> None:
+    world.uid = world.add(run(phase="Failed", nodes=[{"name": "review", "phase": "Failed"}]))["metadata"]["uid"]
+    world.decide("next", rerunGeneration=1)
+    await world.settle()
+    world.api.edit(WORKFLOW_RUNS, "ns", "r", lambda obj: obj["status"].update(rerunGeneration=1))
+    await world.settle()
+    assert "the run has ended" in world.told("next")
+
+
 async def test_after_the_end_a_decision_of_one_round_of_a_loop_is_found(world: Approvals) -> None:
     made = {"by": "ann", "decision": "Approve", "at": "2026-01-01T00:00:00Z"}
     nodes = [{"name": "price[1]/review", "phase": "Succeeded", "decisions": [made]}]

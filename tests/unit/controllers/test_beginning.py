@@ -2,7 +2,7 @@
 
 import pytest
 from support.rig import Rig
-from weft.kube.resources import EVENTS, NODE_TYPES, WORKFLOWS
+from weft.kube.resources import CONTROLLER_REVISIONS, EVENTS, NODE_TYPES, WORKFLOWS
 
 NODES = "nodes: [{name: a, job: {image: i}}]"
 TYPED = "nodes: [{name: a, use: {name: t}}]"
@@ -109,3 +109,22 @@ async def test_a_run_that_never_began_has_its_event_too(rig: Rig, spec: dict[str
     await rig.clock.advance(5)
     told = [f"{each['type']} {each['reason']}" for each in rig.api.all(EVENTS)]
     assert event in told
+
+
+async def test_a_run_whose_frozen_spec_this_version_does_not_take_ends_and_says_why(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], wait: {seconds: 600}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(10)
+    await rig.down()
+    (revision,) = rig.api.all(CONTROLLER_REVISIONS)
+    rig.api.remove(CONTROLLER_REVISIONS, "n", revision["metadata"]["name"])
+    revision["data"]["workflow"]["nodes"][1]["wait"] = {"seconds": -1}
+    rig.api.add(revision)
+    await rig.up()
+    await rig.wait(rig.ended, seconds=10)
+    condition = rig.run()["status"]["conditions"][0]
+    assert (rig.phase(), condition["reason"]) == ("Failed", "InvalidWorkflow")
+    assert condition["message"].startswith("it cannot go on: ")
+    assert "spec.nodes[1].wait.seconds" in condition["message"]
+    assert rig.nodes() == {"a": "Succeeded", "b": "Cancelled(InvalidWorkflow)"}

@@ -1,6 +1,13 @@
 """Child runs: stopped and suspended with their parents, however the stops come about."""
 
-from support.rig import Fate, Rig
+from typing import Any
+
+import pytest
+from support.asked import Asked
+from support.kubelet import Fate
+from support.rig import NAMESPACE, Rig, most_at_once
+from support.transport import status
+from weft.kube.objects import Obj
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 
 
@@ -94,3 +101,94 @@ async def test_a_child_run_can_be_suspended_by_itself(rig: Rig) -> None:
     rig.edit(name, suspend=False)
     await rig.wait(rig.ended, seconds=60)
     assert rig.phase() == "Succeeded"
+
+
+CHILD = "nodes: [{name: x, job: {image: i}}]"
+PARENT = "nodes: [{name: c, workflow: {name: child}}]"
+
+
+def child_of(rig: Rig) -> Obj:
+    """The latest run that r has started."""
+    return [run for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["name"] != "r"][-1]
+
+
+async def delete_child(rig: Rig) -> Obj:
+    """Somebody deletes the child run while its Pod runs, which takes its time to end; gives the Pod."""
+    rig.workflow("child", CHILD)
+    rig.workflow("w", PARENT)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    await rig.clock.advance(2)
+    (pod,) = rig.api.all(PODS)
+    name = pod["metadata"]["name"]
+    rig.api.edit(PODS, NAMESPACE, name, lambda pod: pod["metadata"]["finalizers"].append("example.com/kubelet"))
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, child_of(rig)["metadata"]["name"])
+    return pod
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["calm", "a crash"])
+async def test_the_next_child_run_waits_until_the_pods_of_a_deleted_one_have_ended(rig: Rig, crash: bool) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=60, deaf=True)
+    pod = await delete_child(rig)
+    await rig.wait(lambda: rig.first_node().get("reason") == "PreviousPodRunning", seconds=20)
+    if crash:
+        await rig.down()
+        await rig.up()
+    await rig.clock.advance(20)
+    assert most_at_once(rig) == 1
+    name = pod["metadata"]["name"]
+    rig.api.edit(PODS, NAMESPACE, name, lambda pod: pod["metadata"].update(finalizers=[]))
+    await rig.wait(rig.ended, seconds=120)
+    assert (rig.phase(), most_at_once(rig)) == ("Succeeded", 1)
+
+
+async def test_a_child_run_that_waits_for_the_one_before_can_be_stopped(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=6000, deaf=True)
+    await delete_child(rig)
+    await rig.wait(lambda: rig.first_node().get("reason") == "PreviousPodRunning", seconds=20)
+    rig.edit(stop="Cancel")
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"c": "Cancelled(Stopped)"}
+
+
+async def test_a_child_run_that_cannot_be_made_for_a_while_was_not_deleted_by_anybody(rig: Rig) -> None:
+    rig.workflow("child", CHILD)
+    rig.workflow("w", PARENT)
+    await rig.up()
+
+    def busy(asked: Asked) -> Any:
+        making = asked.method == "POST" and asked.resource is WORKFLOW_RUNS
+        return status(429) if making and rig.clock.now() < until else None
+
+    until = rig.clock.now() + 120
+    rig.api.before.append(busy)
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=600)
+    assert rig.phase() == "Succeeded"
+    assert rig.first_node()["attempts"] == 1
+
+
+async def test_a_strangers_run_of_a_childs_name_is_not_taken_for_it(rig: Rig) -> None:
+    """Who may make runs would give the parent whatever outputs he likes."""
+    rig.workflow("child", CHILD)
+    rig.workflow("w", PARENT)
+    await rig.up()
+
+    async def first(asked: Asked) -> None:
+        if asked.method == "POST" and asked.resource is WORKFLOW_RUNS:
+            rig.api.before.remove(first)
+            spec = {"workflow": {"nodes": [{"name": "x", "expr": {"a": "1"}}]}}
+            metadata = {"name": asked.body["metadata"]["name"], "namespace": NAMESPACE}
+            rig.api.add({"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec})
+
+    rig.api.before.append(first)
+    rig.start("w")
+    await rig.clock.advance(60)
+    stranger = child_of(rig)["metadata"]["name"]
+    assert (rig.phase(stranger), rig.phase()) == ("Succeeded", "Running")
+    assert rig.first_node()["reason"] == "NameTaken"
+    assert stranger in rig.first_node()["message"]
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, stranger)
+    await rig.wait(rig.ended, seconds=60)
+    assert (rig.phase(), len(rig.jobs_made())) == ("Succeeded", 1)

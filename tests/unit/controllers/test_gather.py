@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from weft.controllers.gather import children_seen, touch_all
 from weft.controllers.live import LiveRun
-from weft.engine.observation import AttemptEnded
+from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
 from weft.kube.objects import Key, Obj
 from weft.kube.store import ChildStore
@@ -62,3 +62,18 @@ def test_after_a_restart_a_job_of_the_built_in_controller_leaves_the_word_to_its
     assert seen.succeeded is (phase == "Succeeded")
     assert seen.text == ("n=1" if pods else None)
     assert seen.exit_code == ((0 if phase == "Succeeded" else 3) if pods else None)
+
+
+@pytest.mark.parametrize("another", [True, False])
+def test_a_preempted_pod_that_vanishes_late_says_nothing_of_the_one_that_runs_by_then(another: bool) -> None:
+    store = ChildStore(monotonic=lambda: 0.0)
+    store.remember_created(job(ended="None"))
+    old, new = pod(phase="Failed", text=""), pod(phase="Running", text="", name="r-a-x-another")
+    old["metadata"] |= {"deletionTimestamp": "2023-11-14T22:13:20Z", "uid": "old-uid"}
+    new["spec"]["nodeName"] = "k"
+    if another:
+        store.remember_created(new)
+    live = live_run()
+    live.look_at("Pod", old["metadata"]["name"], old)
+    seen = children_seen(live, store, now=10.0)
+    assert [type(each) for each in seen] == ([] if another else [AttemptPending])

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from support.asked import Asked
 from support.kubelet import Fate
 from support.rig import Rig
 from weft.kube.resources import JOBS
@@ -45,11 +46,7 @@ async def test_a_job_that_is_given_no_pod_is_given_up(written: bool) -> None:
     if written:
         rig.api.edit(JOBS, "n", name, lambda job: job.update(status={"startTime": "2023-11-14T22:13:21Z", "active": 0}))
     await rig.clock.advance(35)
-    (job,) = rig.api.all(JOBS)
-    assert job["spec"]["activeDeadlineSeconds"] == 1  # the built-in controller ends it
-    failed = {"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}
-    rig.api.edit(JOBS, "n", name, lambda job: job.update(status={"conditions": [failed]}))
-    await rig.wait(rig.ended, seconds=5)
+    assert rig.api.all(JOBS) == []  # no Pod will come of it
     assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
     assert "the Job has no Pod" in rig.first_node()["message"]
     await rig.close()
@@ -99,6 +96,44 @@ async def test_items_whose_pods_take_long_are_told_of(rig: Rig) -> None:
     rig.start("w")
     await rig.clock.advance(35)
     assert "a waits for its Pod: the Pod waits for the scheduler" in message(rig)
+
+
+async def test_a_job_that_admission_suspends_is_waited_for_and_given_up(rig: Rig) -> None:
+    suspend_jobs(rig)
+    rig.workflow("w", TIMES_OUT.replace("30", "60"))
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(40)
+    assert rig.nodes() == {"a": "Running(WaitingForPod)"}
+    assert "the Job is suspended" in message(rig)
+    await rig.clock.advance(30)
+    assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
+    assert "the Job is suspended" in rig.first_node()["message"]
+
+
+async def test_once_its_suspension_ends_it_gets_its_pod(rig: Rig) -> None:
+    suspend_jobs(rig)
+    rig.workflow("w", TIMES_OUT)
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(20)
+    looked = len(rig.api.asked("GET", "jobs"))
+    await rig.clock.advance(5)
+    assert len(rig.api.asked("GET", "jobs")) == looked  # its own news will tell
+    (job,) = rig.api.all(JOBS)
+    rig.api.edit(JOBS, "n", job["metadata"]["name"], lambda it: it["spec"].update(suspend=False))
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.nodes() == {"a": "Succeeded"}
+
+
+def suspend_jobs(rig: Rig) -> None:
+    """A mutating webhook, as Kueue's, suspends every Job that is made."""
+
+    def webhook(asked: Asked) -> None:
+        if (asked.method, asked.resource) == ("POST", JOBS):
+            asked.body["spec"]["suspend"] = True
+
+    rig.api.before.append(webhook)
 
 
 def message(rig: Rig) -> Any:

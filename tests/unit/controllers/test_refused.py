@@ -105,3 +105,17 @@ async def test_a_start_that_no_answer_came_to_is_on_record_as_not_made(rig: Rig)
     await rig.up()
     await rig.wait(rig.ended)
     assert sum(rig.jobs_made().values()) == 2
+
+
+@pytest.mark.parametrize(("kind", "method", "subresource"), [(WORKFLOW_RUNS, "PATCH", "status"), (PODS, "POST", "")])
+async def test_what_fails_for_long_is_tried_with_growing_pauses(
+    rig: Rig, kind: Resource, method: str, subresource: str
+) -> None:
+    rig.workflow("w", "nodes: [{name: b, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.phase() == "Running")
+    rig.api.fail(500, method=method, plural=kind.plural, subresource=subresource, times=100_000)
+    before = len(rig.api.requests)
+    await rig.clock.advance(600)
+    assert len(rig.api.requests) - before < 400

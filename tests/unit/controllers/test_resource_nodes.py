@@ -104,3 +104,19 @@ async def test_what_an_api_server_in_trouble_says_is_shown_while_it_is_asked_aga
     await rig.wait(lambda: made(rig) is not None)
     await rig.wait(lambda: not rig.first_node().get("message"))
     assert rig.nodes() == {"a": "Running"}
+
+
+async def test_the_object_is_deleted_although_the_operator_dies_twice(rig: Rig) -> None:
+    """What the object was asked to be stands in no status: the second one has not applied it."""
+    await begin(rig)
+    await rig.down()
+    rig.edit(stop="Cancel")
+    rig.api.fail(500, method="DELETE", plural="configmaps", name="made", times=1000)
+    await rig.up()
+    await rig.wait(lambda: len(rig.api.asked("DELETE", "configmaps")) > 1, seconds=60)
+    await rig.down()
+    rig.api.before.pop()
+    await rig.up()
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Cancelled"
+    assert made(rig) is None

@@ -111,3 +111,12 @@ async def test_one_that_is_renewed_during_the_sweep_stays(api: FakeApi, results:
     api.after.append(swept_by_another_and_renewed)
     await results.sweep()
     assert await results.look_up(RUN, "w", "n", "k", None) == {"a": 2}
+
+
+async def test_a_look_that_is_refused_finds_nothing(
+    api: FakeApi, results: Results, caplog: pytest.LogCaptureFixture
+) -> None:
+    await results.remember(RUN, "w", "n", "k", {"a": 1})
+    api.fail(403, method="GET")
+    assert await results.look_up(RUN, "w", "n", "k", None) is None
+    assert "n of run ns/run-1" in caplog.text

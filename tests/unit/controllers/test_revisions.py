@@ -292,3 +292,55 @@ async def test_frozen_data_cannot_be_changed(api: FakeApi, revisions: Revisions)
 def test_runs_and_workflows_name_revisions() -> None:
     named = revisions_named([run("a", workflowRevision="w-1"), run("b")], [workflow("w", revision="w-2"), workflow()])
     assert named == {Key("ns", "w-1"), Key("ns", "w-2")}
+
+
+async def test_one_that_somebody_deleted_is_made_anew_for_those_that_name_it(api: FakeApi) -> None:
+    """Its Workflow may hold something else by now, and its runs go on."""
+    spec = {"nodes": [{"name": "a", "use": {"name": "fetch"}}]}
+    name = await new(api.client()).freeze("ns", "w", spec, TYPES)
+    other = await new(api.client()).freeze("ns", "", SPEC, {})
+    before = {each["metadata"]["name"]: each for each in api.all(CONTROLLER_REVISIONS)}
+    revisions = new(api.client())
+    for each in (name, other):
+        await revisions.load("ns", each)
+        api.remove(CONTROLLER_REVISIONS, "ns", each)
+    await revisions.sweep(lambda: {Key("ns", name)})
+    assert stored(api) == [name]
+    await revisions.sweep(lambda: {Key("ns", name), Key("ns", other)})
+    for each in (name, other):
+        found = api.read(CONTROLLER_REVISIONS, "ns", each)
+        assert found is not None
+        assert found["data"] == before[each]["data"]
+        assert found["metadata"]["labels"] == before[each]["metadata"]["labels"]
+    asked = len(api.asked("POST", "controllerrevisions"))
+    await revisions.freeze("ns", "w", spec, TYPES)
+    assert len(api.asked("POST", "controllerrevisions")) == asked
+
+
+async def test_one_that_was_freshly_compiled_is_not_missed(api: FakeApi, revisions: Revisions) -> None:
+    """It was made after the list was."""
+    name = await new(api.client()).freeze("ns", "w", SPEC, {})
+
+    async def loaded(asked: Any) -> None:
+        if asked.method == "GET" and not asked.name:
+            await revisions.load("ns", name)
+
+    api.after.append(loaded)
+    await revisions.sweep(lambda: {Key("ns", name)})
+    assert api.asked("POST", "controllerrevisions")[1:] == []
+
+
+async def test_one_that_cannot_be_made_anew_does_not_keep_the_others_from_being_swept(
+    api: FakeApi, revisions: Revisions
+) -> None:
+    kept, _ = [await revisions.freeze("ns", name, SPEC, {}) for name in ("kept", "gone")]
+    await revisions.load("ns", kept)
+    in_use = {Key("ns", kept)}
+    await revisions.sweep(lambda: in_use)
+    api.remove(CONTROLLER_REVISIONS, "ns", kept)
+    api.fail(403, method="POST", times=2)
+    for _ in range(2):
+        await revisions.sweep(lambda: in_use)
+    assert stored(api) == []
+    await revisions.sweep(lambda: in_use)
+    assert stored(api) == [kept]

@@ -11,8 +11,9 @@ from unittest.mock import patch
 
 import orjson
 import pytest
+import yaml
 from support.engine import START, Driven, drive
-from weft.engine import advance, budget, restore, status
+from weft.engine import advance, budget, restore, snapshot, status
 from weft.engine.actions import Action, Start
 from weft.engine.observation import AttemptEnded
 from weft.engine.state import RunState, Unit
@@ -229,3 +230,71 @@ def test_very_many_failures_are_told_in_few_words() -> None:
     assert found["conditions"][0]["reason"] == "RunningFinally"
     assert len(run.state.failures) == 100
     assert len(run.state.message) < 5000
+
+
+def test_failures_are_told_in_full_after_a_restart_though_the_status_has_no_room_for_them() -> None:
+    nodes = [{"name": f"n{number}", "job": "J"} for number in range(3)]
+    run = drive({"failurePolicy": "Continue", "nodes": nodes, "finally": [{"name": "f", "job": "J"}]})
+    store = Store()
+    for number in range(3):
+        run.fail(f"n{number}", at=number, message=noise(200))
+    with patch.multiple(budget, MAX_ENTRIES=0, MESSAGE_ROOM=30):
+        store.write(run)
+    assert store.restored(run).failures == run.state.failures
+
+
+UNDOABLE = """
+nodes:
+- {name: each, forEach: {items: params.l}, job: J, compensate: {job: J}}
+- {name: deep, forEach: {items: params.l}, graph: {name: g, parameters: {p: "${{ item }}"}}}
+graphs:
+- name: g
+  parameters: [{name: p, type: string}]
+  nodes: [{name: a, job: J, compensate: {job: J}}]
+parameters: [{name: l, type: array}]
+"""
+
+
+def undoable(items: list[str]) -> Driven:
+    run = drive(yaml.safe_load(UNDOABLE), params={"l": items})
+    for index in range(len(items)):
+        run.succeed("each", index, at=1)
+        run.succeed(f"deep[{index}]/a", at=2)
+    return run
+
+
+def given(state: RunState) -> list[Any]:
+    each, deep = state.main.nodes
+    return [unit.value for unit in each.units.values()] + [unit.child.params for unit in deep.units.values()]
+
+
+@pytest.mark.parametrize(
+    ("size", "room", "kept"), [(4000, 256_000, 8), (5000, 256_000, 0), (4000, 9000, 2), (4000, 0, 0)]
+)
+def test_what_was_given_is_kept_as_far_as_there_is_room_and_computed_again_beyond(
+    size: int, room: int, kept: int
+) -> None:
+    run, store = undoable([noise(size) for _ in range(4)]), Store()
+    with patch.object(budget, "GIVEN_ROOM", room):
+        store.write(run)
+    keys = [key for entry in store.status["nodes"] for item in entry.get("items", ()) for key in item]
+    assert sum(key in ("value", "parameters") for key in keys) == kept
+    assert given(store.restored(run)) == given(run.state)
+
+
+def test_a_status_written_before_that_was_kept_is_read_as_ever() -> None:
+    run, store = undoable(["x", "y"]), Store()
+    with patch.object(snapshot, "MAX_GIVEN", 0):
+        store.write(run)
+    assert b'"value"' not in orjson.dumps(store.status)
+    assert given(store.restored(run)) == given(run.state) == ["x", "y", {"p": "x"}, {"p": "y"}]
+
+
+def test_only_what_may_have_to_be_undone_is_kept() -> None:
+    spec = yaml.safe_load(UNDOABLE)
+    del spec["nodes"][0]["compensate"], spec["graphs"][0]["nodes"][0]["compensate"]
+    run, store = drive(spec, params={"l": ["x"]}), Store()
+    run.succeed("each", 0, at=1)
+    items = [item for entry in store.write(run)["nodes"] for item in entry.get("items", ())]
+    assert items
+    assert all(item.keys().isdisjoint(("value", "parameters")) for item in items)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import yaml
 from support.engine import Driven, drive
 from support.simulation import simulate
 from weft.engine import advance, rerun
@@ -182,3 +183,81 @@ def test_a_handler_that_was_undone_still_caught_what_it_caught() -> None:
         "{events: [{node: a, exitCode: 1}, {node: bad, exitCode: 1}]}",
     )
     assert ran.outputs("f") == {"failures": 1}
+
+
+SERVED = yaml.safe_load("""
+nodes:
+- {name: db, service: true, job: J}
+- {name: server, service: true, dependsOn: ["db:Ready"], job: J}
+- {name: load, dependsOn: ["db:Ready"], job: J}
+- {name: check, dependsOn: ["server:Ready", load], job: J}
+""")
+READY = [{"node": "db", "readySeconds": 1}, {"node": "server", "readySeconds": 1}]
+CHECKED_AGAIN = {"db#2 10-13", "server#2 11-13", "check#2 12-13"}
+
+
+@pytest.mark.parametrize(
+    ("rerun", "again"),
+    [
+        ("Failed", CHECKED_AGAIN),
+        ({"from": "Nodes", "nodes": ["check"]}, CHECKED_AGAIN),
+        ({"from": "Nodes", "nodes": ["server"]}, CHECKED_AGAIN),
+        ({"from": "Nodes", "nodes": ["load"]}, CHECKED_AGAIN | {"load#2 11-12"}),
+    ],
+)
+def test_with_a_node_the_services_that_it_waits_for_run_again_and_end_with_it(rerun: Any, again: set[str]) -> None:
+    fails = {"node": "check", "attempt": 1, "exitCode": 1}
+    ran = simulate(SERVED, {"events": [*READY, fails], "actions": [{"at": 10, "rerun": rerun}]})
+    assert ran.outcome == "Succeeded(Succeeded) 13"
+    assert {job for job in ran.jobs if "#2" in job} == again
+
+
+def test_so_do_those_of_a_graph_that_is_tried_again() -> None:
+    graphs = [{"name": "g", **SERVED}]
+    retry = {"limit": 1, "backoff": {"initialSeconds": 7, "jitter": 0}}
+    fails = {"node": "it/check", "attempt": 1, "exitCode": 1}
+    ready = [{**event, "node": f"it/{event['node']}"} for event in READY]
+    ran = simulate(
+        {"nodes": [{"name": "it", "retry": retry, "graph": {"name": "g"}}], "graphs": graphs},
+        {"events": [*ready, fails]},
+    )
+    assert ran.outcome == "Succeeded(Succeeded) 13"
+    assert {job for job in ran.jobs if "#2" in job} == {f"it/{job}" for job in CHECKED_AGAIN}
+
+
+def test_a_service_that_was_not_wanted_stays_away() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: db, service: true, when: run.attempt > 1, job: J}
+        - {name: a, job: J}
+        - {name: check, dependsOn: [a, "db:Ready"], job: J}
+        """,
+        "{events: [{node: check, attempt: 1, exitCode: 1}], actions: [{at: 10, rerun: Failed}]}",
+    )
+    assert {job.partition(" ")[0] for job in ran.jobs} == {"a#1", "check#1", "check#2"}
+
+
+@pytest.mark.parametrize("undone", [True, False])
+def test_a_run_that_failed_stays_failed_whatever_becomes_of_its_compensations(undone: bool) -> None:
+    """Of the items of n one has failed, or lost its key; z alone is done again."""
+    failing = "" if undone else "{node: n, role: compensate, exitCode: 1},"
+    for spec, event in (
+        ("forEach: {range: 2}", "{node: n, index: 1, exitCode: 7, durationSeconds: 3}"),
+        (
+            "forEach: {range: 2, maxParallel: 1}, concurrency: {key: k, policy: CancelRunning}",
+            "{node: n, durationSeconds: 2}",
+        ),
+    ):
+        ran = simulate(
+            f"""
+            failurePolicy: Continue
+            nodes:
+            - {{name: n, {spec}, job: J, compensate: {{job: J}}}}
+            - {{name: w, wait: {{seconds: 3}}}}
+            - {{name: z, dependsOn: [w], concurrency: {{key: k, policy: CancelRunning}}, job: J}}
+            """,
+            f"{{events: [{failing} {event}], actions: [{{at: 100, rerun: {{from: Nodes, nodes: [z]}}}}]}}",
+        )
+        assert ran.outcome.startswith("Failed(NodeFailed)")
+        assert ran.nodes["n"].startswith(("Failed(TooManyFailedItems)", "Cancelled(ConcurrencyCancelled)"))

@@ -1,13 +1,16 @@
 """What a node's entry in the status says while it waits, and what it says when it has waited too long."""
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from support.engine import START, Driven, drive, restored
-from weft.engine import restore
-from weft.engine.observation import AttemptPending, Controls, Decision, LockAnswer
+from weft.controllers.locks import held_keys
+from weft.engine import budget, restore, status
+from weft.engine.actions import Acquire, LookUp
+from weft.engine.observation import AttemptPending, CacheAnswer, Controls, Decision, LockAnswer
 from weft.engine.snapshot import entries
-from weft.engine.state import RunState
+from weft.engine.state import AttemptId, RunState
 
 Words = tuple[str | None, str | None]
 
@@ -231,3 +234,50 @@ def test_a_foreach_tells_of_an_item_that_cannot_start_as_long_as_there_is_one() 
     run.fail("a", 0, at=12)  # stopped, as it was pending for too long
     assert node.units[0].reason == "Unschedulable"
     assert (node.reason, node.message) == (None, "")
+
+
+def test_a_key_is_on_record_as_soon_as_it_is_given_though_there_is_no_place_yet() -> None:
+    key = {"key": "db", "policy": "Skip"}
+    nodes = [{"name": "first", "job": "J"}, {"name": "a", "job": "J", "concurrency": key, "cache": {"key": "'x'"}}]
+    each = {**nodes[1], "name": "each", "forEach": {"range": 1}}
+    run = drive({"parallelism": 1, "nodes": [*nodes, each]})
+    for path in ("a", "each"):
+        index = 0 if path == "each" else None
+        gate = AttemptId(path, index, None, "main", 0)
+        run.see(CacheAnswer(gate, None))
+        run.see(LockAnswer(gate, granted=True))
+    for _ in range(2):
+        stored = status.make(run.state, previous={}, generation=1, now=run.now).status
+        assert {(key, gate.path) for key, gate in held_keys(stored)} == {("db", "a"), ("db", "each")}
+        run.state = restored(run.state, run.now)
+        actions = restore.resume(run.state, run.now).actions
+        assert not [action for action in actions if isinstance(action, Acquire | LookUp)]
+    run.succeed("first", at=1)
+    run.succeed("a", at=2)
+    run.succeed("each", 0, at=3)
+    assert run.state.outcome == "Succeeded"
+
+
+def test_a_node_that_asks_its_cache_anew_before_it_waits_for_its_key() -> None:
+    run = drive({"nodes": [{**KEY["nodes"][0], "cache": {"key": "'x'"}}]})
+    run.see(CacheAnswer(run.state.main.nodes[0].units[0].gate, None))
+    assert words(run.state) == WAITS_FOR_KEY
+    run.state = reborn(run)
+    found = status.make(run.state, previous={}, generation=1, now=run.now).status
+    assert found["conditions"][0]["message"] == "0 of 1 nodes done"
+    run.see(CacheAnswer(run.state.main.nodes[0].units[0].gate, None))
+    found = status.make(run.state, previous={}, generation=1, now=run.now).status
+    assert WAITS_FOR_KEY[1] in found["conditions"][0]["message"]
+
+
+def test_a_question_that_was_too_long_for_a_packed_status_is_put_anew() -> None:
+    run = drive(ASKS)
+    run.see(Decision(run.attempt("a"), "ana", "Approve", run.now))
+    before = words(run.state)
+    with patch.multiple(budget, MAX_ENTRIES=0, MESSAGE_ROOM=5):
+        stored = status.make(run.state, previous={}, generation=1, now=run.now).status
+    run.state = restore.restore(
+        run.state.workflow, run.state.context, stored, budget.read_nodes(stored, {}), start=START
+    )
+    restore.resume(run.state, run.now)
+    assert words(run.state) == before

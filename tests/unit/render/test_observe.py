@@ -45,6 +45,12 @@ def target(reason: str, at: str = BEFORE, status: str = "True") -> dict[str, Any
     return {"conditions": [condition]}
 
 
+def at_once(what: dict[str, Any]) -> dict[str, Any]:
+    """A Pod that is given no time to end, however it is deleted."""
+    what["spec"]["terminationGracePeriodSeconds"] = 0
+    return what
+
+
 RUNNING = container(running={"startedAt": BEFORE})
 CANCELED = "context canceled: unknown"
 HELPER_KILLED = ended(143, name="helper")
@@ -156,9 +162,19 @@ HELPER_KILLED = ended(143, name="helper")
             pod("Failed", container(waiting={}), deleted=BEFORE, initContainerStatuses=[ended(143, name="init")]),
             "Failed", "PodDeleted", None, id="deleted during init",
         ),
+        # Deleted by force: the kubelet itself does so only after it has told the end.
+        pytest.param(pod("Running", RUNNING, deleted=AT), "Failed", "PodDeleted", None, id="by force"),
+        pytest.param(pod("Unknown", RUNNING, deleted=AT), "Failed", "PodDeleted", None, id="by force, unreachable"),
+        pytest.param(
+            pod("Pending", container(waiting={}), deleted=AT), "Failed", "PodDeleted", None, id="by force, starting"
+        ),
         # Not ended yet.
         pytest.param(pod("Running", RUNNING), "Running", None, None, id="running"),
-        pytest.param(pod("Running", RUNNING, deleted=AT), "Running", None, None, id="being deleted, still running"),
+        pytest.param(pod("Running", RUNNING, deleted=AT, grace=30), "Running", None, None, id="being deleted, running"),
+        pytest.param(pod("Unknown", RUNNING, deleted=AT, grace=30), "Running", None, None, id="deleted, unreachable"),
+        pytest.param(
+            at_once(pod("Running", RUNNING, deleted=AT)), "Running", None, None, id="deleted, of those without grace"
+        ),
         pytest.param(pod("Running", ended(0)), "Running", None, None, id="main ended, sidecars have not"),
         pytest.param(pod("Unknown", RUNNING), "Running", None, None, id="the node does not answer"),
         pytest.param(
@@ -264,7 +280,7 @@ def test_a_pod_deleted_before_it_got_a_node_has_ended() -> None:
 
 
 def test_a_pod_deleted_while_it_starts_has_not_ended() -> None:
-    assert not pod_fact(pod("Pending", container(waiting={"reason": "ContainerCreating"}), deleted=AT)).ended
+    assert not pod_fact(pod("Pending", container(waiting={"reason": "ContainerCreating"}), deleted=AT, grace=30)).ended
 
 
 def test_a_pod_that_is_gone() -> None:
