@@ -79,10 +79,10 @@ def quota(place: Place) -> None:
 @scenario(killed=False, builtin=True)
 def refused_pods(place: Place) -> None:
     """A Job whose Pod the quota refuses is given up after pendingTimeoutSeconds, whoever makes the Pod; others run."""
-    place.kubectl("create", "quota", "thingies", "--hard=requests.weft.dev/thingy=0")
-    thingy = {"weft.dev/thingy": "1"}
+    place.kubectl("create", "quota", "gadgets", "--hard=requests.weft.dev/gadget=0")
+    gadget = {"weft.dev/gadget": "1"}
     one = node("greedy", pendingTimeoutSeconds=6)
-    one["job"]["resources"] = {"requests": thingy, "limits": thingy}
+    one["job"]["resources"] = {"requests": gadget, "limits": gadget}
     run = place.start("refused", spec([one, node("modest")], failurePolicy="Continue"))
     run.finish("Failed")
     assert (run.node("greedy")["phase"], run.node("greedy")["reason"]) in GIVEN_UP
