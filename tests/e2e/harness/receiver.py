@@ -77,6 +77,8 @@ class Receiver:
             "metadata": {"name": "receiver"},
             "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
         }
+        # Shortly after the API server was restarted, a new namespace goes without for a while.
+        self.cluster.kubectl("wait", "-n", self.namespace, "--for=create", "--timeout=60s", "serviceaccount/default")
         self.cluster.api.post(self._pods, pod)
         self.cluster.kubectl("wait", "-n", self.namespace, "--for=condition=Ready", "--timeout=60s", "pod/receiver")
         ip: str = self.cluster.api.get(f"{self._pods}/receiver")["status"]["podIP"]
