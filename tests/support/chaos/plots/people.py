@@ -84,7 +84,7 @@ class NoUseAskingAgain(Plot):
         self.asked += 1
         generation = (run["spec"].get("rerun") or {}).get("generation", 0) + 1
         rerun = {"generation": generation, "from": "Nodes", "nodes": ["nowhere"]}
-        self.stage.people.edit(self.name, rerun=rerun)
+        self.stage.people.edit(self.name, rerun=rerun, stop=None)
 
 
 class ExpiredWhenAskedAgain(Plot):
