@@ -68,6 +68,7 @@ from weft.notify.ledger import ConfigMapLedger, NotifiedRun
 from weft.notify.outbox import NoChannel, Outbox
 from weft.notify.secrets import secret_reader
 from weft.render.names import MANAGED_BY_LABEL
+from weft.render.observe import has_ended
 from weft.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -313,7 +314,7 @@ class Operator:
     def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
         """Hear of a change of a Pod."""
         self.store.on_pod(event_type, pod, old)
-        ended = _has_ended(pod) and (old is None or not _has_ended(old))  # just now, and only once
+        ended = has_ended(pod) and (old is None or not has_ended(old))  # just now, and only once
         name = key_of(pod).name
         gone = pod if event_type == "DELETED" else None
         if not self.runs.touch(run_uid_of(pod), "Pod", name, gone, ended=ended):
@@ -458,7 +459,3 @@ class Operator:
 def _is_over(run: Obj) -> bool:
     """Whether nothing is done for it (any more): the work begins anew only when its spec changes."""
     return finished(run) or deleted(run)
-
-
-def _has_ended(pod: Obj) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.retention import expires_at, jobs_to_delete, kept_jobs, runs_to_delete
 from weft.controllers.revisions import Revisions
-from weft.controllers.run_facts import is_over, parent_uid, workflow_of
+from weft.controllers.run_facts import deleted, is_over, parent_uid, workflow_of
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
@@ -96,7 +96,7 @@ class Cleanup:
                 await self._delete(WORKFLOW_RUNS, runs_to_delete(runs, limits))
             return
         run = self._catalog.runs.get(*place.key)
-        if run is not None and is_over(run) and not run["metadata"].get("deletionTimestamp"):
+        if run is not None and is_over(run) and not deleted(run):
             await self._look_at_run(place, run)
 
     async def _look_at_run(self, place: _Place, run: Obj) -> None:

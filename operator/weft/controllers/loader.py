@@ -118,8 +118,7 @@ class Loader:
         try:
             declared = self._compiler.compiled(raw, types)
         except InvalidWorkflow as error:
-            message = message_for(Reason.InvalidWorkflow, problem=summary(error.problems))
-            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, message)
+            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, _invalid(error))
         params, wrong = check_parameters(declared.main.parameters, spec.get("parameters") or {})
         if wrong:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(wrong))
@@ -179,8 +178,7 @@ class Loader:
             workflow = await self._revisions.load(namespace, revision)
             chunks = await load_chunks(self._client, namespace, uid_of(run), status)
         except InvalidWorkflow as error:  # an older version took it
-            message = message_for(Reason.InvalidWorkflow, problem=summary(error.problems))
-            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"it cannot go on: {message}")
+            return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"it cannot go on: {_invalid(error)}")
         except NotFound as error:
             since = self._lost.setdefault(uid_of(run), self._clock.now())
             # A Workflow that still holds the spec makes the revision anew; and a proxy's page tells nothing of it.
@@ -224,6 +222,10 @@ class Loader:
 def controls_of(run: Obj) -> Controls:
     """What the user wants of the run now."""
     return Controls(suspend=bool(run["spec"].get("suspend")), stop=run["spec"].get("stop"))
+
+
+def _invalid(error: InvalidWorkflow) -> str:
+    return message_for(Reason.InvalidWorkflow, problem=summary(error.problems))
 
 
 def _no_types(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ deleted, uncounted: once the suspension ends, the same attempt gets another one.
 from __future__ import annotations
 
 from weft.kube.objects import Obj
-from weft.render.observe import JobState, job_fact
+from weft.render.observe import JobState, has_ended, job_fact
 from weft.render.pod import is_managed, is_tracked
 
 
@@ -17,19 +17,15 @@ def passed_over(job: Obj, pod: Obj, *, gone: bool) -> bool:
     if not _is_open(job):
         return False
     suspended = job_fact(job).state is JobState.Suspended
-    if gone and (suspended or not _has_ended(pod)):
+    if gone and (suspended or not has_ended(pod)):
         return True
     return bool(pod["metadata"].get("deletionTimestamp")) and (suspended or not is_tracked(pod))
 
 
 def goes_on(job: Obj, pods: tuple[Obj, ...]) -> bool:
     """Whether a Job of which nothing runs is not over by that: none of its Pods has ended so that it counts."""
-    return _is_open(job) and not any(_has_ended(pod) and not passed_over(job, pod, gone=False) for pod in pods)
+    return _is_open(job) and not any(has_ended(pod) and not passed_over(job, pod, gone=False) for pod in pods)
 
 
 def _is_open(job: Obj) -> bool:
     return not is_managed(job) and job_fact(job).state in (JobState.Active, JobState.Suspended)
-
-
-def _has_ended(pod: Obj) -> bool:
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -12,7 +12,7 @@ from typing import Any
 from weft.api.conditions import RunPhase
 from weft.api.times import moment
 from weft.controllers.releasing import has_done_its_work
-from weft.controllers.run_facts import is_over, parent_uid
+from weft.controllers.run_facts import deleted, is_over, parent_uid
 from weft.kube.objects import Obj, Objects
 from weft.kube.store import JobFamily
 from weft.render.observe import JobState, job_fact, pod_fact
@@ -45,7 +45,7 @@ def runs_to_delete(runs: Iterable[Obj], limits: Mapping[str, Any]) -> Objects:
         for kind, those in finished.items()
         if (limit := limits.get(kind)) is not None and len(those) > limit
         for run in sorted(those, key=_completion)[: len(those) - limit]
-        if not run["metadata"].get("deletionTimestamp")
+        if not deleted(run)
     ]
 
 

@@ -281,6 +281,5 @@ def chunk_names(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any
     """
     names = set(status.get("compressedNodesIn") or ())
     if names <= chunks.keys():
-        for entry in unpacked(status, chunks):
-            names |= {unit["outputsIn"] for unit in (entry, *entry.get("items", ())) if "outputsIn" in unit}
+        names |= {unit["outputsIn"] for unit in _units(unpacked(status, chunks)) if "outputsIn" in unit}
     return names - chunks.keys()

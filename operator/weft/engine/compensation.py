@@ -16,7 +16,6 @@ from weft.engine.loops import highest_attempt
 from weft.engine.state import COMPENSATE, COMPENSATED, FAILED, SUCCEEDED, Frame, NodeState, RunState, Unit
 from weft.engine.step import Step, frames
 from weft.engine.units import prepare
-from weft.graph.compiled import Node
 
 Key = tuple[float, tuple[float, ...]]
 
@@ -58,11 +57,6 @@ def to_undo(unit: Unit) -> list[tuple[int | None, float, Any]]:
     if unit.iteration is not None:
         return [(iteration, *done) for iteration, done in unit.done.items() if iteration not in unit.lost]
     return [(None, unit.end or 0.0, unit.outputs)] if unit.phase == SUCCEEDED and not unit.lost else []
-
-
-def can_be_undone(node: Node) -> bool:
-    """Whether what the node does, or something in its subgraph, has a compensation."""
-    return node.compensate is not None or (node.body.graph is not None and node.body.graph.undoable)
 
 
 def is_undone(unit: Unit) -> bool:

@@ -36,6 +36,7 @@ MAX_ITEMS = 1_000_000
 """Most items of one forEach."""
 
 _GIVEN: dict[str, tuple[str, ...]] = {"http": ("status", "body"), "resource": ("name", "kind", "status")}
+"""The outputs that bodies of a kind have whatever they do."""
 
 
 def begin(step: Step, frame: Frame, node: NodeState) -> None:

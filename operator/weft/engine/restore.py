@@ -134,7 +134,7 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
     node.blocked, node.then = entry.get("blocked"), entry.get("then", {})
     if not node.begun:
         node.items = None
-    elif node.phase in TERMINAL and not compensation.can_be_undone(node.node):
+    elif node.phase in TERMINAL and not node.node.undoable:
         node.items = range(entry["itemCount"])
     else:
         try:

@@ -14,15 +14,14 @@ from weft.engine.state import COMPENSATE, FAILED, MAIN, Frame, NodeState, RunSta
 from weft.engine.step import Step
 from weft.engine.units import fail, succeed
 from weft.expr.cel import ExpressionError
+from weft.graph.compiled import Graph
 
 
 def enter(step: Step, unit: Unit) -> None:
     """Start an attempt: a new frame, or the one of the attempt before with what succeeded in it kept."""
     graph = unit.node.body.graph
     assert graph is not None
-    values, problems = check_parameters(
-        graph.parameters, render(step.state, unit, unit.node.body.parameters, then=unit.then)
-    )
+    values, problems = _parameters(step.state, unit, graph)
     if problems:
         fail(step, unit, Reason.InvalidParameters, f"graph {graph.name}: " + "; ".join(problems), fatal=True)
         return
@@ -49,10 +48,13 @@ def child_frame(state: RunState, unit: Unit) -> Frame:
         graph, {}, parent=unit, prefix=child_prefix(unit), order=order, stage=unit.frame.stage, base=unit.base
     )
     with suppress(ExpressionError):  # reported when the attempt starts
-        frame.params, _ = check_parameters(
-            graph.parameters, render(state, unit, unit.node.body.parameters, then=unit.then)
-        )
+        frame.params, _ = _parameters(state, unit, graph)
     return frame
+
+
+def _parameters(state: RunState, unit: Unit, graph: Graph) -> tuple[dict[str, Any], list[str]]:
+    """What the graph is given by its unit, and what is wrong with it. Raises ExpressionError."""
+    return check_parameters(graph.parameters, render(state, unit, unit.node.body.parameters, then=unit.then))
 
 
 def succeeded(step: Step, unit: Unit, frame: Frame) -> None:

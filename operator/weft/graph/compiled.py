@@ -162,6 +162,11 @@ class Node:
     cache_key: Structure | None = None
     cache_max_age: float | None = None
 
+    @property
+    def undoable(self) -> bool:
+        """Whether what the node does, or something in its subgraph, has a compensation."""
+        return self.compensate is not None or (self.body.graph is not None and self.body.graph.undoable)
+
 
 @dataclass(slots=True)
 class Graph:
@@ -182,10 +187,7 @@ class Graph:
     undoable: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        self.undoable = any(
-            node.compensate is not None or (node.body.graph is not None and node.body.graph.undoable)
-            for node in self.nodes
-        )
+        self.undoable = any(node.undoable for node in self.nodes)
 
     def ancestors(self, index: int) -> set[int]:
         """Positions of every node that `index` depends on, directly or through others."""

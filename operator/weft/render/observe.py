@@ -33,6 +33,11 @@ _IMAGE = frozenset(
 _STARTING = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
+def has_ended(pod: Obj) -> bool:
+    """Say whether the phase of a Pod is an end."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
 def pod_fact(pod: Obj) -> PodFact:
     """Read a Pod. One that is gone is `POD_GONE`."""
     status: dict[str, Any] = pod.get("status") or {}
