@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from e2e.harness.place import Place
+from e2e.harness.place import Place, Run
 from e2e.harness.stage import node, scenario, spec
 
 SUSPENDED_SECONDS = 18
@@ -64,11 +64,7 @@ def absolute_times_go_on_while_suspended(place: Place) -> None:
 @scenario()
 def quota(place: Place) -> None:
     """A Pod that the quota refuses is told while it waits, and given up after pendingTimeoutSeconds; others run."""
-    place.kubectl("create", "quota", "thingies", "--hard=requests.weft.dev/thingy=0")
-    thingy = {"weft.dev/thingy": "1"}
-    one = node("greedy", pendingTimeoutSeconds=6)
-    one["job"]["resources"] = {"requests": thingy, "limits": thingy}
-    run = place.start("quota", spec([one, node("modest")], failurePolicy="Continue"))
+    run = _start_greedy(place, "quota", "thingy")
     run.until(lambda run: run.node("greedy").get("reason") == "QuotaExceeded", "nobody says that the quota is used up")
     run.finish("Failed")
     assert (run.node("greedy")["phase"], run.node("greedy")["reason"]) == ("Failed", "QuotaExceeded")
@@ -79,11 +75,7 @@ def quota(place: Place) -> None:
 @scenario(killed=False, builtin=True)
 def refused_pods(place: Place) -> None:
     """A Job whose Pod the quota refuses is given up after pendingTimeoutSeconds, whoever makes the Pod; others run."""
-    place.kubectl("create", "quota", "gadgets", "--hard=requests.weft.dev/gadget=0")
-    gadget = {"weft.dev/gadget": "1"}
-    one = node("greedy", pendingTimeoutSeconds=6)
-    one["job"]["resources"] = {"requests": gadget, "limits": gadget}
-    run = place.start("refused", spec([one, node("modest")], failurePolicy="Continue"))
+    run = _start_greedy(place, "refused", "gadget")
     run.finish("Failed")
     assert (run.node("greedy")["phase"], run.node("greedy")["reason"]) in GIVEN_UP
     assert "pendingTimeoutSeconds (6 s)" in run.node("greedy")["message"]
@@ -92,6 +84,14 @@ def refused_pods(place: Place) -> None:
 
 GIVEN_UP = (("Failed", "QuotaExceeded"), ("Failed", "PendingTimeout"))
 """The built-in Job controller tells of a quota in Events only."""
+
+
+def _start_greedy(place: Place, name: str, thing: str) -> Run:
+    """A run of two nodes, one of which asks for a thing of which the namespace's quota allows none."""
+    place.kubectl("create", "quota", thing, f"--hard=requests.weft.dev/{thing}=0")
+    one, wanted = node("greedy", pendingTimeoutSeconds=6), {f"weft.dev/{thing}": "1"}
+    one["job"]["resources"] = {"requests": wanted, "limits": wanted}
+    return place.start(name, spec([one, node("modest")], failurePolicy="Continue"))
 
 
 def _moment(text: str) -> datetime:
