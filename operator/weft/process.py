@@ -123,7 +123,7 @@ class _Process:
             await webhook.start()
         work = spawn(self._work(replica), name="lead")
         tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
-        end = spawn(self._end_in_order(replica, work), name="end")
+        end = spawn(self._end_in_order(replica, work, webhook, server), name="end")
         try:
             await self._kopf(replica)
         finally:
@@ -132,11 +132,6 @@ class _Process:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            if self._exit_code == 0:
-                await replica.release()
-            if webhook is not None:
-                await webhook.close()
-            await server.cleanup()
             await http.close()
             await transport.close()
             self._thread.shutdown(wait=False, cancel_futures=True)
@@ -162,17 +157,30 @@ class _Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
 
-    async def _end_in_order(self, replica: Single | Sharded, work: asyncio.Task[None]) -> None:
-        """End our own work first: what was started after kopf would be cancelled by its end."""
+    async def _end_in_order(
+        self, replica: Single | Sharded, work: asyncio.Task[None], webhook: Webhook | None, server: web.AppRunner
+    ) -> None:
+        """End all that is ours first: what was started after kopf would be cancelled by its end.
+
+        Kopf waits five seconds for what it does not know, such as a connection that Prometheus or the API server keeps
+        open to us; and who is to lead next waits for the Lease.
+        """
         await self._stop.wait()
-        # Where kopf has ended by itself, it has cancelled what of our work is younger; that must not end this.
-        (failure,) = await asyncio.gather(replica.stop(), return_exceptions=True)
-        if failure is not None:
-            _log.error("cannot end in order", exc_info=failure)
-            self._exit_code = 1
-        work.cancel()
-        await asyncio.gather(work, return_exceptions=True)
-        self._kopf_stop.set()
+        try:
+            # Where kopf has ended by itself, it has cancelled what of our work is younger; that must not end this.
+            (failure,) = await asyncio.gather(replica.stop(), return_exceptions=True)
+            if failure is not None:
+                _log.error("cannot end in order", exc_info=failure)
+                self._exit_code = 1
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+            if self._exit_code == 0:
+                await replica.release()
+            if webhook is not None:
+                await webhook.close()
+            await server.cleanup()
+        finally:
+            self._kopf_stop.set()
 
     async def _work(self, replica: Single | Sharded) -> None:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""

@@ -68,6 +68,8 @@ class World:
         self.replica = Replica()
         self.process = _Process(Settings(metrics_listen_port=ports[0], probe_listen_port=ports[1]), {})
         self.running = asyncio.create_task(self.process.run())
+        self.left: set[asyncio.Task[Any]] = set()
+        """What kopf found still running when it was told to end; it would wait for it."""
 
     async def began(self) -> None:
         await asyncio.wait_for(self.replica.following.wait(), 5)
@@ -80,7 +82,10 @@ class World:
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callable[[], int]) -> AsyncIterator[World]:
     async def kopf(*, stop_flag: asyncio.Event, **_: Any) -> None:
+        before = asyncio.all_tasks()
         await stop_flag.wait()
+        made.replica.told.append("kopf")
+        made.left = {task for task in asyncio.all_tasks() - before if not task.done()}
 
     monkeypatch.setattr(process, "Connection", lambda load: Connection())
 
@@ -100,7 +105,17 @@ async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callab
 async def test_told_to_stop_it_ends_in_order(world: World) -> None:
     world.process._stop.set()  # what SIGTERM does
     assert await world.exit_code() == 0
-    assert world.replica.told == ["stop", "release"]
+    assert world.replica.told == ["stop", "release", "kopf"]
+
+
+async def test_kopf_finds_nothing_to_wait_for_although_somebody_keeps_a_connection_open(world: World) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.process._settings.metrics_listen_port)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: weft\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    world.process._stop.set()
+    assert await world.exit_code() == 0
+    assert world.left == set()
+    writer.close()
 
 
 async def test_it_ends_when_its_own_work_cannot_be_ended_in_order(world: World, caplog: Any) -> None:
@@ -108,7 +123,7 @@ async def test_it_ends_when_its_own_work_cannot_be_ended_in_order(world: World, 
     world.process._stop.set()
     with caplog.at_level(logging.ERROR):
         assert await world.exit_code() == 1
-    assert world.replica.told == ["stop"]
+    assert world.replica.told == ["stop", "kopf"]
     assert "RuntimeError: a bug" in caplog.text
 
 
@@ -116,7 +131,7 @@ async def test_it_does_not_go_on_when_a_part_of_it_has_failed(world: World) -> N
     assert world.replica.outfit is not None
     world.replica.outfit.on_broken()
     assert await world.exit_code() == 1
-    assert world.replica.told == ["stop"]
+    assert world.replica.told == ["stop", "kopf"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +169,7 @@ async def test_everything_is_ended_although_kopf_has_cancelled_our_work(
         task.cancel()
     world.process._kopf_stop.set()
     assert await world.exit_code() == 0
-    assert world.replica.told == ["stop", "release"]
+    assert world.replica.told == ["kopf", "stop", "release"]
 
 
 async def test_a_cancellation_that_comes_out_of_our_work_skips_no_other_step(world: World) -> None:
