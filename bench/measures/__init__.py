@@ -1,6 +1,6 @@
 """The measures: one scenario a file, each a function from the bench to lines of results."""
 
-from bench.measures import big, cold, crowd, kubelet, paced, planner, ratios, requests, runs, shards, sustained
+from bench.measures import big, cold, crowd, history, kubelet, paced, planner, ratios, requests, runs, shards, sustained
 
 MEASURES = {
     "planner": planner.planner,
@@ -17,11 +17,12 @@ MEASURES = {
     "loop": ratios.event_loops,
     "controllers": ratios.job_controllers,
     "cold": cold.cold_start,
+    "history": history.history,
     "fan": big.fan_out,
     "diamonds": big.chain_of_diamonds,
     "shards": shards.shards,
 }
 """Every scenario by its name on the command line, in the order in which they are run."""
 
-BESIDE = frozenset({"planner", "pace", "requests", "loop", "shards"})
+BESIDE = frozenset({"planner", "pace", "requests", "loop", "history", "shards"})
 """Those that ask for reasons and not for goals: left out in short, unless they are named."""

@@ -23,7 +23,7 @@ PATIENCE = 3600.0
 
 async def fan_out(bench: Bench) -> None:
     """1 -> many -> 1."""
-    width = 200 if bench.quick else 5000
+    width = 100 if bench.quick else 5000
     await _big(bench, "fan", fan(width, job(KWOK)), nodes=width + 2)
 
 

@@ -23,7 +23,7 @@ WARM_UP_SECONDS = 3.0
 
 async def runs(bench: Bench) -> None:
     """A hundred one-node runs at a time."""
-    seconds = 8.0 if bench.quick else 120.0
+    seconds = 6.0 if bench.quick else 120.0
     async with bench.namespace("runs") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "one", chain(1, job(KWOK)))
         async with Load(bench, namespace, "one") as load:

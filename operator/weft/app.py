@@ -390,10 +390,10 @@ class Operator:
 
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self._remember_run(run)
-        there = self.catalog.run(uid_of(run)) is not None  # else its deletion was told before the answer came
-        if there and not _is_over(run):  # one that has ended gave its place back just now
+        known = self.catalog.run(uid_of(run))  # None: its deletion was told before the answer came
+        if known is not None and not _is_over(run):  # one that has ended gave its place back just now
             self.queues.started(run)
-        self._observe(run, live.frozen)
+        self._observe(known or run, live.frozen)
 
     def _run_refused(self, run: Obj, phase: str, message: str) -> None:
         """A run has ended that never began: people hear of it like of any other."""

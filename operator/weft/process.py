@@ -33,13 +33,13 @@ from weft.admission.server import Webhook
 from weft.controllers.catalog import KINDS
 from weft.controllers.feed import Feed
 from weft.controllers.uninstall import strip_finalizers
-from weft.kube.client import Client
+from weft.kube.client import PAGE_SIZE, Client
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Connection, load_configuration
+from weft.kube.errors import ApiError
 from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
 from weft.kube.limiter import Limiter
-from weft.kube.missing import KindMissing
 from weft.kube.resources import Resource
 from weft.kube.tasks import Tasks
 from weft.metrics import Metrics
@@ -186,8 +186,8 @@ class _Process:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
         try:
             await replica.work()
-        except KindMissing as missing:
-            _log.error("cannot lead: %s", missing.message)
+        except ApiError as error:  # it says what is missing: a kind, a right, the API server
+            _log.error("cannot lead: %s", error.message)
         except Exception:
             _log.exception("cannot lead")
         self._fail()
@@ -209,6 +209,7 @@ class _Process:
         settings.posting.enabled = False
         settings.scanning.disabled = True
         settings.queueing.idle_timeout = 0.1
+        settings.watching.chunk_size = PAGE_SIZE  # else all runs there are come in one answer
         settings.networking.error_backoffs = KOPF_BACKOFFS
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
         kopf.on.login(registry=registry, id="login")(kopf.login_via_client)

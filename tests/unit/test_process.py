@@ -15,6 +15,7 @@ from weft import process
 from weft.app import Operator
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Access
+from weft.kube.errors import Forbidden
 from weft.kube.events import Recorder
 from weft.kube.informer import Informer
 from weft.kube.missing import KindMissing
@@ -135,17 +136,23 @@ async def test_it_does_not_go_on_when_a_part_of_it_has_failed(world: World) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "traced"), [(KindMissing(WORKFLOWS), False), (RuntimeError("a bug"), True)], ids=["a kind", "a bug"]
+    ("error", "told"),
+    [
+        (KindMissing(WORKFLOWS), f"cannot lead: {KindMissing(WORKFLOWS).message}"),
+        (Forbidden("weft cannot list runs", code=403), "cannot lead: weft cannot list runs"),
+        (RuntimeError("a bug"), None),
+    ],
+    ids=["a kind", "a right", "a bug"],
 )
 async def test_it_ends_when_it_cannot_lead_and_traces_what_only_we_can_mend(
-    error: Exception, traced: bool, world: World, caplog: pytest.LogCaptureFixture
+    error: Exception, told: str | None, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     world.replica.refusal.set_exception(error)
     assert await world.exit_code() == 1
-    [told] = [record for record in caplog.records if record.name == "weft"]
-    assert told.levelno == logging.ERROR
-    assert (told.exc_info is not None) is traced
-    assert traced or told.getMessage() == f"cannot lead: {KindMissing(WORKFLOWS).message}"
+    [record] = [record for record in caplog.records if record.name == "weft"]
+    assert record.levelno == logging.ERROR
+    assert (record.exc_info is None) is (told is not None)
+    assert told in (None, record.getMessage())
 
 
 async def test_everything_is_ended_although_kopf_has_cancelled_our_work(

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from weft.controllers.history import remembered
 from weft.controllers.run_facts import parent_uid, workflow_of
 from weft.graph.types import used_types
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
 from weft.kube.errors import NotFound
-from weft.kube.informer import drop_managed_fields
 from weft.kube.objects import Key, Obj, Objects, key_of, uid_of, version_of
 from weft.kube.resources import (
     APPROVALS,
@@ -33,6 +33,8 @@ KINDS = (NODE_TYPES, WORKFLOW_QUEUES, NOTIFICATION_CHANNELS, WORKFLOWS, WORKFLOW
 """Every kind of Weft's, what others refer to first."""
 
 _WHAT_PEOPLE_WRITE = ("generation", "deletionTimestamp", "labels", "annotations", "ownerReferences", "finalizers")
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 Subscriber = Callable[[str, Obj, Obj | None], None]
 """Told of ADDED, MODIFIED or DELETED, the object and what was held before; synchronous and fast."""
@@ -91,10 +93,9 @@ class Catalog:
 
     def apply(self, kind: Resource, event_type: str | None, obj: Obj) -> None:
         """Take one event in; its type is None for an object of kopf's initial listing."""
-        drop_managed_fields(obj)
         obj.setdefault("apiVersion", kind.api_version)
         obj.setdefault("kind", kind.kind)
-        self._tell(kind, self._caches[kind].apply(event_type or "MODIFIED", obj))
+        self._tell(kind, self._caches[kind].apply(event_type or "MODIFIED", _kept(kind, obj)))
 
     def remember(self, kind: Resource, obj: Obj) -> None:
         """Take the answer to one of our own writes in, so that the next look finds it; subscribers hear of it too."""
@@ -149,9 +150,7 @@ async def list_kind(client: Client, kind: Resource, namespaces: Sequence[str] = 
         async for page in client.pages(kind, namespace=namespace):
             # The oldest version of all pages and namespaces: what is newer than it cannot be missing.
             version = version or version_of(page)
-            objects += items_of(page, kind)
-    for obj in objects:
-        drop_managed_fields(obj)
+            objects += (_kept(kind, obj) for obj in items_of(page, kind))
     return objects, version
 
 
@@ -170,6 +169,15 @@ def spec_changed(obj: Obj, old: Obj | None) -> bool:
         return True
     now, before = obj["metadata"], old["metadata"]
     return any(now.get(name) != before.get(name) for name in _WHAT_PEOPLE_WRITE)
+
+
+def _kept(kind: Resource, obj: Obj) -> Obj:
+    """Give what is kept of an object: not who owns which field, nor kubectl's copy of it, nor all of an old run."""
+    metadata = obj["metadata"]
+    metadata.pop("managedFields", None)
+    if annotations := metadata.get("annotations"):
+        annotations.pop(_LAST_APPLIED, None)
+    return remembered(obj) if kind is WORKFLOW_RUNS else obj
 
 
 def _in_namespace(run: Obj, name: str | None) -> Hashable | None:

@@ -263,9 +263,7 @@ def unpacked(status: Mapping[str, Any], chunks: Mapping[str, Mapping[str, Any]])
     packed = status.get("compressedNodes")
     if parts and all("packed" in chunks.get(name, {}) for name in parts):
         packed = "".join(chunks[name]["packed"] for name in parts)
-    plain = orjson.loads(zlib.decompress(base64.b64decode(packed))) if packed else status.get("nodes")
-    nodes: list[Entry] = plain or []
-    return nodes
+    return list(orjson.loads(zlib.decompress(base64.b64decode(packed))) if packed else status.get("nodes") or ())
 
 
 def _put_back(entry: Entry, key: str, chunks: Mapping[str, Mapping[str, Any]]) -> None:

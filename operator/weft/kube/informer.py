@@ -176,8 +176,3 @@ class Informer:
                 self._on_event(*change)
             except Exception:
                 _log.exception("a handler of %s failed", self._resource.plural)
-
-
-def drop_managed_fields(obj: Obj) -> None:
-    """Remove what the server keeps for server-side apply: often half of an object, and never asked for here."""
-    obj.get("metadata", {}).pop("managedFields", None)

@@ -21,6 +21,7 @@ from weft.kube.board import Board
 from weft.kube.claim import LOOK_PERIOD, RENEW_DEADLINE, RETRY_PERIOD, Claim
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn, within
+from weft.kube.errors import ApiError
 from weft.kube.shards import shares
 from weft.metrics import Metrics
 
@@ -217,6 +218,9 @@ class Keeper:
 async def _lead(shard: int, crew: Crew) -> None:
     try:
         await crew.lead()
+    except ApiError as error:  # it says what is missing: a kind, a right, the API server
+        _log.error("shard %d cannot be led; it is given back: %s", shard, error.message)
+        raise
     except Exception:
         _log.exception("shard %d cannot be led; it is given back", shard)
         raise

@@ -6,7 +6,7 @@ from support.transport import HANG, ScriptedTransport, ok, status
 from weft.kube.cache import Cache
 from weft.kube.client import Client
 from weft.kube.clock import spawn
-from weft.kube.informer import Informer, drop_managed_fields
+from weft.kube.informer import Informer
 from weft.kube.limiter import Limiter
 from weft.kube.resources import PODS
 from weft.kube.transport import Dropped, NotSent, Stalled
@@ -219,7 +219,7 @@ async def test_trim_sees_each_object_before_it_is_kept(world):
     one = world(
         page("50", pod("a", "1", managedFields=["much"])),
         streams=[[event("ADDED", pod("b", "51", managedFields=["much"])), HANG]],
-        trim=drop_managed_fields,
+        trim=lambda obj: obj["metadata"].pop("managedFields"),
     )
     await one.run()
     assert [obj["metadata"].get("managedFields") for obj in one.cache] == [None, None]

@@ -12,6 +12,7 @@ from support.fakeapi import FakeApi
 from support.replica import Ice, ProcessClock, Threshold, Wire
 from weft.kube.client import Client
 from weft.kube.clock import spawn
+from weft.kube.errors import Forbidden
 from weft.kube.keeper import Keeper, Term
 from weft.kube.limiter import Limiter
 from weft.kube.objects import annotation
@@ -57,8 +58,8 @@ class Worker:
 
     async def lead(self) -> None:
         self.told.append("lead")
-        if self.member.cannot_lead:
-            raise RuntimeError("cannot lead")
+        if self.member.cannot_lead is not None:
+            raise self.member.cannot_lead
 
     async def stop(self) -> None:
         self.told.append("stop")
@@ -79,7 +80,7 @@ class Member:
         self.line = Line(Wire(world.api, world.clock, name, self.ice, None), world.clock)
         self.metrics = Metrics()
         self.workers: list[Worker] = []
-        self.cannot_lead = False
+        self.cannot_lead: Exception | None = None
         self.stop_seconds = 0.1
         client = Client(
             Threshold(self.ice, self.line), clock=self.clock, rng=random.Random(name), metrics=self.metrics,
@@ -327,14 +328,19 @@ async def test_after_a_long_outage_of_the_server_all_is_shared_again(world: Worl
     assert (len(one.writes), len(two.writes)) == (4, 4)
 
 
+@pytest.mark.parametrize(
+    ("error", "traced"), [(Forbidden("weft cannot list runs"), False), (RuntimeError("a bug"), True)]
+)
 async def test_a_shard_that_cannot_be_led_is_given_back_and_tried_again(
-    world: World, caplog: pytest.LogCaptureFixture
+    error: Exception, traced: bool, world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     one = world.member("one")
-    one.cannot_lead = True
+    one.cannot_lead = error
     await world.pass_time(12)
-    assert "cannot be led" in caplog.text
-    one.cannot_lead = False
+    told = [record for record in caplog.records if "cannot be led" in record.getMessage()]
+    assert {record.exc_info is not None for record in told} == {traced}
+    assert traced or "given back: weft cannot list runs" in caplog.text
+    one.cannot_lead = None
     await world.until_all_are_held(one)
     await world.pass_time(5)
     assert all(worker.told == ["lead"] for worker in one.workers if worker.term.holds())

@@ -1,0 +1,26 @@
+"""What is kept in memory of a run that is over: thousands of them stand in a cluster, for people to look at.
+
+Of most of a run nobody here asks any more: its parameters, its steps, what a restart would go on from. Its nodes are
+asked for now and then, by a late decision, a Pod that is left over or a notification, and are kept packed. Whoever asks
+for a rerun changes the run, and it is told anew, whole.
+"""
+
+from weft.controllers.run_facts import finished, is_over
+from weft.kube.objects import Obj
+from weft.kube.packed import Packed
+
+_ASKED_OF_A_SPEC = frozenset({"notifications", "ttlSecondsAfterFinished", "historyLimits", "jobs"})
+"""What of an inline Workflow is asked for after its run's end."""
+
+
+def remembered(run: Obj) -> Obj:
+    """Give the run as it is kept; the one that is given stays as it is."""
+    if not (finished(run) and is_over(run)):
+        return run
+    spec = {name: value for name, value in run["spec"].items() if name != "parameters"}
+    if spec.get("workflow"):
+        spec["workflow"] = {name: value for name, value in spec["workflow"].items() if name in _ASKED_OF_A_SPEC}
+    status = {name: value for name, value in run["status"].items() if name != "state"}
+    if status.get("nodes"):
+        status["nodes"] = Packed(status["nodes"])
+    return run | {"spec": spec, "status": status}
