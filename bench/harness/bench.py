@@ -66,6 +66,15 @@ class Bench:
         environment = {"SCHEDULER_QPS": str(qps)} if qps else {}
         _hack("up", "--kwok", "10", **environment)
 
+    async def calm(self, *, seconds: float = 180.0) -> None:
+        """Wait until the cluster has digested what was made in it: its parts together take a quarter of a core."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            shares, began = Shares.begin(), time.monotonic()
+            await asyncio.sleep(2)
+            if sum(shares.per(time.monotonic() - began).values()) < 250:
+                return
+
     async def _remove(self, namespace: str) -> None:
         """Delete a namespace's content in the order that needs the fewest hands; what is left of it goes by itself."""
         for path in (f"{RUNS}/namespaces/{namespace}/workflowruns", f"{BATCH}/namespaces/{namespace}/jobs"):

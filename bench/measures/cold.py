@@ -1,8 +1,8 @@
 """The cold start: runs are active, their Jobs stand, and an operator that has never seen them takes over.
 
 Each run has nine Jobs that have ended (and are kept) and one whose Pod runs. The first operator is stopped, some of
-those Pods end with nobody there to see it, and a new operator is started: `cold_start_s` is the time from its
-process's start until its first write leaves, which is the next Job of such a run.
+those Pods end with nobody there to see it, and, once the cluster is calm again, a new operator is started:
+`cold_start_s` is the time from its process's start until its first write leaves, which is the next Job of such a run.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ async def cold_start(bench: Bench) -> None:
             ended = {"status": {"phase": "Succeeded"}}
             path = f"{pods}/{pod['metadata']['name']}/status"
             await bench.api.call("PATCH", path, ended, kind=MERGE)
+        await bench.calm()
         settings: Obj = {"runs": count, "jobs": await bench.api.count(jobs), "pods": await bench.api.count(pods)}
         async with bench.operator() as operator:
             await until(lambda: operator.first_write() > 0, seconds=120, what="a first write")

@@ -228,7 +228,8 @@ class Operator:
             self._wake(key_of(run))
         self._tasks(self._observe_all(), name="observe")
         for child in (*self.store.pods, *self.store.jobs):
-            self._orphan_queue.add(child_key(child))
+            if not self._is_active(run_uid_of(child)):  # else its run looks after it, and says when it is over
+                self._orphan_queue.add(child_key(child))
         self._tasks(self._resync(), name="resync")
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
         _log.info("leading: %d runs, %d Jobs, %d Pods", *counts)

@@ -49,8 +49,10 @@ class LentKeys:
         for child in (*self._store.jobs, *self._store.pods):
             run_key = RunKey(key_of(child).namespace, run_uid_of(child))
             held = _key_had(child, run_key.uid)
+            if held is None:
+                continue
             active = self._is_active(run_key.uid)
-            if held is not None and (active or _runs(child)):
+            if active or _runs(child):
                 self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
                 if active:
                     self._lent[run_key.uid].append(held)
@@ -101,5 +103,6 @@ def _runs(child: Obj) -> bool:
 
 def _key_had(child: Obj, uid: str) -> _KeyHad | None:
     """The concurrency key that a Job or Pod of the run was made for."""
-    key, attempt = annotation(child, LOCK_ANNOTATION), attempt_of(child, uid)
+    key = annotation(child, LOCK_ANNOTATION)
+    attempt = attempt_of(child, uid) if key else None
     return _KeyHad(key, attempt) if key and attempt is not None else None

@@ -80,8 +80,4 @@ def _container(status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _picked(whole: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: _shared(whole[name]) for name in names if name in whole}
-
-
-def _shared(value: Any) -> Any:
-    return sys.intern(value) if type(value) is str else value
+    return {name: sys.intern(value) if type(value := whole[name]) is str else value for name in names if name in whole}

@@ -9,6 +9,7 @@ Labels are for people and selectors: whatever does not fit into one is cut and g
 import re
 from base64 import b32encode
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -56,6 +57,7 @@ def identity_text(uid: str, attempt: Identity) -> str:
     return orjson.dumps([uid, *attempt]).decode()
 
 
+@lru_cache(maxsize=1024)  # an object is asked for it several times in a row
 def parse_identity(text: str) -> tuple[str, Identity] | None:
     """Read what `identity_text` wrote: the run's UID and the attempt; None when somebody else wrote it."""
     try:
