@@ -22,6 +22,7 @@ from weft.cli.nodes import matching, unknown_node
 from weft.cli.refusals import explain
 from weft.cli.session import Session, in_cluster
 from weft.cli.sources import CONTAINER, Source, chosen, latest_attempt, source_of
+from weft.cli.visible import visible
 from weft.controllers.retention import kept_jobs
 from weft.controllers.run_facts import rerun_asked
 from weft.kube.errors import ApiError, NotFound
@@ -115,7 +116,7 @@ class Writer:
 def _copy(session: Session, source: Source, writer: Writer, *, follow: bool) -> int:
     """Write one Pod's log; give 0, or 1 when it could not be read."""
     if not source.started:
-        click.echo(f"{source.title}: Pod {source.pod} has not started yet ({source.waits})", err=True)
+        click.echo(f"{source.title}: Pod {source.pod} has not started yet ({visible(source.waits)})", err=True)
         return 0
     cluster = session.cluster
     try:

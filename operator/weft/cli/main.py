@@ -8,6 +8,7 @@ import os
 import sys
 from importlib import import_module
 from pathlib import PurePath
+from typing import Any
 
 import click
 
@@ -44,6 +45,16 @@ class Commands(click.Group):
         command = getattr(import_module(f"weft.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Carry out the command. What its error quotes, from files and from the cluster, is made safe to look at."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            from weft.cli.visible import visible  # only here: nothing is imported before a command is called
+
+            error.message = visible(error.message)  # type: ignore[misc]  # click says it is final
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table without importing a single command."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from weft.cli.visible import visible
 from weft.kube.errors import ApiError, Forbidden, Invalid, NotFound, QuotaExceeded, Unauthorized
 from weft.kube.missing import is_missing_kind, without
 
@@ -20,8 +21,11 @@ _FORBIDDEN = re.compile(
 
 
 def explain(error: ApiError) -> str:
-    """Give the line for an error."""
-    text = " ".join(error.message.split())
+    """Give the line for an error, safe to look at: a policy's message is by whoever wrote the policy."""
+    return visible(_explained(error, " ".join(error.message.split())))
+
+
+def _explained(error: ApiError, text: str) -> str:
     match error:
         case Unauthorized():
             return f"the API server does not accept your credentials ({text}); log in again or choose another --context"

@@ -16,6 +16,7 @@ from weft.cli import nodes, runs
 from weft.cli.detail import run_detail
 from weft.cli.session import Session, in_cluster
 from weft.cli.table import COLOURS, phase_text, show, table
+from weft.cli.visible import visible
 from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 
@@ -89,7 +90,7 @@ def dumped(obj: Obj, form: str) -> str:
     """Give an object as json or yaml, without the field owners that nobody asked for."""
     bare = _bare(obj)
     if form == "json":
-        return json.dumps(bare, indent=2, ensure_ascii=False) + "\n"
+        return visible(json.dumps(bare, indent=2, ensure_ascii=False)) + "\n"
     return yaml.safe_dump(bare, sort_keys=False, allow_unicode=True)
 
 

@@ -1,4 +1,4 @@
-"""Text from files, made safe to look at: what a terminal would obey, or would show other than it is, stands escaped."""
+"""Made safe to look at, what others wrote: what a terminal would obey, or show other than it is, stands escaped."""
 
 import json
 

@@ -67,6 +67,12 @@ def test_what_has_not_started_is_told_apart_from_the_logs(api, call, run):
     assert (result.stdout, result.stderr) == ("", "scrape#3: Pod s3 has not started yet (Pulling)\n")
 
 
+def test_what_a_pod_says_of_itself_moves_no_terminal(api, call, run):
+    """Whoever may write a Pod's status chooses the words."""
+    pod(api, run, "s3", ("scrape", None, None, "main", 3), status={"phase": "Pending", "reason": "\x1b[2J"})
+    assert call("logs", "r", "scrape").stderr == "scrape#3: Pod s3 has not started yet (\\u001b[2J)\n"
+
+
 def test_a_log_that_cannot_be_read_does_not_hide_the_others(server, call, run):
     del server.logs["p0"]
     result = call("logs", "r", "price")

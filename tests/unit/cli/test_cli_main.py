@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 from click.testing import CliRunner
+from support.apiserver import workflow_run
+from support.transport import status
 from weft.cli.main import COMMANDS, weft
 
 LISTING = Path(__file__).parents[2] / "data" / "listing.yaml"
@@ -53,6 +55,28 @@ def test_a_parameter_that_no_cluster_would_take_is_refused_in_a_line(tmp_path, v
         assert (type(result.exception), result.exit_code) == (SystemExit, 1)
         assert f"{file}: parameters: parameter 'l' must be a JSON array" in result.stderr
         assert len(result.stderr) < 400
+
+
+SPITEFUL = "\x1b]0;owned\x07\x1b[2J\u202e"
+ESCAPED = r"\u001b]0;owned\u0007\u001b[2J\u202e"
+
+
+@pytest.mark.parametrize("words", [["logs", "r", "a"], ["approve", "r", "a"], ["stop", "r"]])
+def test_an_error_moves_no_terminal(api, call, words):
+    """What it quotes is by whoever wrote a container's message, or a policy's."""
+    api.add(workflow_run("r", nodes=[{"name": "a", "phase": "Pending", "message": SPITEFUL}]))
+    api.fail(status(403, message=SPITEFUL), method="PATCH")
+    result = call(*words)
+    assert result.exit_code == 1
+    assert ESCAPED in result.stderr
+    assert not {"\x1b", "\x07", "\u202e"} & set(result.output)
+
+
+def test_no_note_moves_a_terminal_either(api, call):
+    api.add(workflow_run("r", nodes=[{"name": "a", "phase": "Running", "message": SPITEFUL}]))
+    api.fail(status(403, message=SPITEFUL), method="GET", plural="workflows", times=9)
+    assert f"Workflow w cannot be read: {ESCAPED};" in call("run", "w").stderr
+    assert ESCAPED in call("status", "r", "-o", "json").stdout
 
 
 def test_an_unknown_command_is_refused():
