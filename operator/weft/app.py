@@ -45,7 +45,7 @@ from weft.controllers.record import Record
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete, kept_jobs
 from weft.controllers.revisions import Revisions, revisions_named
-from weft.controllers.run_facts import deleted, finished, parent_uid, workflow_of
+from weft.controllers.run_facts import deleted, finished, identity, parent_of, workflow_of
 from weft.controllers.runs import RunController
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter, Superseded
@@ -55,10 +55,10 @@ from weft.kube.client import Client
 from weft.kube.clock import Aside, Clock, Spawn
 from weft.kube.errors import ApiError
 from weft.kube.events import Recorder
-from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
+from weft.kube.objects import Key, Obj, key_of, owner_of
 from weft.kube.realm import Realm
 from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
-from weft.kube.store import ChildStore, RunKey, run_uid_of
+from weft.kube.store import ChildStore, RunKey, run_key_of
 from weft.kube.tasks import Tasks
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
@@ -166,7 +166,7 @@ class Operator:
             refresh=self._remember_run,
             vanished=lambda run: self.catalog.apply(WORKFLOW_RUNS, "DELETED", run),
             decisions=self._decisions,
-            children=lambda live: self.catalog.child_runs(live.ref.uid),
+            children=lambda live: self.catalog.child_runs(live.run_key),
             jobs_to_delete=self._jobs_to_delete,
         )
         record = Record(writer, jobs, hooks=hooks, clock=clock)
@@ -228,7 +228,7 @@ class Operator:
             self._wake(key_of(run))
         self._tasks(self._observe_all(), name="observe")
         for child in (*self.store.pods, *self.store.jobs):
-            if not self._is_active(run_uid_of(child)):  # else its run looks after it, and says when it is over
+            if not self._is_active(run_key_of(child)):  # else its run looks after it, and says when it is over
                 self._orphan_queue.add(child_key(child))
         self._tasks(self._resync(), name="resync")
         counts = len(self.catalog.runs), len(self.store.jobs), len(self.store.pods)
@@ -275,9 +275,9 @@ class Operator:
         if event_type == "DELETED" or spec_changed(run, old):
             self._wake(key_of(run))
         over = event_type == "DELETED" or (old is not None and _is_over(run) and not _is_over(old))
-        if over and self.runs.live(uid_of(run)) is None:  # else the run loop does it: this one may never be read
-            self._let_go(key_of(run), uid_of(run))
-        parent = parent_uid(run)
+        if over and self.runs.live(identity(run)) is None:  # else the run loop does it: this one may never be read
+            self._let_go(identity(run))
+        parent = parent_of(run)
         if parent is not None and (event_type == "DELETED" or finished(run)):
             live = self.runs.live(parent)
             if live is not None:
@@ -301,7 +301,7 @@ class Operator:
                 self._wake(key_of(run))
 
     def _on_approval(self, event_type: str, approval: Obj, old: Obj | None) -> None:
-        live = self.runs.live(approval["spec"]["run"]["uid"])
+        live = self.runs.live(RunKey(key_of(approval).namespace, approval["spec"]["run"]["uid"]))
         if live is not None and old is None:
             self._news(live.key)
 
@@ -309,7 +309,7 @@ class Operator:
         """Hear of a change of a Job."""
         self.store.on_job(event_type, job, old)
         gone = job if event_type == "DELETED" else None
-        if not self.runs.touch(run_uid_of(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
+        if not self.runs.touch(run_key_of(job), "Job", key_of(job).name, gone, ended=False) and gone is None:
             self._orphan_queue.add(child_key(job))
 
     def on_pod(self, event_type: str, pod: Obj, old: Obj | None) -> None:
@@ -318,10 +318,10 @@ class Operator:
         ended = has_ended(pod) and (old is None or not has_ended(old))  # just now, and only once
         name = key_of(pod).name
         gone = pod if event_type == "DELETED" else None
-        if not self.runs.touch(run_uid_of(pod), "Pod", name, gone, ended=ended):
+        run = run_key_of(pod)
+        if not self.runs.touch(run, "Pod", name, gone, ended=ended):
             owner = owner_of(pod, "Job")
-            run = RunKey(key_of(pod).namespace, run_uid_of(pod))
-            if (ended or gone is not None) and not self._is_active(run.uid):
+            if (ended or gone is not None) and not self._is_active(run):
                 self._lent_keys.forget(run)
             if gone is None:
                 self._orphan_queue.add(child_key(pod))
@@ -330,19 +330,19 @@ class Operator:
 
     def _ask_queue(self, run: Obj) -> Verdict:
         """Ask for a place, but not for a run that was deleted meanwhile: nobody would give that place back."""
-        known = self.catalog.run(uid_of(run))
+        known = self.catalog.run(identity(run))
         if known is None or deleted(known):
             raise Superseded(f"{key_of(run)} is gone")
         return self.queues.ask(run)
 
     def _lock_granted(self, holder: Holder) -> None:
-        self._tell(holder.run.uid, LockAnswer(holder.gate, granted=True))
+        self._tell(holder.run, LockAnswer(holder.gate, granted=True))
 
     def _lock_lost(self, holder: Holder) -> None:
-        self._tell(holder.run.uid, LockLost(holder.gate))
+        self._tell(holder.run, LockLost(holder.gate))
 
-    def _tell(self, uid: str, seen: Observation) -> None:
-        live = self.runs.live(uid)
+    def _tell(self, run: RunKey, seen: Observation) -> None:
+        live = self.runs.live(run)
         if live is not None:
             live.inbox.append(seen)
             self._news(live.key)
@@ -355,15 +355,16 @@ class Operator:
         self._run_queue.add(key, first=True)
 
     def _decisions(self, live: LiveRun) -> list[Observation]:
-        approvals = self.catalog.approvals_of(live.ref.uid)
+        found = self.catalog.approvals_of(live.run_key)
+        approvals = [approval for approval in found if approval["spec"]["run"]["name"] == live.key.name]
         return list(decisions_for(live.state, approvals)) if approvals else []
 
-    def _is_active(self, uid: str) -> bool:
-        run = self.catalog.run(uid)
-        return self.runs.live(uid) is not None or (run is not None and not _is_over(run))
+    def _is_active(self, run_key: RunKey) -> bool:
+        run = self.catalog.run(run_key)
+        return self.runs.live(run_key) is not None or (run is not None and not _is_over(run))
 
-    def _state_of(self, uid: str) -> RunState | None:
-        live = self.runs.live(uid)
+    def _state_of(self, run: RunKey) -> RunState | None:
+        live = self.runs.live(run)
         return live.state if live is not None else None
 
     def _jobs_to_delete(self, live: LiveRun) -> set[str]:
@@ -373,16 +374,17 @@ class Operator:
     # --- events out ---
 
     def _run_forgotten(self, key: Key, uid: str) -> None:
-        run = self.catalog.run(uid)
+        run_key = RunKey(key.namespace, uid)
+        run = self.catalog.run(run_key)
         if run is None or _is_over(run):
-            self._let_go(key, uid)
+            self._let_go(run_key)
 
-    def _let_go(self, key: Key, uid: str) -> None:
+    def _let_go(self, run: RunKey) -> None:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
-        if self.catalog.run(uid) is None:  # else it may be run again, and must not be told of twice
-            self.outbox.forget(uid)
-        self._lent_keys.forget(RunKey(key.namespace, uid))
-        children = self.store.children(key.namespace, uid)
+        if self.catalog.run(run) is None:  # else it may be run again, and must not be told of twice
+            self.outbox.forget(run.uid)
+        self._lent_keys.forget(run)
+        children = self.store.children(*run)
         for child in (*(family.job for family in children.jobs), *children.pods):
             self._orphan_queue.add(child_key(child))  # what was told of it was told to the run
 
@@ -391,7 +393,7 @@ class Operator:
 
     def _status_written(self, live: LiveRun, run: Obj) -> None:
         self._remember_run(run)
-        known = self.catalog.run(uid_of(run))  # None: its deletion was told before the answer came
+        known = self.catalog.run(identity(run))  # None: its deletion was told before the answer came
         if known is not None and not _is_over(run):  # one that has ended gave its place back just now
             self.queues.started(run)
         self._observe(known or run, live.frozen)
@@ -403,8 +405,8 @@ class Operator:
 
     async def _observe_all(self) -> None:
         """Let the outbox see what was told while nobody was there, run by run as it is then."""
-        for uid in [uid_of(run) for run in self.catalog.runs]:
-            run = self.catalog.run(uid)
+        for run_key in [identity(run) for run in self.catalog.runs]:
+            run = self.catalog.run(run_key)
             if run is None:
                 continue
             inline = run["spec"].get("workflow") is not None  # cannot have changed, and need not be asked for
@@ -413,7 +415,7 @@ class Operator:
                 continue
             try:
                 frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
-                self._observe(self.catalog.run(uid) or run, frozen)
+                self._observe(self.catalog.run(run_key) or run, frozen)
             except ApiError as error:
                 _log.warning("run %s/%s: its revision cannot be read, nobody is notified: %s", *key_of(run), error)
             except Exception:  # the others are told of nevertheless
@@ -437,7 +439,7 @@ class Operator:
             self.recorder.record(run, kind, reason, message, urgent=reason in _ENDINGS)
 
     def _notification_failed(self, notified: NotifiedRun, message: str) -> None:
-        run = self.catalog.run(notified.uid)
+        run = self.catalog.run(RunKey(notified.namespace, notified.uid))
         if run is not None:
             self.recorder.record(run, "Warning", "NotificationFailed", message)
 

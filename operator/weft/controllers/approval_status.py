@@ -11,13 +11,14 @@ from typing import Any
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
-from weft.controllers.run_facts import is_over, rerun_known
+from weft.controllers.run_facts import identity, is_over, rerun_known
 from weft.engine.budget import read_nodes
 from weft.engine.state import RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import APPROVALS
+from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 
@@ -37,14 +38,14 @@ class ApprovalStatus:
         client: Client,
         catalog: Catalog,
         *,
-        find_state: Callable[[str], RunState | None],
+        find_state: Callable[[RunKey], RunState | None],
         enforcement: Enforcement,
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
         metrics: Metrics,
     ):
-        """Take what it works with; `find_state` gives the state of the active run of a UID."""
+        """Take what it works with; `find_state` gives the state of a run that is active."""
         self._client = client
         self._catalog = catalog
         self._find_state = find_state
@@ -74,7 +75,7 @@ class ApprovalStatus:
 
     def on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
         """Take in a change of a run: the catalog's subscriber."""
-        for approval in self._catalog.approvals_of(uid_of(run)):
+        for approval in self._catalog.approvals_of(identity(run)):
             self.on_approval("MODIFIED", approval, None)
 
     async def _look(self, key: Key) -> None:
@@ -91,17 +92,20 @@ class ApprovalStatus:
         await write_status(self._client, self._catalog, APPROVALS, key, status)
 
     def _verdict(self, approval: Obj) -> Verdict | None:
-        uid = approval["spec"]["run"]["uid"]
-        run, state = self._catalog.run(uid), self._find_state(uid)
-        if run is None or key_of(run).namespace != key_of(approval).namespace:
+        named, uid = approval["spec"]["run"]["name"], approval["spec"]["run"]["uid"]
+        run_key = RunKey(key_of(approval).namespace, uid)
+        run, state = self._catalog.run(run_key), self._find_state(run_key)
+        if run is None:
             now = self._clock.now()
             until = self._unknown_since.setdefault(uid_of(approval), now) + LONGEST_WAIT_FOR_RUN
             if now < until:
                 self._queue.add_after(key_of(approval), until)
                 return None
             return refused(f"there is no run of UID {uid} in this namespace")
+        if key_of(run).name != named:
+            return refused(f"the run of UID {uid} is {key_of(run).name} and not {named}")
         if state is not None:
-            return judge(approval, self._catalog.approvals_of(uid), state)
+            return judge(approval, self._catalog.approvals_of(run_key), state)
         if not is_over(run):
             self._queue.add_after(key_of(approval), self._clock.now() + LOOK_AGAIN_SECONDS)
             return None

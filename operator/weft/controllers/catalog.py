@@ -11,12 +11,12 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.controllers.history import remembered
-from weft.controllers.run_facts import parent_uid, workflow_of
+from weft.controllers.run_facts import identity, parent_of, workflow_of
 from weft.graph.types import used_types
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
 from weft.kube.errors import NotFound
-from weft.kube.objects import Key, Obj, Objects, key_of, uid_of, version_of
+from weft.kube.objects import Key, Obj, Objects, key_of, version_of
 from weft.kube.resources import (
     APPROVALS,
     NODE_TYPES,
@@ -26,6 +26,7 @@ from weft.kube.resources import (
     WORKFLOWS,
     Resource,
 )
+from weft.kube.store import RunKey
 
 _log = logging.getLogger(__name__)
 
@@ -72,12 +73,12 @@ class Catalog:
         """Take the clock by which the caches forget the dead."""
         self._caches = {kind: Cache(monotonic=monotonic) for kind in KINDS}
         self._subscribers: dict[Resource, list[Subscriber]] = {kind: [] for kind in KINDS}
-        self._by_uid = Index(uid_of)
+        self._by_identity = Index(identity)
         self._by_workflow = Index(lambda run: _in_namespace(run, workflow_of(run)))
-        self._by_owner = Index(parent_uid)
-        self._by_run = Index(lambda approval: approval["spec"]["run"]["uid"])
+        self._by_owner = Index(parent_of)
+        self._by_run = Index(lambda approval: RunKey(key_of(approval).namespace, approval["spec"]["run"]["uid"]))
         self._indexes = {
-            WORKFLOW_RUNS: (self._by_uid, self._by_workflow, self._by_owner),
+            WORKFLOW_RUNS: (self._by_identity, self._by_workflow, self._by_owner),
             APPROVALS: (self._by_run,),
         }
         self.runs = self._caches[WORKFLOW_RUNS]
@@ -105,9 +106,9 @@ class Catalog:
         """Take a whole list in (of `list_kind`) and tell of what was missed."""
         self._tell(kind, self._caches[kind].replace(objects, version=version))
 
-    def run(self, uid: str) -> Obj | None:
-        """Give the run of that UID."""
-        return next(iter(self._by_uid.get(uid)), None)
+    def run(self, run: RunKey) -> Obj | None:
+        """Give the run of that namespace and UID."""
+        return next(iter(self._by_identity.get(run)), None)
 
     def runs_of_workflow(self, namespace: str, workflow: str) -> Objects:
         """Give the runs of a Workflow, child runs among them."""
@@ -118,13 +119,13 @@ class Catalog:
         found = (workflow for workflow in self.workflows if key_of(workflow).namespace == namespace)
         return [workflow for workflow in found if node_type in used_types(workflow["spec"])]
 
-    def child_runs(self, uid: str) -> Objects:
-        """Give the runs that the run of that UID has started."""
-        return self._by_owner.get(uid)
+    def child_runs(self, run: RunKey) -> Objects:
+        """Give the runs that this run has started."""
+        return self._by_owner.get(run)
 
-    def approvals_of(self, uid: str) -> Objects:
-        """Give the Approvals for the run of that UID."""
-        return self._by_run.get(uid)
+    def approvals_of(self, run: RunKey) -> Objects:
+        """Give the Approvals for the run."""
+        return self._by_run.get(run)
 
     def node_type_specs(self, namespace: str, names: Iterable[str]) -> dict[str, Obj]:
         """Give the specs of those NodeTypes that exist."""

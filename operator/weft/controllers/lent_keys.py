@@ -15,25 +15,25 @@ from weft.controllers.gather import attempt_of
 from weft.controllers.jobs import LOCK_ANNOTATION
 from weft.controllers.live import LiveRun
 from weft.controllers.locks import Holder, Locks, held_keys
-from weft.controllers.run_facts import finished
+from weft.controllers.run_facts import finished, identity
 from weft.engine.actions import Release
 from weft.engine.lookup import settled
 from weft.engine.state import AttemptId
-from weft.kube.objects import Obj, annotation, key_of, uid_of
+from weft.kube.objects import Obj, annotation
 from weft.kube.resources import PODS
-from weft.kube.store import ChildStore, RunKey, run_uid_of
+from weft.kube.store import ChildStore, RunKey, run_key_of
 from weft.render.observe import pod_fact
 
 
 class LentKeys:
     """Lends keys to what stands at the start, and takes back what nobody needs."""
 
-    def __init__(self, locks: Locks, store: ChildStore, *, is_active: Callable[[str], bool]) -> None:
-        """Take the table, the Jobs and Pods, and who knows whether the run of a UID has not ended."""
+    def __init__(self, locks: Locks, store: ChildStore, *, is_active: Callable[[RunKey], bool]) -> None:
+        """Take the table, the Jobs and Pods, and who knows whether a run has not ended."""
         self._locks = locks
         self._store = store
         self._is_active = is_active
-        self._lent: defaultdict[str, list[_KeyHad]] = defaultdict(list)  # by run, for its Jobs and Pods
+        self._lent: defaultdict[RunKey, list[_KeyHad]] = defaultdict(list)  # by run, for its Jobs and Pods
 
     def restore(self, runs: Iterable[Obj]) -> None:
         """Lend every key to those who had it, by the statuses, and by Jobs and Pods that no status may tell of yet.
@@ -43,19 +43,19 @@ class LentKeys:
         """
         for run in runs:
             if not finished(run):
-                run_key = RunKey(key_of(run).namespace, uid_of(run))
+                run_key = identity(run)
                 for key, gate in held_keys(run.get("status") or {}):
                     self._locks.restore(run_key.namespace, key, Holder(run_key, gate))
         for child in (*self._store.jobs, *self._store.pods):
-            run_key = RunKey(key_of(child).namespace, run_uid_of(child))
+            run_key = run_key_of(child)
             held = _key_had(child, run_key.uid)
             if held is None:
                 continue
-            active = self._is_active(run_key.uid)
+            active = self._is_active(run_key)
             if active or _runs(child):
                 self._locks.restore(run_key.namespace, held.key, Holder(run_key, held.attempt.gate))
                 if active:
-                    self._lent[run_key.uid].append(held)
+                    self._lent[run_key].append(held)
 
     def give_back(self, live: LiveRun) -> None:
         """The run has been read: give back what was lent for attempts that are over, or of which nothing stands.
@@ -68,7 +68,7 @@ class LentKeys:
         wanted = {gate.unit for gate in live.state.locks}
         wanted |= {held.attempt.unit for held in had if not settled(live.state, held.attempt)}
         for key, gate in dict.fromkeys(
-            (held.key, held.attempt.gate) for held in (*self._lent.pop(live.ref.uid, ()), *had)
+            (held.key, held.attempt.gate) for held in (*self._lent.pop(live.run_key, ()), *had)
         ):
             if gate.unit not in wanted:
                 live.pending.appendleft(Release(gate, key))
@@ -83,13 +83,13 @@ class LentKeys:
 
         Call it again when one of these has ended: a Pod that is deleted with its run takes its time to end.
         """
-        self._lent.pop(run.uid, None)
-        if not self._locks.knows(run.uid):
+        self._lent.pop(run, None)
+        if not self._locks.knows(run):
             return  # the children of a large run are not gone through for every Pod that ends
         children = self._store.children(run.namespace, run.uid)
         had = (_key_had(pod, run.uid) for pod in children.pods if _runs(pod))
         used = {Holder(run, held.attempt.gate).unit for held in had if held is not None}
-        self._locks.forget(run.uid, used=used)
+        self._locks.forget(run, used=used)
 
 
 class _KeyHad(NamedTuple):

@@ -40,51 +40,51 @@ class Locks:
         self._granted = granted
         self._lost = lost
         self._keys: Keys[_Place, Holder] = Keys()
-        self._of_run: dict[str, dict[tuple[_Place, Holder], Holder]] = {}  # by UID: everybody, as it asked
+        self._of_run: dict[RunKey, dict[tuple[_Place, Holder], Holder]] = {}  # everybody, as it asked
 
     def acquire(self, namespace: str, key: str, *, limit: int, policy: str, holder: Holder) -> Answer:
         """Ask for the key; asking again changes nothing and gives the same answer."""
         place = _Place(namespace, key)
         answer, change = self._keys.acquire(place, holder.unit, limit=limit, policy=policy)
         if answer is not Answer.Refused:
-            self._of_run.setdefault(holder.run.uid, {}).setdefault((place, holder.unit), holder)
+            self._of_run.setdefault(holder.run, {}).setdefault((place, holder.unit), holder)
         self._tell(change)
         return answer
 
     def release(self, holder: Holder, namespace: str, key: str) -> None:
         """Give the key back, or stop waiting for it; does nothing when the holder has neither."""
-        self._release(holder.run.uid, [(_Place(namespace, key), holder.unit)])
+        self._release(holder.run, [(_Place(namespace, key), holder.unit)])
 
     def give_back(self, holder: Holder) -> None:
         """Give back, or stop waiting for, whatever key it is that the holder has."""
-        mine = self._of_run.get(holder.run.uid, ())
-        self._release(holder.run.uid, [(place, who) for place, who in mine if who == holder.unit])
+        mine = self._of_run.get(holder.run, ())
+        self._release(holder.run, [(place, who) for place, who in mine if who == holder.unit])
 
-    def knows(self, uid: str) -> bool:
+    def knows(self, run: RunKey) -> bool:
         """Say whether the run holds or awaits any key."""
-        return uid in self._of_run
+        return run in self._of_run
 
-    def forget(self, uid: str, *, used: Collection[Holder]) -> None:
+    def forget(self, run: RunKey, *, used: Collection[Holder]) -> None:
         """Give back what the run holds or awaits: it has ended or was deleted. Not the keys of the units in `used`."""
-        self._release(uid, [each for each in self._of_run.get(uid, ()) if each[1] not in used])
+        self._release(run, [each for each in self._of_run.get(run, ()) if each[1] not in used])
 
     def restore(self, namespace: str, key: str, holder: Holder) -> None:
         """Take in that the holder has the key, as its run's status says, whatever the limit may be."""
         place = _Place(namespace, key)
         self._keys.restore(place, holder.unit)
-        self._of_run.setdefault(holder.run.uid, {})[place, holder.unit] = holder
+        self._of_run.setdefault(holder.run, {})[place, holder.unit] = holder
 
     def holders(self, namespace: str, key: str) -> tuple[Holder, ...]:
         """Give who has the key now, the oldest first."""
         place = _Place(namespace, key)
         return tuple(self._asked(place, who) for who in self._keys.holders(place))
 
-    def _release(self, uid: str, held: list[tuple[_Place, Holder]]) -> None:
-        mine = self._of_run.get(uid, {})
+    def _release(self, run: RunKey, held: list[tuple[_Place, Holder]]) -> None:
+        mine = self._of_run.get(run, {})
         for each in held:
             mine.pop(each, None)
         if not mine:
-            self._of_run.pop(uid, None)
+            self._of_run.pop(run, None)
         self._tell(self._keys.release(held))
 
     def _tell(self, change: Change[_Place, Holder]) -> None:
@@ -94,7 +94,7 @@ class Locks:
             self._lost(self._asked(*each))
 
     def _asked(self, place: _Place, who: Holder) -> Holder:
-        return self._of_run[who.run.uid][place, who]
+        return self._of_run[who.run][place, who]
 
 
 def held_keys(status: Mapping[str, Any]) -> Iterator[tuple[str, AttemptId]]:

@@ -24,7 +24,7 @@ from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, NotFound
 from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
 from weft.kube.resources import PODS, WORKFLOW_RUNS
-from weft.kube.store import ChildStore, run_uid_of
+from weft.kube.store import ChildStore, RunKey, run_key_of
 from weft.render.facts import POD_GONE, PodFact
 from weft.render.names import IDENTITY_ANNOTATION, Identity, parse_identity
 from weft.render.observe import JobState, PodState, job_fact, pod_fact
@@ -52,11 +52,11 @@ class Orphans:
         client: Client,
         store: ChildStore,
         *,
-        active: Callable[[str], bool],
-        find_run: Callable[[str], Obj | None],
+        active: Callable[[RunKey], bool],
+        find_run: Callable[[RunKey], Obj | None],
         clock: Clock,
     ) -> None:
-        """Take whether the run of a UID is active (then its own loop looks after its children), and the run itself."""
+        """Take whether a run is active (then its own loop looks after its children), and who knows the run itself."""
         self._client = client
         self._store = store
         self._active = active
@@ -67,7 +67,7 @@ class Orphans:
         """Let the Pod go, or finish the Job, if it may."""
         place = Key(key.namespace, key.name)
         child = (self._store.pods if key.kind == "Pod" else self._store.jobs).get(*place)
-        if child is None or self._active(run_uid_of(child)):
+        if child is None or self._active(run_key_of(child)):
             return
         if key.kind == "Pod":
             await self._let_go(place, child)
@@ -95,7 +95,7 @@ class Orphans:
 
     async def _stop(self, job: Obj, pod: Obj) -> None:
         """Stop a Pod of a run that has ended; what the cache says of the run may be old."""
-        run = self._find_run(run_uid_of(job))
+        run = self._find_run(run_key_of(job))
         if run is None:
             return  # deleting the run deletes both
         namespace, name = key_of(run)
@@ -109,8 +109,8 @@ class Orphans:
                 await stop_pod(self._client, pod, Reason.Stopped)
 
     async def _finish_without_pod(self, job: Obj) -> None:
-        uid, text = run_uid_of(job), annotation(job, IDENTITY_ANNOTATION)
-        identity, run = parse_identity(text or ""), self._find_run(uid)
+        text = annotation(job, IDENTITY_ANNOTATION)
+        identity, run = parse_identity(text or ""), self._find_run(run_key_of(job))
         if run is None or identity is None:
             return  # a deleted run takes its Jobs along
         if succeeded_by(run.get("status") or {}, identity[1]):

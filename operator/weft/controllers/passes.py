@@ -22,7 +22,7 @@ from weft.controllers.loader import controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.record import Record
-from weft.controllers.run_facts import finished, rerun_asked
+from weft.controllers.run_facts import deleted, finished, rerun_asked
 from weft.engine import advance, judge
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, LockAnswer, Observation
@@ -199,7 +199,7 @@ class Passes:
 
     async def _control_children(self, live: LiveRun) -> None:
         for child in self._hooks.children(live):
-            if not finished(child) and not leftovers.is_stray(live, child):
+            if not (finished(child) or deleted(child) or leftovers.is_stray(live, child)):
                 stop = child_stop(live.state.stop, live.state.stage)
                 suspend = live.state.suspended and live.state.stop is None
                 await self._outside.control(child, suspend=suspend, stop=stop)
@@ -211,7 +211,9 @@ class Passes:
                 await self._jobs.stop(live, id_, Reason.Stopped)
                 live.strays[id_] = True
         strays = [
-            child for child in self._hooks.children(live) if not finished(child) and leftovers.is_stray(live, child)
+            child
+            for child in self._hooks.children(live)
+            if not (finished(child) or deleted(child)) and leftovers.is_stray(live, child)
         ]
         for child in strays:
             await self._outside.stop_child(live, child)

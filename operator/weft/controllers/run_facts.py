@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from weft.api.conditions import RunPhase
-from weft.kube.objects import Obj, owner_of
+from weft.kube.objects import Obj, key_of, owner_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
+from weft.kube.store import RunKey
 
 
 def finished(run: Obj) -> bool:
@@ -62,7 +63,21 @@ def queue_of(run: Obj) -> str:
     return str(run["spec"].get("queue") or "default")
 
 
+def identity(run: Obj) -> RunKey:
+    """Give the run's namespace and UID.
+
+    Whoever refers to a run does so within his own namespace: a UID is no secret, and must not be enough.
+    """
+    return RunKey(key_of(run).namespace, uid_of(run))
+
+
 def parent_uid(run: Obj) -> str | None:
     """Give the UID of the run that started this one; None for a run that somebody made."""
     owner = owner_of(run, WORKFLOW_RUNS.kind)
     return None if owner is None else str(owner["uid"])
+
+
+def parent_of(run: Obj) -> RunKey | None:
+    """Give the run of the same namespace that started this one; None for a run that somebody made."""
+    uid = parent_uid(run)
+    return None if uid is None else RunKey(key_of(run).namespace, uid)

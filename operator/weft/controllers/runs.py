@@ -27,7 +27,7 @@ from weft.controllers.outside import Outside
 from weft.controllers.passes import BUDGET, Passes, count_ended
 from weft.controllers.record import Record
 from weft.controllers.refused import all_cancelled
-from weft.controllers.run_facts import deleted, finished, rerun_asked, rerun_wanted
+from weft.controllers.run_facts import deleted, finished, identity, rerun_asked, rerun_wanted
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
 from weft.kube.client import Client
@@ -35,7 +35,7 @@ from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
-from weft.kube.store import ChildStore
+from weft.kube.store import ChildStore, RunKey
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 
@@ -72,17 +72,17 @@ class RunController:
         self._clock = clock
         self._metrics = metrics
         metrics.active.add(self)
-        self._live: dict[str, LiveRun] = {}
+        self._live: dict[RunKey, LiveRun] = {}
         self._uids: dict[Key, str] = {}
         self.queue: WorkQueue[Key] | None = None
 
-    def live(self, uid: str) -> LiveRun | None:
-        """The run in memory with that UID."""
-        return self._live.get(uid)
+    def live(self, run: RunKey) -> LiveRun | None:
+        """The run, if it is in memory."""
+        return self._live.get(run)
 
-    def touch(self, uid: str, kind: str, name: str, gone: Obj | None, *, ended: bool) -> bool:
+    def touch(self, run: RunKey, kind: str, name: str, gone: Obj | None, *, ended: bool) -> bool:
         """Note that a Job or Pod of the run has changed; False when the run is not in memory."""
-        live = self._live.get(uid)
+        live = self._live.get(run)
         if live is None:
             return False
         live.look_at(kind, name, gone)
@@ -99,7 +99,7 @@ class RunController:
             self._forget(key, uid)
         if run is None or deleted(run):
             return
-        live = self._live.get(uid_of(run))
+        live = self._live.get(identity(run))
         try:
             if live is None:
                 run = await self._outside.with_its_parents(run)
@@ -155,7 +155,7 @@ class RunController:
         return found
 
     def _forget(self, key: Key, uid: str) -> None:
-        live = self._live.pop(uid, None)
+        live = self._live.pop(RunKey(key.namespace, uid), None)
         self._uids.pop(key, None)
         if live is not None:
             for id_ in list(live.tasks):
@@ -183,7 +183,7 @@ class RunController:
         if (loaded.result is None or live.state.finished) and not self._hooks.begins(run):
             self._again(key)
             return None
-        self._live[live.ref.uid] = live
+        self._live[live.run_key] = live
         self._uids[key] = live.ref.uid
         result = loaded.result
         if result is None:

@@ -136,6 +136,11 @@ def run_uid_of(obj: Obj) -> str:
     return annotation(obj, RUN_UID_ANNOTATION) or ""
 
 
+def run_key_of(obj: Obj) -> RunKey:
+    """Give the run that a Job or Pod says it is of: one of its own namespace, whatever anybody wrote."""
+    return RunKey(key_of(obj).namespace, run_uid_of(obj))
+
+
 def _run_of(obj: Obj) -> RunKey | None:
     """Give the run an object names by itself: by annotation, or by its owner (Jobs)."""
     uid = run_uid_of(obj)

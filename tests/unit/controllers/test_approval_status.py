@@ -13,16 +13,21 @@ from weft.controllers.approvals import decisions_for
 from weft.engine import advance
 from weft.engine.state import RunContext, RunState
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
+from weft.kube.store import RunKey
 
 
 class Approvals(World):
     def __init__(self) -> None:
         super().__init__()
-        self.states: dict[str, RunState] = {}
+        self.states: dict[RunKey, RunState] = {}
         self.writer = self.make()
         self.catalog.subscribe(APPROVALS, self.writer.on_approval)
         self.catalog.subscribe(WORKFLOW_RUNS, self.writer.on_run)
         self.uid = ""
+
+    @property
+    def run_key(self) -> RunKey:
+        return RunKey("ns", self.uid)
 
     def make(self) -> ApprovalStatus:
         return ApprovalStatus(
@@ -32,7 +37,7 @@ class Approvals(World):
     def start_run(self, **body: Any) -> None:
         self.uid = self.add(run(phase="Running", startTime="x"))["metadata"]["uid"]
         workflow = compiled(node("review", approval=body))
-        self.states[self.uid], _ = advance.begin(workflow, RunContext(uid=self.uid), START)
+        self.states[self.run_key], _ = advance.begin(workflow, RunContext(uid=self.uid), START)
 
     def decide(self, name: str, **spec: Any) -> None:
         self.add(approval(name, self.uid, **spec))
@@ -40,8 +45,8 @@ class Approvals(World):
     async def run_loop(self) -> None:
         """What the run loop does: takes decisions up and writes the run's status."""
         await self.sync()
-        state = self.states[self.uid]
-        advance.advance(state, list(decisions_for(state, self.catalog.approvals_of(self.uid))), self.clock.now())
+        state = self.states[self.run_key]
+        advance.advance(state, list(decisions_for(state, self.catalog.approvals_of(self.run_key))), self.clock.now())
         self.api.edit(WORKFLOW_RUNS, "ns", "r", lambda obj: obj["status"].update(progress=str(self.clock.now())))
 
     def told(self, name: str) -> str:
@@ -134,7 +139,7 @@ async def test_a_decision_for_a_rerun_that_is_still_to_come_waits_for_it(world: 
     workflow = compiled(node("review", approval={"quorum": 2}))
     state, _ = advance.begin(workflow, RunContext(uid=world.uid), START)
     state.generation = 2
-    world.states[world.uid] = state
+    world.states[world.run_key] = state
     await world.run_loop()
     await world.settle()
     assert world.told("next") == "True Accepted: the decision counts"
@@ -163,11 +168,11 @@ async def test_after_the_end_a_decision_of_one_round_of_a_loop_is_found(world: A
 
 async def test_a_run_that_is_not_in_hand_is_waited_for(world: Approvals) -> None:
     world.start_run(**{"from": {"users": ["bob"]}})
-    state = world.states.pop(world.uid)
+    state = world.states.pop(world.run_key)
     world.decide("a")
     await world.settle(100)
     assert world.told("a") == ""
-    world.states[world.uid] = state
+    world.states[world.run_key] = state
     await world.settle(LOOK_AGAIN_SECONDS)
     assert world.told("a").startswith("False Refused")
 

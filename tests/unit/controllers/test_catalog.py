@@ -10,6 +10,7 @@ from support.shell import sync
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.kube.objects import Obj
 from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
+from weft.kube.store import RunKey
 
 
 @pytest.fixture
@@ -54,17 +55,17 @@ def test_indexes_follow_what_happens(catalog: Catalog) -> None:
     catalog.apply(WORKFLOW_RUNS, None, run("child", owner="uid-parent", queue="gpu"))
     catalog.apply(WORKFLOW_RUNS, None, run("inline", workflow={}))
     catalog.apply(APPROVALS, None, approval("yes", "uid-parent"))
-    found = catalog.run("uid-child")
+    found = catalog.run(RunKey("ns", "uid-child"))
     assert found is not None
     assert found["metadata"]["name"] == "child"
     assert names(catalog.runs_of_workflow("ns", "w")) == ["child"]
-    assert names(catalog.child_runs("uid-parent")) == ["child"]
-    assert names(catalog.approvals_of("uid-parent")) == ["yes"]
+    assert names(catalog.child_runs(RunKey("ns", "uid-parent"))) == ["child"]
+    assert names(catalog.approvals_of(RunKey("ns", "uid-parent"))) == ["yes"]
     catalog.apply(WORKFLOW_RUNS, "MODIFIED", run("child", owner="uid-parent", queue="gpu", version="2", phase="Failed"))
-    assert catalog.child_runs("uid-parent")[0]["status"]["phase"] == "Failed"
+    assert catalog.child_runs(RunKey("ns", "uid-parent"))[0]["status"]["phase"] == "Failed"
     catalog.apply(WORKFLOW_RUNS, "DELETED", run("child", owner="uid-parent", queue="gpu", version="3"))
-    assert catalog.run("uid-child") is None
-    assert catalog.child_runs("uid-parent") == catalog.runs_of_workflow("ns", "w") == []
+    assert catalog.run(RunKey("ns", "uid-child")) is None
+    assert catalog.child_runs(RunKey("ns", "uid-parent")) == catalog.runs_of_workflow("ns", "w") == []
 
 
 def test_a_run_made_again_under_its_name_is_another(catalog: Catalog) -> None:
@@ -72,7 +73,7 @@ def test_a_run_made_again_under_its_name_is_another(catalog: Catalog) -> None:
     catalog.apply(WORKFLOW_RUNS, None, run("a", uid="first"))
     catalog.apply(WORKFLOW_RUNS, "MODIFIED", run("a", uid="second", version="2"))
     assert heard == ["ADDED a", "DELETED a", "ADDED a"]
-    assert (catalog.run("first"), catalog.run("second") is not None) == (None, True)
+    assert (catalog.run(RunKey("ns", "first")), catalog.run(RunKey("ns", "second")) is not None) == (None, True)
 
 
 async def test_a_sync_finds_what_was_missed() -> None:

@@ -123,9 +123,9 @@ def test_forgetting_a_run_frees_what_it_held_and_awaited() -> None:
     for path in ("one", "two"):
         table.locks.acquire("ns", "prod", limit=1, policy="Queue", holder=holder("a", path))
     table.acquire("b")
-    table.locks.forget("a", used=())
+    table.locks.forget(holder("a").run, used=())
     assert (table.granted, table.holding) == (["b"], "b")
-    table.locks.forget("nobody", used=())
+    table.locks.forget(holder("nobody").run, used=())
 
 
 def test_restored_holders_keep_others_out_whatever_the_limit(table: Table) -> None:
@@ -205,7 +205,7 @@ def test_whatever_happens_limits_hold_and_nobody_is_lost(seed: int, steps: int) 
             if rng.random() < 0.2:
                 for mine in [each for each in key_of if each[0] == name[0]]:
                     leave(mine)
-                locks.forget(name[0], used=())
+                locks.forget(who(name).run, used=())
             else:
                 key = key_of[name]
                 leave(name)
