@@ -77,6 +77,10 @@ _WORDS = {
     dict: "object",
     type(None): "null",
 }
+_MOST_UNKNOWN = 10
+"""Unknown names that are told of: what each might have meant takes a comparison with all that are declared."""
+_LONGEST = 100
+"""Characters of an unknown name that are shown."""
 
 
 def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -86,7 +90,10 @@ def check_parameters(declared: Iterable[Parameter], given: Mapping[str, Any]) ->
     values are not to be used.
     """
     parameters = {parameter.name: parameter for parameter in declared}
-    problems = [_unknown(name, parameters) for name in given if name not in parameters]
+    unknown = [name for name in given if name not in parameters]
+    problems = [_unknown(name, parameters) for name in unknown[:_MOST_UNKNOWN]]
+    if len(unknown) > _MOST_UNKNOWN:
+        problems.append(f"and {len(unknown) - _MOST_UNKNOWN} more that are not declared")
     values: dict[str, Any] = {}
     for name, parameter in parameters.items():
         if name in given:
@@ -214,6 +221,7 @@ def _bounds(name: str, size: float, low: float | None, high: float | None, unit:
 
 
 def _unknown(name: str, parameters: Mapping[str, Parameter]) -> str:
+    name = name if len(name) <= _LONGEST else f"{name[:_LONGEST]}…"
     close = get_close_matches(name, parameters, n=1)
     if close:
         return f"parameter {name!r} is not declared; did you mean {close[0]!r}?"

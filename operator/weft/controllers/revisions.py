@@ -16,6 +16,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
+import orjson
+
 from weft.controllers.compiler import Compiler, content_of
 from weft.graph.compiled import CompiledWorkflow
 from weft.kube.client import Client
@@ -29,6 +31,9 @@ _log = logging.getLogger(__name__)
 
 CAPACITY = 256
 """So many compiled revisions are kept."""
+CAPACITY_BYTES = 8 * 1024 * 1024
+"""And so much of them, as JSON in which expressions count five times: the latest always is."""
+_EXPRESSIONS = 4
 _HASHES = (10, 40)
 """Lengths of the hash in the name; the longer one is for the day when the shorter is taken by something else."""
 _INLINE = "inline"
@@ -44,6 +49,7 @@ class _Compiled(NamedTuple):
     workflow: CompiledWorkflow
     node_types: dict[str, Any]
     label: str
+    weight: int
 
 
 class Revisions:
@@ -112,8 +118,7 @@ class Revisions:
             async with self._lock(key):
                 if key not in self._compiled:
                     self._compiled[key] = await self._compile(key)
-                    if len(self._compiled) > CAPACITY:
-                        self._compiled.popitem(last=False)
+                    self._forget_the_least_used()
         self._compiled.move_to_end(key)
         return self._compiled[key].workflow
 
@@ -123,7 +128,14 @@ class Revisions:
         types = data.get("nodeTypes") or {}
         compiled = await self._compiler.compile(data.get("workflow") or {}, types)
         workflow = replace(compiled, name=key.name.rpartition("-")[0], prepared={})
-        return _Compiled(workflow, types, (revision["metadata"].get("labels") or {}).get(WORKFLOW_LABEL, ""))
+        label = (revision["metadata"].get("labels") or {}).get(WORKFLOW_LABEL, "")
+        return _Compiled(workflow, types, label, len(orjson.dumps(data)) + _EXPRESSIONS * workflow.written)
+
+    def _forget_the_least_used(self) -> None:
+        weight = sum(held.weight for held in self._compiled.values())
+        while len(self._compiled) > 1 and (len(self._compiled) > CAPACITY or weight > CAPACITY_BYTES):
+            _, held = self._compiled.popitem(last=False)
+            weight -= held.weight
 
     async def spec(self, namespace: str, name: str) -> dict[str, Any]:
         """Give the Workflow's spec that the revision holds, as JSON, without compiling it. Raises ApiError."""

@@ -13,7 +13,6 @@ import difflib
 import re
 from bisect import bisect
 from collections.abc import Collection, Mapping
-from functools import lru_cache
 from typing import Any
 
 from weft.api.base import MAX_EXPRESSION
@@ -22,6 +21,7 @@ from weft.expr.error import ExpressionError as ExpressionError
 from weft.expr.error import Fault
 from weft.expr.evaluate import plan
 from weft.expr.frame import Budget, Frame, Plan
+from weft.expr.kept import Kept
 from weft.expr.library import checker
 from weft.expr.references import References, references
 from weft.expr.result import to_json
@@ -31,6 +31,9 @@ from weft.expr.values import describe
 STEPS = 1_000_000
 COMPARED = 200
 """How many known names a misspelt one is compared with, at most."""
+KEPT = 256 * 1024
+"""So much text of expressions is kept compiled: some fifty megabytes at the worst. Whoever needs one holds it himself.
+"""
 
 _ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '(.*)' \(in container")
@@ -38,8 +41,10 @@ _OVERLOAD = re.compile(r"found no matching overload for '(.*)' applied to '\((.*
 _MISMATCHED = re.compile(r"Syntax error: (?:mismatched|extraneous) input '(.*?)' expecting")
 _CALLED = re.compile(r"\w*\s*\(")
 _NAMESPACES = frozenset({"math", "lists", "sets", "strings", "base64", "optional"})
-_DASHED = re.compile(r"\b(\w+(?:\.\w+)*)\.(\??)\s*([A-Za-z_]\w*(?:-\w+)+)")
-_WORD = re.compile(rf"\b(\w+)\s*\.\s*(\??)\s*({'|'.join(lexical.WORDS)})\b")
+_DASHED = re.compile(r"(?<!\w)(?<!\w\.)(\w+(?:\.\w+)*)\.(\??)\s*([A-Za-z_]\w*(?:-\w+)+)")
+_WORD = re.compile(rf"\b(\w+)\s*\.\s*(?:(\?)\s*)?({'|'.join(lexical.WORDS)})\b")
+_MAX_TOLD = 300
+"""Characters of a complaint that are passed on: it may quote the whole text."""
 
 
 class Program:
@@ -87,12 +92,15 @@ class Program:
         return value
 
 
+_PROGRAMS: Kept[Program] = Kept(KEPT)
+
+
 def compile_expression(text: str, names: Collection[str]) -> Program:
     """The program of an expression, bare or wholly in `${{ }}`, in which `names` may be used; cached.
 
     Raises ExpressionError for a syntax or type error, an unknown name or function, and a text that is too long.
     """
-    return _compiled(_bare(text), frozenset(names))
+    return _PROGRAMS.get((_bare(text), frozenset(names)), _compiled)
 
 
 def _bare(text: str) -> str:
@@ -105,7 +113,6 @@ def _bare(text: str) -> str:
     return text
 
 
-@lru_cache(maxsize=4096)
 def _compiled(text: str, names: frozenset[str]) -> Program:
     if len(text) > MAX_EXPRESSION:
         raise ExpressionError(f"an expression has at most {MAX_EXPRESSION} characters, this one {len(text)}", text=text)
@@ -128,8 +135,8 @@ def _dashes(text: str) -> list[re.Match[str]]:
 
 
 def _in_brackets(found: re.Match[str]) -> str:
-    """The mend for a name that cannot stand behind a dot; the match is what it belongs to, `?` or "", and the name."""
-    return f'write {found[1]}[{found[2]}"{found[3]}"]'
+    """The mend for a name that cannot stand behind a dot; the match: what it belongs to, `?` or None, the name."""
+    return f'write {found[1]}[{found[2] or ""}"{found[3]}"]'
 
 
 def _explained(text: str, names: frozenset[str], message: str) -> ExpressionError:
@@ -166,6 +173,7 @@ def _unknown(text: str, names: frozenset[str], name: str, position: int) -> str:
 
 def _reworded(complaint: str) -> str:
     complaint = complaint.removesuffix(" [INVALID_ARGUMENT]")
+    complaint = complaint if len(complaint) <= _MAX_TOLD else f"{complaint[:_MAX_TOLD]}…"
     if overload := _OVERLOAD.search(complaint):
         sign = overload[1].replace("@in", "in").strip("_").replace("_", "") or overload[1]
         mend = "; dyn(...) around one operand leaves the choice to the evaluation" if "_" in overload[1] else ""

@@ -27,7 +27,7 @@ from weft.graph.enough import Enough, unless_enough
 from weft.graph.injection import plain_defaults
 from weft.graph.jobs import job_defaults
 from weft.graph.modifiers import cache_key, for_each, item_names, retry_policy
-from weft.graph.scoping import Scope
+from weft.graph.scoping import Scope, Written
 from weft.graph.wiring import Wiring, wire
 
 PENDING_TIMEOUT = 600
@@ -107,6 +107,7 @@ class _Compiler:
         self.spec = spec
         self.at = at
         self.problems = problems
+        self.written = Written()
         self.library = Library(
             job_defaults(spec.defaults, f"{at}.defaults", self.problems),
             {
@@ -139,6 +140,7 @@ class _Compiler:
             final_timeout=spec.finally_timeout_seconds,
             parallelism=spec.parallelism,
             spec=raw,
+            written=self.written.size,
         )
 
     def _graph(
@@ -156,7 +158,7 @@ class _Compiler:
     ) -> Graph:
         self.problems += check_declarations(parameters, f"{outside}.parameters")
         params = {parameter.name for parameter in parameters}
-        whole = Scope(self.problems, BASE_NAMES, params, wiring.positions, graph=called)
+        whole = Scope(self.problems, BASE_NAMES, params, wiring.positions, graph=called, written=self.written)
         nodes = [
             self._node(model, index, wiring, replace(whole, ancestors=wiring.ancestors(index)), f"{at}[{index}]")
             for index, model in enumerate(models)
@@ -186,7 +188,8 @@ class _Compiler:
                     Problem(f"{at}[{index}].compensate", "compensations run before finally; what finally does stays")
                 )
         params = {parameter.name for parameter in self.spec.parameters}
-        scope = Scope(self.problems, BASE_NAMES, params, {**main, **wiring.positions}, ended=True)
+        seen = {**main, **wiring.positions}
+        scope = Scope(self.problems, BASE_NAMES, params, seen, ended=True, written=self.written)
         nodes = [
             self._node(
                 model, index, wiring, replace(scope, ancestors=_Either(main, wiring.ancestors(index))), f"{at}[{index}]"

@@ -205,7 +205,8 @@ class Graph:
 class CompiledWorkflow:
     """A whole workflow: the main graph, the finally graph, and the limits of a run (seconds).
 
-    `prepared` is for what upper layers make once per node and share among runs, such as Job templates.
+    `prepared` is for what upper layers make once per node and share among runs, such as Job templates; `written` are
+    the characters of its expressions, which compiled take more memory than all else.
     """
 
     name: str
@@ -216,3 +217,4 @@ class CompiledWorkflow:
     parallelism: int | None
     spec: dict[str, Any]
     prepared: dict[Any, Any] = field(default_factory=dict)
+    written: int = 0

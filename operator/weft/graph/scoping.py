@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from weft.api.problems import Problem, path_text
@@ -17,7 +17,7 @@ from weft.expr import lexical
 from weft.expr.cel import ExpressionError, Program, compile_expression, suggestion
 from weft.expr.scope import check_references
 from weft.expr.template import Structure, Template, compile_template
-from weft.graph.enough import unless_enough
+from weft.graph.enough import Enough, unless_enough
 
 STAND_IN = compile_expression("false", ())
 """Takes the place of an expression that does not compile, until the problem it left ends the compilation."""
@@ -26,7 +26,10 @@ RUN_FIELDS = frozenset({"name", "namespace", "uid", "outcome", "failures", "atte
 AFTERWARDS = frozenset({"outcome", "failures"})
 """What `run` has only when the graph is over."""
 
-_DASHED_NODE = re.compile(r"(?<![\w.])nodes\s*\.\s*(\??)\s*([a-z][a-z0-9]*(?:-+[a-z0-9]+)+)")
+MAX_WRITTEN = 512 * 1024
+"""Characters of all the expressions of one Workflow, or NodeType. Compiled they take up to two hundred times of it."""
+
+_DASHED_NODE = re.compile(r"(?<![\w.])nodes\s*\.\s*(?:(\?)\s*)?([a-z][a-z0-9]*(?:-+[a-z0-9]+)+)")
 
 
 class KubeletText(Template):
@@ -37,6 +40,21 @@ class KubeletText(Template):
     def render(self, variables: Mapping[str, Any]) -> str:
         """The text; raises ExpressionError."""
         return self.render_kubelet(variables)
+
+
+class Written:
+    """The expressions of one Workflow, or NodeType: each counts once, in however many nodes the defaults bring it."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._programs: set[Program] = set()
+
+    def add(self, program: Program) -> bool:
+        """Count one; False when they are too much."""
+        if program not in self._programs:
+            self._programs.add(program)
+            self.size += len(program.text)
+        return self.size <= MAX_WRITTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,7 @@ class Scope:
     ended: bool = False
     graph: str | None = None
     remark: str = ""
+    written: Written = field(default_factory=Written)
 
     def with_names(self, *more: Collection[str]) -> Scope:
         """The same place with further variables."""
@@ -119,11 +138,15 @@ class Scope:
     def _dashed(self, text: str) -> str | None:
         """The mend for a node whose dash was read as a subtraction, when that is why an expression does not compile."""
         code = lexical.without_strings(text)
-        read = {(found[2], found[1]) for found in _DASHED_NODE.finditer(code)}
+        read = {(found[2], found[1] or "") for found in _DASHED_NODE.finditer(code)}
         written = next((f'nodes[{sign}"{name}"]' for name, sign in sorted(read) if name in self.nodes), None)
         return written and f"write {written}: a dash in a name reads as a subtraction (in `{text}`)"
 
     def _check(self, program: Program, path: str) -> None:
+        if not self.written.add(program):
+            mend = "hand large values on as parameters, or call other Workflows"
+            self.report(path, f"all expressions together have at most {MAX_WRITTEN} characters, this is beyond; {mend}")
+            raise Enough
         for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
             self.report(path, f"{message} (in `{program.text}`)" if program.text not in message else message)
         for message in self._run_messages(program.run_fields):

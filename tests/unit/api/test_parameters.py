@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from weft.api import parameters
 from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import parse
 
@@ -96,6 +97,30 @@ def test_an_unknown_parameter_is_told_its_likeness() -> None:
     assert check_parameters(declared, {"limt": 1})[1] == ["parameter 'limt' is not declared; did you mean 'limit'?"]
     assert check_parameters(declared, {"zzz": 1})[1] == ["parameter 'zzz' is not declared; declared: limit"]
     assert check_parameters([], {"zzz": 1})[1] == ["parameter 'zzz' is not declared; declared: none"]
+
+
+def test_of_very_many_unknown_parameters_ten_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+
+    def seen(name: str, known: Any, n: int) -> list[str]:
+        compared.append(name)
+        return []
+
+    monkeypatch.setattr(parameters, "get_close_matches", seen)
+    declared = [declare(name="a", default="x")]
+    eleven = {f"b{number}": 1 for number in range(11)}
+    problems = check_parameters(declared, eleven)[1]
+    assert problems[:10] == [f"parameter 'b{number}' is not declared; declared: a" for number in range(10)]
+    assert problems[10:] == ["and 1 more that are not declared"]
+    assert check_parameters(declared, dict.fromkeys(f"b{number}" for number in range(1024)))[1][-1] == (
+        "and 1014 more that are not declared"
+    )
+    assert len(compared) == 20
+
+
+def test_a_very_long_name_of_an_unknown_parameter_is_cut() -> None:
+    (problem,) = check_parameters([declare(name="limit", default="x")], {"b" * 100_000: 1})[1]
+    assert problem == f"parameter '{'b' * 100}…' is not declared; declared: limit"
 
 
 def test_every_problem_is_reported_at_once() -> None:

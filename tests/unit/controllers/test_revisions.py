@@ -143,6 +143,27 @@ async def test_the_least_used_are_compiled_again(
     assert len(api.asked("GET", "controllerrevisions")) == 3
 
 
+async def test_those_that_are_kept_compiled_are_bounded_by_their_size_too(
+    api: FakeApi, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("weft.controllers.revisions.CAPACITY_BYTES", 10_000)
+    spoken = [SPEC | {"description": f"{number}" + "x" * 4000} for number in range(3)]
+    names = [await revisions.freeze("ns", f"w{number}", spec, {}) for number, spec in enumerate(spoken)]
+    await loads(api, revisions, [names[0], names[1], names[0], names[1]], asked=2)
+    await loads(api, revisions, [names[2], names[1], names[2]], asked=1)
+    await loads(api, revisions, [names[0]], asked=1)
+    condition = f"'{'x' * 2000}' == ''"  # compiled it takes far more than a description of that length
+    dense = await revisions.freeze("ns", "dense", {"nodes": [{"name": "a", "when": condition, **JOB}]}, {})
+    await loads(api, revisions, [names[0], dense, names[0], dense], asked=3)
+
+
+async def loads(api: FakeApi, revisions: Revisions, names: list[str], *, asked: int) -> None:
+    before = len(api.asked("GET", "controllerrevisions"))
+    for name in names:
+        await revisions.load("ns", name)
+    assert len(api.asked("GET", "controllerrevisions")) - before == asked
+
+
 async def test_what_cannot_be_loaded_says_why(api: FakeApi, revisions: Revisions) -> None:
     with pytest.raises(NotFound):
         await revisions.load("ns", "gone-x")

@@ -1,11 +1,13 @@
 """What an expression gives, what it refers to, and how its errors read."""
 
 import enum
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from weft.expr import cel
 from weft.expr.cel import ExpressionError, compile_expression, suggestion
 
 NAMES = frozenset({"params", "nodes", "run", "item", "index"})
@@ -238,6 +240,11 @@ def test_a_complaint_names_its_function_once(text: str, message: str) -> None:
         ("nodes.a-b.phase", 'write nodes["a-b"]: a dash in a name reads as a subtraction at column 7 of', 6),
         ("1 > 0 && nodes.a-b-c.outputs.x == 1", 'write nodes["a-b-c"]: a dash in a name reads as a subtraction', 15),
         ("nodes.scrape.outputs.a-in.x", 'write nodes.scrape.outputs["a-in"]', 21),
+        ("nodes['scrape'].outputs.a-in.x", 'write outputs["a-in"]: a dash', 24),
+        ("size(nodes).x.a-in", 'write x["a-in"]: a dash', 14),
+        ("nodes.scrape.outputs.?a-in.x", 'write nodes.scrape.outputs[?"a-in"]: a dash', 22),
+        ("nodes.scrape.in.x", 'write scrape["in"]: `in` is a word', 13),
+        ("nodes.scrape . ? in", 'write scrape[?"in"]: `in` is a word', 17),
         ("google.protobuf.Int32Value{value: 1}", "message literals are not supported", 0),
         ("${{ 1 }} + ${{ 2 }}", "one expression was expected", 0),
     ],
@@ -246,6 +253,35 @@ def test_compile_errors_have_a_position(text: str, message: str, position: int) 
     error = error_of(text)
     assert message in str(error)
     assert error.position == position
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "places"),
+    [
+        (cel._DASHED, "a.a.a.a.b-c", [0]),
+        (cel._DASHED, "f(a.a.a).b.b.b-c", [9]),
+        (cel._WORD, "a.a.a.in", [4]),
+    ],
+)
+def test_a_name_that_must_be_in_brackets_is_looked_for_from_one_place_of_its_path(
+    pattern: re.Pattern[str], text: str, places: list[int]
+) -> None:
+    """From each of four thousand, a path of eight thousand characters would take seconds."""
+    assert [at for at in range(len(text)) if pattern.match(text, at)] == places
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (") " + "a." * 4000 + "a", "unexpected `)` at column 1 of"),
+        ("? " + "a." * 4000 + "b-c", "unexpected `?` at column 1 of"),
+        ("a." + " " * 8000 + "+", "syntax error: no viable alternative"),
+    ],
+)
+def test_a_long_text_is_explained_in_few_words(text: str, message: str) -> None:
+    told = str(error_of(text))
+    assert message in told
+    assert len(told) < 500
 
 
 def test_the_dash_in_a_string_is_no_name() -> None:

@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from support.specs import node, wrong
 from weft.api.problems import Problem
 from weft.expr.template import Structure
+from weft.graph import scoping
 from weft.graph.scoping import Scope
 
 VARIABLES: dict[str, Any] = {"params": {"n": 3, "s": "x y"}}
@@ -53,3 +55,23 @@ def test_a_key_cannot_be_a_template() -> None:
     _, (problem,) = compiled({"labels": {"${{ params.s }}": 1}})
     assert problem.path == "spec.labels"
     assert "the key ${{ params.s }} cannot be a template" in problem.message
+
+
+def test_the_expressions_of_one_workflow_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoping, "MAX_WRITTEN", 100)
+    whens = [f"{number:010} == {number}" for number in range(10)]
+    nodes = [node(f"n{number}", when=when) for number, when in enumerate(whens)]
+    assert sum(map(len, whens[:6])) == 90
+    assert wrong(*nodes[:6]) == []
+    assert wrong(*nodes[:4], finally_=nodes[4:6], graphs=[{"name": "g", "nodes": nodes[6:7]}])[0].startswith(
+        "spec.finally[1].when: all expressions together have at most 100 characters, this is beyond;"
+    )
+    problem, rest = wrong(*nodes)
+    assert problem.startswith("spec.nodes[6].when: all expressions together have at most 100 characters")
+    assert rest == "spec: and there is more; mend these first"
+
+
+def test_what_the_defaults_bring_into_many_nodes_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoping, "MAX_WRITTEN", 50)
+    env = [{"name": "A", "value": "${{ run.name + 'a text of its own' }}"}]
+    assert wrong(*(node(f"n{number}") for number in range(10)), defaults={"env": env}) == []
