@@ -37,6 +37,7 @@ from weft.graph.injection import plain, plain_defaults
 from weft.graph.jobs import JobDefaults, compile_job
 from weft.graph.modifiers import retry_policy
 from weft.graph.scoping import Scope, structure
+from weft.kube.resources import is_api_version, is_name
 
 HTTP_NAMES = frozenset({"response", "status", "body", "headers"})
 TYPE_NAMES = frozenset({"params", "run"})
@@ -207,6 +208,12 @@ def _http(body: HttpBody, scope: Scope, at: str, library: Library) -> Body:
 
 
 def _resource(body: ResourceBody, scope: Scope, at: str, library: Library) -> Body:
+    version, metadata = body.manifest["apiVersion"], body.manifest.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    if not is_templated(version) and not is_api_version(str(version)):
+        scope.report(f"{at}.manifest.apiVersion", f"{version!r} is no apiVersion such as apps/v1")
+    if isinstance(name, str) and not is_templated(name) and not is_name(name):
+        scope.report(f"{at}.manifest.metadata.name", f"{name!r} is no name of an object")
     seen = scope.with_names(RESOURCE_NAMES)
     conditions = {
         field: None if text is None else seen.program(text, f"{at}.{field}")

@@ -5,8 +5,8 @@ installed at any moment.
 """
 
 from weft.kube.client import Client
-from weft.kube.errors import NotFound
-from weft.kube.resources import Resource
+from weft.kube.errors import Invalid, NotFound
+from weft.kube.resources import Resource, is_api_version
 
 
 class Discovery:
@@ -17,7 +17,13 @@ class Discovery:
         self._known: dict[tuple[str, str], Resource] = {}
 
     async def resource(self, api_version: str, kind: str) -> Resource:
-        """Give the resource that serves the kind (`apps/v1`, `Deployment`). Raises NotFound, or another ApiError."""
+        """Give the resource that serves the kind (`apps/v1`, `Deployment`). Raises NotFound, or another ApiError.
+
+        It is asked for with the operator's own rights, and a template may have made the apiVersion: one that could lead
+        to any other path is Invalid.
+        """
+        if not is_api_version(api_version):
+            raise Invalid(f"{api_version!r} is no apiVersion such as apps/v1", code=422, reason="Invalid")
         wanted = (api_version, kind)
         if wanted not in self._known:
             group, _, version = api_version.rpartition("/")

@@ -4,10 +4,12 @@ A resource is five words; everything else (typed models, discovery on each start
 and is not needed: these kinds do not change.
 """
 
+import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from weft.api.base import GROUP, VERSION
+from weft.kube.errors import Invalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +30,38 @@ class Resource:
     def path(self, *, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Give the URL path of the collection (no name), of one object or of its subresource.
 
-        A namespaced resource without a namespace gives the collection over all namespaces.
+        A namespaced resource without a namespace gives the collection over all namespaces. Raises Invalid for what
+        would lead to another path.
         """
         parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
         if self.namespaced and namespace:
-            parts += ["namespaces", quote(namespace, safe="")]
+            parts += ["namespaces", _segment(namespace)]
         parts.append(self.plural)
         if name:
-            parts.append(quote(name, safe=""))
+            parts.append(_segment(name))
         if subresource:
             parts.append(subresource)
         return "/".join(parts)
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text may be an object's name as far as its path goes; what a kind wants beyond is the kind's."""
+    return text not in (".", "..") and "/" not in text and "%" not in text
+
+
+def is_api_version(text: str) -> bool:
+    """Say whether a text has the form of an `apiVersion`, so that it leads to a group's discovery and nowhere else."""
+    return _API_VERSION.fullmatch(text) is not None
+
+
+_API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[a-z0-9]+")
+
+
+def _segment(text: str) -> str:
+    """A name as a part of a path: clients and servers take `..` for the folder above, escaped or not."""
+    if not is_name(text):
+        raise Invalid(f"{text!r} is no name of an object", code=422, reason="Invalid")
+    return quote(text, safe="")
 
 
 PODS = Resource("", "v1", "pods", "Pod")

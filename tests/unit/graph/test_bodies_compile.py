@@ -121,6 +121,25 @@ def test_a_resource():
     assert (resource.success_when.text, resource.fail_when.text) == ("object.data.a == 'x'", "false")
 
 
+@pytest.mark.parametrize(
+    ("manifest", "problem"),
+    [
+        ({"apiVersion": "../../api/v1"}, "apiVersion: '../../api/v1' is no apiVersion such as apps/v1"),
+        ({"apiVersion": 1}, "apiVersion: 1 is no apiVersion such as apps/v1"),
+        ({"metadata": {"name": ".."}}, "metadata.name: '..' is no name of an object"),
+        ({"metadata": {"name": "a/b"}}, "metadata.name: 'a/b' is no name of an object"),
+    ],
+)
+def test_what_is_written_out_of_a_resource_leads_to_its_own_path(manifest, problem):
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap"} | manifest
+    assert wrong(node("n", resource={"manifest": manifest})) == [f"spec.nodes[0].resource.manifest.{problem}"]
+
+
+@pytest.mark.parametrize("metadata", [None, {}, {"name": ""}, {"name": "n-${{ params.p }}"}, {"name": 1}, "x"])
+def test_what_is_not_known_of_a_resource_is_no_problem_yet(metadata):
+    body(resource={"manifest": {"apiVersion": "${{ params.p }}/v1", "kind": "ConfigMap", "metadata": metadata}})
+
+
 def test_expr_and_workflow():
     assert [(name, program.text) for name, program in body(expr={"a": "1", "b": "params.p"}).values] == [
         ("a", "1"),

@@ -5,7 +5,7 @@ from support.clock import VirtualClock
 from support.transport import ScriptedTransport, ok
 from weft.kube.client import Client
 from weft.kube.discovery import Discovery
-from weft.kube.errors import NotFound
+from weft.kube.errors import Invalid, NotFound
 from weft.kube.limiter import Limiter
 from weft.kube.resources import Resource
 from weft.metrics import Metrics
@@ -55,3 +55,38 @@ async def test_a_subresources_kind_is_none_to_create():
     known, _ = discovery(APPS)
     with pytest.raises(NotFound):
         await known.resource("apps/v1", "Scale")
+
+
+@pytest.mark.parametrize(
+    "api_version",
+    [
+        "../../api/v1/namespaces/kube-system/secrets",
+        "../../api/v1/namespaces/kube-system/secrets/there",
+        "a/b/v1",
+        "apps/..",
+        "../v1",
+        "a..b/../v1",
+        "apps/v1?x=",
+        "apps/v1#",
+        "apps%2f..%2f../v1",
+        "Apps/v1",
+        "apps./v1",
+        "apps/1",
+        "/v1",
+        "apps/",
+        "apps/v1\n",
+        "",
+    ],
+)
+async def test_what_is_no_api_version_reaches_no_path(api_version):
+    """It is asked for as the operator itself, and a template may have made it."""
+    known, transport = discovery()
+    with pytest.raises(Invalid, match="is no apiVersion"):
+        await known.resource(api_version, "Secret")
+    assert transport.requests == []
+
+
+@pytest.mark.parametrize("api_version", ["v1", "apps/v1", "batch/v2alpha1", "cert-manager.io/v1", "a1.b-c.d/v1beta2"])
+async def test_api_versions_as_they_are_written(api_version):
+    known, _ = discovery(APPS)
+    assert (await known.resource(api_version, "Deployment")).api_version == api_version
