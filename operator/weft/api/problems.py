@@ -40,6 +40,47 @@ _TYPES = {
     "model_type": "an object",
     "model_attributes_type": "an object",
 }
+_CALLED_HERE: Mapping[str, tuple[str, str]] = {
+    "activeDeadlineSeconds": ("timeoutSeconds", "timeoutSeconds (of one attempt)"),
+    "args": ("job", "job: {args: [...]}"),
+    "arguments": ("parameters", "parameters"),
+    "command": ("job", "job: {command: [...]}"),
+    "container": ("job", "job"),
+    "continueOn": ("allowFailure", "allowFailure: true"),
+    "daemon": ("service", "service: true"),
+    "dag": ("nodes", "nodes, or a node with graph"),
+    "depends": ("dependsOn", "dependsOn"),
+    "dependencies": ("dependsOn", "dependsOn"),
+    "env": ("job", "job: {env: [...]}"),
+    "image": ("job", "job: {image: ...}"),
+    "inputs": ("parameters", "parameters"),
+    "matrix": ("forEach", "forEach: {items: ...}"),
+    "memoize": ("cache", "cache: {key: ...}"),
+    "needs": ("dependsOn", "dependsOn"),
+    "onError": ("allowFailure", "allowFailure: true"),
+    "onExit": ("finally", "finally"),
+    "params": ("parameters", "parameters"),
+    "podGC": ("jobs", "jobs: {keep: ...}"),
+    "results": ("outputs", "outputs"),
+    "retries": ("retry", "retry: {limit: ...}"),
+    "retryStrategy": ("retry", "retry"),
+    "runAfter": ("dependsOn", "dependsOn"),
+    "script": ("job", "job: {script: ...}"),
+    "sidecars": ("podTemplate", "podTemplate: {spec: {containers: [...]}}"),
+    "steps": ("nodes", "nodes"),
+    "suspend": ("approval", "approval (until somebody decides) or wait: {seconds: ...}"),
+    "synchronization": ("concurrency", "concurrency: {key: ...}"),
+    "taskRef": ("use", "use: {name: ...}, a NodeType, or workflow: {name: ...}"),
+    "tasks": ("nodes", "nodes"),
+    "template": ("graph", "graph: {name: ...}, or use: {name: ...}, a NodeType"),
+    "templates": ("graphs", "graphs, or a NodeType"),
+    "timeout": ("timeoutSeconds", "timeoutSeconds"),
+    "ttlStrategy": ("ttlSecondsAfterFinished", "ttlSecondsAfterFinished"),
+    "withItems": ("forEach", "forEach: {items: ...}"),
+    "withParam": ("forEach", "forEach: {items: ...}"),
+    "withSequence": ("forEach", "forEach: {range: ...}"),
+}
+"""Words of Argo Workflows, Tekton and CI systems: the field that stands here for it, and how it is written."""
 YAML_BOOLEANS = "YAML reads on, off, yes, no, y and n as booleans; put it in quotes"
 
 
@@ -129,6 +170,9 @@ def _no_key(key: Any) -> str:
 def _unknown_field(model: type[BaseModel], location: Location) -> str:
     name = str(location[-1])
     known = _fields_at(model, location[:-1])
+    field, written = _CALLED_HERE.get(name, ("", ""))
+    if field in known:
+        return f"unknown field {name!r}; here it is {written}"
     close = get_close_matches(name, known, n=1) or get_close_matches(name.replace("_", "").lower(), known, n=1)
     if close:
         return f"unknown field {name!r}; did you mean {close[0]!r}?"

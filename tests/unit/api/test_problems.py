@@ -34,6 +34,18 @@ def problems(text: str) -> list[str]:
             "nodes: [{name: a, job: {resources: {limit: {}}}}]",
             "spec.nodes[0].job.resources: unknown field 'limit'; did you mean 'limits'?",
         ),
+        (
+            "nodes: [{name: a, job: {}, runAfter: [b]}]",
+            "spec.nodes[0]: unknown field 'runAfter'; here it is dependsOn",
+        ),
+        (
+            "nodes: [{name: a, job: {}, suspend: {}}]",
+            "spec.nodes[0]: unknown field 'suspend'; here it is approval (until somebody decides) or wait: {seconds: ...}",
+        ),
+        (
+            "nodes: [{name: a, wait: {suspend: true, seconds: 1}}]",  # what would be said has no place here
+            "spec.nodes[0].wait: unknown field 'suspend'; known: seconds, until",
+        ),
         ("nodes: [{name: a, job: {}, retry: {limit: -1}}]", "spec.nodes[0].retry.limit: must be at least 0, got -1"),
         (
             "nodes: [{name: a, job: {}, retry: {backoff: {jitter: 1.5}}}]",
