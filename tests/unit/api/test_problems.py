@@ -39,8 +39,8 @@ def problems(text: str) -> list[str]:
             "spec.nodes[0]: unknown field 'runAfter'; here it is dependsOn",
         ),
         (
-            "nodes: [{name: a, job: {}, suspend: {}}]",
-            "spec.nodes[0]: unknown field 'suspend'; here it is approval (until somebody decides) or wait: {seconds: ...}",
+            "nodes: [{name: a, job: {}, onError: continue}]",
+            "spec.nodes[0]: unknown field 'onError'; here it is allowFailure: true",
         ),
         (
             "nodes: [{name: a, wait: {suspend: true, seconds: 1}}]",  # what would be said has no place here
