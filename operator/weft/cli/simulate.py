@@ -20,6 +20,7 @@ from weft.api.problems import Problem, parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.cli.parameters import read_parameters
 from weft.cli.visible import visible
+from weft.graph.foreign import foreign_templates
 from weft.graph.images import without_image
 from weft.simulate.history import History
 from weft.simulate.program import Document, Program, load_program
@@ -75,7 +76,7 @@ def _program(file: str) -> Program:
     types = [parse(NodeType, one.content)[0] for one in kinds if one.content.get("kind") == "NodeType"]
     known = {one.metadata.name: one.spec for one in types if one is not None}
     for one in (one for one in kinds if one.content.get("kind") == "Workflow"):
-        for note in without_image(one.content, known):
+        for note in (*without_image(one.content, known), *foreign_templates(one.content)):
             print(line(file, one.at(note.path), note.message), file=sys.stderr)
     return program
 
