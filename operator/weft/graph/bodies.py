@@ -30,7 +30,8 @@ from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import Problem
 from weft.expr.cel import Program, suggestion
 from weft.expr.scope import RESOURCE_NAMES
-from weft.expr.template import is_templated
+from weft.expr.template import Template, is_templated
+from weft.expr.url import UrlText
 from weft.graph.compiled import Approval, Approvers, Body, Graph
 from weft.graph.declared import Declared
 from weft.graph.injection import plain, plain_defaults
@@ -194,7 +195,10 @@ def _http(body: HttpBody, scope: Scope, at: str, library: Library) -> Body:
         {"name": header.name, "value": scope.template(header.value, f"{at}.headers[{i}].value")}
         for i, header in enumerate(body.headers)
     ]
-    request = {"url": scope.template(body.url, f"{at}.url"), "method": body.method, "headers": headers}
+    url = scope.template(body.url, f"{at}.url")
+    if isinstance(url, Template):
+        url = UrlText.of(url)
+    request = {"url": url, "method": body.method, "headers": headers}
     if body.body is not None:
         request["body"] = scope.structure(body.body, f"{at}.body").root
     when = body.success_when

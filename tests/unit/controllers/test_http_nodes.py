@@ -43,3 +43,29 @@ async def test_headers_and_address_are_text_as_templates_make_it(rig: Rig) -> No
         "http://x/": {"X-Fast": "true", "X-Filter": '{"a":[1,null]}', "X-Text": "plain"},
         "[true]": {},
     }
+
+
+PLACES = """
+parameters: [{name: order}, {name: region}]
+failurePolicy: Continue
+nodes:
+- {name: a, http: {url: "https://orders.example.com/orders/${{ params.order }}", method: PUT}}
+- {name: b, http: {url: "https://${{ params.region }}.api.example.com/x"}}
+"""
+
+
+async def test_a_value_in_an_address_leads_nowhere_else(rig: Rig) -> None:
+    """The headers, an Authorization among them, are for the host that the author wrote."""
+    rig.workflow("w", PLACES)
+    await rig.up()
+    rig.start("w", parameters={"order": "../admin/users?role=root#", "region": "evil.example/#"})
+    await rig.wait(rig.ended)
+    assert rig.http.asked == []
+    assert rig.nodes() == {"a": "Failed(ExpressionError)", "b": "Failed(ExpressionError)"}
+    assert "the value leads out of the URL's path" in rig.first_node()["message"]
+    rig.start("w", "fine", parameters={"order": "17/items?x=../", "region": "eu-1"})
+    await rig.wait(lambda: rig.ended("fine"))
+    assert sorted(rig.http.asked) == [
+        "GET https://eu-1.api.example.com/x",
+        "PUT https://orders.example.com/orders/17/items?x=../",
+    ]
