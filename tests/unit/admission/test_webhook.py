@@ -163,6 +163,72 @@ async def test_a_slow_check_does_not_hold_up_the_loop(world: World, monkeypatch:
     assert (await asked)["allowed"] is True
 
 
+async def test_a_question_is_parsed_where_it_is_checked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[str] = []
+
+    def watched(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            threads.append(threading.current_thread().name)
+            return function(*arguments)
+
+        return call
+
+    for name in ("read_review", "names_in", "judge"):
+        monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    await world.ask(obj(**SOUND))
+    assert [name[:9] for name in threads] == ["admission"] * 3
+
+
+async def test_an_object_as_large_as_etcd_takes_it_can_be_changed(world: World) -> None:
+    large = obj(**SOUND) | {"status": {"text": "x" * (3 * 2**19)}}
+    request = {"uid": "u", "object": large, "oldObject": large, "userInfo": {"groups": ["g" * 100] * 1000}}
+    async with world.post({"apiVersion": "admission.k8s.io/v1", "request": request}) as answered:
+        assert (await answered.json())["response"]["allowed"] is True
+
+
+class Slow:
+    """A question whose body does not come."""
+
+    async def begin(self, world: World) -> None:
+        trusted = ssl.create_default_context(cadata=world.authority.certificate)
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", world.webhook.port, ssl=trusted)
+        self._writer.write(b"POST /validate HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        await self._writer.drain()
+
+    async def status(self) -> bytes:
+        answered = await self._reader.readline()
+        self._writer.close()
+        return answered.split()[1]
+
+
+async def test_two_questions_are_read_at_once_and_a_few_more_wait(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held in memory, a question is forty times its text; whoever reaches the port may send one after the other."""
+    monkeypatch.setattr(module, "MOST_WAITING", 2)
+    slow = [Slow() for _ in range(module.MOST_AT_ONCE)]
+    for one in slow:
+        await one.begin(world)
+    await asyncio.sleep(0.1)
+    waiting = [asyncio.create_task(world.ask(obj(**SOUND))) for _ in range(2)]
+    done, _ = await asyncio.wait(waiting, timeout=0.3)
+    assert not done
+    async with world.post({}) as answered:
+        assert answered.status == 503
+    await world.clock.advance(module.READ_SECONDS)
+    assert [await one.status() for one in slow] == [b"408", b"408"]
+    assert [(await one)["allowed"] for one in waiting] == [True, True]
+
+
+async def test_who_hangs_up_gives_the_place_back(world: World) -> None:
+    for _ in range(3 * module.MOST_AT_ONCE):
+        slow = Slow()
+        await slow.begin(world)
+        await asyncio.sleep(0.02)
+        slow._writer.transport.abort()
+    assert (await asyncio.wait_for(world.ask(obj(**SOUND)), 5))["allowed"] is True
+
+
 async def test_a_new_certificate_is_shown_without_a_restart(world: World, tmp_path: Path) -> None:
     async with aiohttp.ClientSession() as session:  # a connection that stands while the certificate changes
         trusted = ssl.create_default_context(cadata=world.authority.certificate)
