@@ -31,7 +31,8 @@ class Fate:
 
     `reason` is the Pod's own (Evicted, NodeLost, OOMKilled, DeadlineExceeded); `waits` why it is pending
     (Unschedulable, ErrImagePull). `vanish`: somebody tears it out of the API at its end, finalizers and all.
-    `deaf`: its node is cut off, and nobody there hears that it has to stop until all is calm.
+    `deaf`: its node is cut off, and nobody there hears that it has to stop until all is calm. `beside`: for how long
+    another container runs beside main. `grace`: from being told to stop to having stopped.
     """
 
     seconds: float = 1.0
@@ -43,6 +44,8 @@ class Fate:
     vanish: bool = False
     bind: float = 0.0
     deaf: bool = False
+    beside: float = 0.0
+    grace: float = GRACE_SECONDS
 
 
 class Kubelet:
@@ -56,6 +59,7 @@ class Kubelet:
         self._clock = clock
         self._collect = collect
         self._ended: set[str] = set()
+        self._left: dict[str, Obj] = {}  # how main has ended, by the UIDs of Pods whose other container runs
         self._tasks: set[asyncio.Task[None]] = set()
         self.calm = asyncio.Event()
         """Once set, nothing keeps a Pod from starting any more."""
@@ -103,13 +107,14 @@ class Kubelet:
             return
         running = {"running": {"startedAt": self._now()}}
         self._set(pod, phase="Running", state=running, ready=True, bind=True)
-        limit = current["spec"].get("activeDeadlineSeconds")
-        if limit is not None and limit < fate.seconds:
-            await self._clock.sleep(limit)
+        limit = current["spec"].get("activeDeadlineSeconds", float("inf"))
+        await self._clock.sleep(min(limit, fate.seconds))
+        if fate.seconds <= limit and fate.seconds < fate.beside:
+            self._leave(pod, fate.code, fate.text)
+            await self._clock.sleep(min(limit, fate.beside) - fate.seconds)
+        if limit < max(fate.seconds, fate.beside):
             self._end(pod, 137, "", reason="DeadlineExceeded")
-            return
-        await self._clock.sleep(fate.seconds)
-        if fate.vanish:
+        elif fate.vanish:
             self._tear_out(pod)
         else:
             self._end(pod, fate.code, fate.text, reason=fate.reason)
@@ -124,7 +129,7 @@ class Kubelet:
             sleep.cancel()
 
     async def _stop(self, pod: Obj, reason: str | None) -> None:
-        await (self.calm.wait() if self.behave(pod).deaf else self._clock.sleep(GRACE_SECONDS))
+        await (self.calm.wait() if self.behave(pod).deaf else self._clock.sleep(self.behave(pod).grace))
         current = self._current(pod)
         if current is not None and (current["spec"].get("nodeName") or reason is not None):
             self._end(pod, 137, "", reason=reason)
@@ -143,15 +148,29 @@ class Kubelet:
     def _end(self, pod: Obj, code: int, text: str, *, reason: str | None = None) -> None:
         if uid_of(pod) in self._ended or self._current(pod) is None:
             return
-        word = "OOMKilled" if reason == "OOMKilled" else "Completed" if code == 0 else "Error"
-        at = self._now()
-        terminated = {"exitCode": code, "reason": word, "message": text, "startedAt": at, "finishedAt": at}
-        phase = "Succeeded" if code == 0 and reason is None else "Failed"
+        terminated = self._left.pop(uid_of(pod), None) or self._terminated(code, text, reason)
+        phase = "Succeeded" if terminated["exitCode"] == 0 and reason is None else "Failed"
         self._ended.add(uid_of(pod))
         told = reason if reason != "OOMKilled" else None
         self._set(pod, phase=phase, state={"terminated": terminated}, ready=False, bind=False, reason=told)
 
-    def _set(self, pod: Obj, *, phase: str, state: Obj, ready: bool, bind: bool, reason: str | None = None) -> bool:
+    def _leave(self, pod: Obj, code: int, text: str) -> None:
+        """Main ends, and the other container runs on."""
+        if uid_of(pod) in self._ended or self._current(pod) is None:
+            return
+        terminated = self._left[uid_of(pod)] = self._terminated(code, text, None)
+        other = {"name": "other", "image": "i", "state": {"running": {}}}
+        self._set(pod, phase="Running", state={"terminated": terminated}, ready=False, bind=False, other=other)
+
+    def _terminated(self, code: int, text: str, reason: str | None) -> Obj:
+        word = "OOMKilled" if reason == "OOMKilled" else "Completed" if code == 0 else "Error"
+        at = self._now()
+        return {"exitCode": code, "reason": word, "message": text, "startedAt": at, "finishedAt": at}
+
+    def _set(
+        self, pod: Obj, *, phase: str, state: Obj, ready: bool, bind: bool, reason: str | None = None,
+        other: Obj | None = None,
+    ) -> bool:  # fmt: skip
         conditions = [{"type": "Ready", "status": str(ready)}]
         if reason in ("Evicted", "NodeLost"):
             conditions.append({"type": "DisruptionTarget", "status": "True", "reason": _DISRUPTIONS[reason]})
@@ -161,8 +180,9 @@ class Kubelet:
                 it["spec"]["nodeName"] = "k"
             it["status"] = {
                 "phase": phase,
+                "startTime": it["status"].get("startTime") or self._now(),
                 "conditions": conditions,
-                "containerStatuses": [{"name": "main", "image": "i", "state": state}],
+                "containerStatuses": [{"name": "main", "image": "i", "state": state}, *([other] if other else ())],
                 **({"reason": reason} if reason else {}),
             }
 

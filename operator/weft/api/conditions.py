@@ -94,6 +94,7 @@ class Reason(StrEnum):
     Unschedulable = "Unschedulable"
     ImagePullFailed = "ImagePullFailed"
     ContainerCannotStart = "ContainerCannotStart"
+    MainEnded = "MainEnded"
     # A node that was skipped.
     UpstreamSkipped = "UpstreamSkipped"
     UpstreamFailed = "UpstreamFailed"
@@ -159,6 +160,7 @@ _MESSAGES: dict[Reason, str] = {
     Reason.Unschedulable: "no cluster node can run the Pod: {message}",
     Reason.ImagePullFailed: "image {image} cannot be pulled: {message}",
     Reason.ContainerCannotStart: "container {container} cannot start: {message}",
+    Reason.MainEnded: "main has ended; the other containers are being stopped: {others}",
     Reason.WaitingForConcurrency: "waits for the concurrency key {key}",
     Reason.ConditionFalse: "when is false: {when}",
     Reason.ConcurrencySkipped: "the concurrency key {key} is taken",

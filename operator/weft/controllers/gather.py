@@ -21,7 +21,7 @@ from weft.engine.state import STOPPING, AttemptId, Unit
 from weft.kube.objects import Obj, annotation, key_of
 from weft.kube.store import ChildStore
 from weft.render.facts import POD_GONE, PodFact, PodState
-from weft.render.names import IDENTITY_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
+from weft.render.names import IDENTITY_ANNOTATION, MAIN_ENDED_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
 from weft.render.observe import JobFact, JobState, job_fact, pod_fact
 from weft.render.pod import is_managed, is_tracked
 
@@ -151,7 +151,9 @@ def _pod_seen(
         live.forget(id_)
         return (_ended(id_, fact, now, stopped=annotation(pod, STOP_ANNOTATION)),)
     live.unheard.pop(id_, None)
-    if fact.state is PodState.Pending:
+    if fact.state is PodState.MainEnded:
+        _stop_the_others(live, id_, unit, pod)
+    if fact.state in (PodState.Pending, PodState.MainEnded):
         return (AttemptPending(id_, fact.reason, fact.message, now),)
     running = AttemptPending(id_, None, "", now)
     return (running, AttemptReady(id_, now)) if fact.state is PodState.Ready else (running,)
@@ -167,6 +169,13 @@ def _replaced(
     if not all(pod_fact(pod).ended for pod in store.pods_of(job)):
         return ()
     return _told_by_job(live, id_, job_fact(job), now)
+
+
+def _stop_the_others(live: LiveRun, id_: AttemptId, unit: Unit, pod: Obj) -> None:
+    """Have the containers stopped that keep a Pod although its main has ended, unless they have been told to."""
+    stop = Stop(id_, unit.node.body.kind, Reason.MainEnded)
+    if annotation(pod, MAIN_ENDED_ANNOTATION) is None and stop not in live.pending:
+        live.pending.append(stop)
 
 
 def _note_stray(live: LiveRun, id_: AttemptId, *, ended: bool) -> None:

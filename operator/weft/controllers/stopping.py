@@ -1,16 +1,20 @@
 """How an attempt is stopped: its Pod by its own deadline, so that it ends as any other and its logs stay.
 
+So is a Pod whose container main has ended and that others keep. Both words stay on it, whichever came first: what main
+had reached by itself counts, although the attempt was to be stopped as well.
+
 A Job that would be given a Pod in place of one that is deleted is deleted itself. A deadline would not end it as long
 as it is suspended, and there are no logs to be kept.
 """
 
 from __future__ import annotations
 
+from weft.api.conditions import Reason
 from weft.controllers.replacing import goes_on, passed_over
 from weft.kube.client import Client
 from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
-from weft.render.names import STOP_ANNOTATION
+from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 
 
 async def stop_pod(client: Client, pod: Obj, reason: str) -> None:
@@ -20,7 +24,8 @@ async def stop_pod(client: Client, pod: Obj, reason: str) -> None:
     """
     namespace, name = key_of(pod)
     if pod["spec"].get("nodeName"):
-        said = {"metadata": {"annotations": {STOP_ANNOTATION: reason}}, "spec": {"activeDeadlineSeconds": 1}}
+        word = {MAIN_ENDED_ANNOTATION: "true"} if reason == Reason.MainEnded else {STOP_ANNOTATION: reason}
+        said = {"metadata": {"annotations": word}, "spec": {"activeDeadlineSeconds": 1}}
         await client.patch(PODS, name, said, namespace=namespace)
     else:
         await client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))

@@ -2,9 +2,9 @@
 
 The attempt timeouts of what runs outside the engine, back-offs, pending timeouts and absolute times go on during a
 suspension; the clocks of the run, of deadlines, approvals and waits stand still, and so do the attempt timeouts of
-nodes that a suspension stops: approvals, waits, graphs and child runs. A due time is always computed from when its
-clock started and from the suspensions since, so nothing has to be rewritten when a run is resumed or an operator
-restarted.
+nodes that a suspension stops: approvals, waits, graphs and child runs. An attempt whose container main has ended is
+late no more, however long the others take to stop. A due time is always computed from when its clock started and from
+the suspensions since, so nothing has to be rewritten when a run is resumed or an operator restarted.
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ def _due(state: RunState, kind: str, unit: Unit | None) -> float | None:
             return None
         return due_after(state.final_start, state.workflow.final_timeout, state.suspensions)
     if unit is None or unit.stage == ENDED:
+        return None
+    if unit.pending == Reason.MainEnded:
         return None
     if kind == "backoff":
         return unit.due if unit.stage == BACKOFF else None

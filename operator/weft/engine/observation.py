@@ -22,8 +22,9 @@ class Controls:
 
 @dataclass(slots=True, frozen=True)
 class AttemptPending:
-    """The attempt cannot run yet (Unschedulable, ImagePullFailed, QuotaExceeded...). reason None: it runs now.
+    """The attempt cannot run yet (Unschedulable, ImagePullFailed, QuotaExceeded...), or not end yet (MainEnded).
 
+    reason None: it runs now.
     `podless`: its Job was made and only the Pod is refused, so that nobody may make the Job again.
     """
 

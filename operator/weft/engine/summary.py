@@ -85,6 +85,8 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, no_place
         elif node.reason == Reason.WaitingForPod:
             yield path, f"waits for its Pod: {node.message}"
+        elif node.reason == Reason.MainEnded:
+            yield path, f"cannot end yet: {node.message}"
         elif node.phase == RUNNING and node.reason is None and (why := _items(state, node)):
             yield path, why
         elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):

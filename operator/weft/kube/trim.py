@@ -24,7 +24,8 @@ _OWNER = ("kind", "name", "uid", "controller")
 _JOB_CONDITIONS = frozenset({"Complete", "Failed", "Suspended"})
 _POD_CONDITIONS = frozenset({"PodScheduled", "Ready", "DisruptionTarget"})
 _CONDITION = ("type", "status", "reason", "message", "lastTransitionTime")
-_POD_STATUS = ("phase", "reason", "message")
+_POD_STATUS = ("phase", "reason", "message", "startTime")
+_POD_SPEC = ("nodeName", "terminationGracePeriodSeconds", "activeDeadlineSeconds")
 _STATES = {
     "waiting": ("reason", "message"),
     "running": (),
@@ -44,7 +45,7 @@ def trim_pod(pod: Obj) -> None:
     """Keep of a Pod who it is, whose it is, where it runs and how it fares."""
     pod["metadata"] = _metadata(pod["metadata"])
     spec, status = pod.get("spec") or {}, pod.get("status") or {}
-    kept = pod["spec"] = _picked(spec, ("nodeName", "terminationGracePeriodSeconds"))
+    kept = pod["spec"] = _picked(spec, _POD_SPEC)
     if spec.get("initContainers"):
         kept["initContainers"] = [_picked(each, ("name", "restartPolicy")) for each in spec["initContainers"]]
     told = pod["status"] = _picked(status, _POD_STATUS)

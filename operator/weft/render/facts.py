@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from weft.api.conditions import DISRUPTIONS, Reason, message_for
+from weft.api.times import moment
+from weft.kube.objects import Obj
 
 
 class PodState(StrEnum):
@@ -15,6 +17,7 @@ class PodState(StrEnum):
     Pending = "Pending"
     Running = "Running"
     Ready = "Ready"
+    MainEnded = "MainEnded"
     Succeeded = "Succeeded"
     Failed = "Failed"
     Gone = "Gone"
@@ -65,6 +68,18 @@ def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = Non
     last = main.get("terminated") or {}
     text = None if never_ran(last) else last.get("message")
     return PodFact(state, reason, message, exit_code=last.get("exitCode"), text=text)
+
+
+def in_time(pod: Obj, terminated: Mapping[str, Any]) -> bool | None:
+    """Say whether a container ended before its Pod's own deadline could end it; None: nobody knows.
+
+    The API's times are whole seconds, and the kubelet never acts before the deadline: an end in its second is its own.
+    """
+    limit = pod["spec"].get("activeDeadlineSeconds")
+    start, finished = moment(pod["status"].get("startTime")), moment(terminated.get("finishedAt"))
+    if limit is None or start is None or finished is None:
+        return None
+    return finished < start + float(limit)
 
 
 def never_ran(terminated: Mapping[str, Any]) -> bool:

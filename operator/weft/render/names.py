@@ -27,6 +27,8 @@ MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 IDENTITY_ANNOTATION = f"{GROUP}/identity"
 STOP_ANNOTATION = f"{GROUP}/stop-reason"
 """On a Pod that Weft has stopped: why. An operator that begins after the one that did it knows nothing else of it."""
+MAIN_ENDED_ANNOTATION = f"{GROUP}/main-ended"
+"""On a Pod that Weft has stopped since main had ended by itself: its other containers would have kept the Pod."""
 
 MAX_LABEL = 63
 MAX_JOB_NAME = 57

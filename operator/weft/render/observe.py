@@ -2,7 +2,8 @@
 
 The container `main` gives the result; sidecars and helpers do not, but an init container that fails keeps main from
 starting. Nothing has ended before the Pod's phase says so: until then its processes may run, and no other attempt of
-the same work may start. `render.postmortem` finds out why a Pod failed.
+the same work may start. Containers that run on when main has ended (`MainEnded`) would keep the Pod for ever: they are
+to be stopped. `render.postmortem` finds out why a Pod failed.
 """
 
 from collections.abc import Mapping
@@ -11,11 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
-from weft.kube.objects import Obj
+from weft.kube.objects import Obj, annotation
 from weft.render.facts import POD_GONE as POD_GONE
 from weft.render.facts import PodFact as PodFact
 from weft.render.facts import PodState as PodState
-from weft.render.facts import condition, container_state, ending
+from weft.render.facts import condition, container_state, ending, in_time
+from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 from weft.render.overlay import MAIN
 from weft.render.postmortem import failed_fact
 
@@ -51,6 +53,8 @@ def pod_fact(pod: Obj) -> PodFact:
         return PodFact(PodState.Failed, Reason.PodDeleted, message_for(Reason.PodDeleted))
     if phase == "Pending" or "waiting" in main:
         return _pending(pod, status)
+    if phase == "Running" and "terminated" in main and (others := _others(status)) and _left(pod, main["terminated"]):
+        return PodFact(PodState.MainEnded, Reason.MainEnded, message_for(Reason.MainEnded, others=", ".join(others)))
     ready = phase == "Running" and "running" in main and condition(status, "Ready").get("status") == "True"
     return PodFact(PodState.Ready if ready else PodState.Running)
 
@@ -67,6 +71,21 @@ def _is_given_up(pod: Obj) -> bool:
         return False
     forced = metadata.get("deletionGracePeriodSeconds") == 0 and spec.get("terminationGracePeriodSeconds") != 0
     return forced or not spec.get("nodeName")
+
+
+def _others(status: Mapping[str, Any]) -> list[str]:
+    """Give the names of the containers that keep the Pod when main has ended; sidecars of initContainers do not."""
+    containers = status.get("containerStatuses") or ()
+    return [each["name"] for each in containers if "terminated" not in (each.get("state") or {})]
+
+
+def _left(pod: Obj, terminated: Mapping[str, Any]) -> bool:
+    """Say whether main has ended by itself, and not because its Pod was being ended: all others are, too, then."""
+    if annotation(pod, MAIN_ENDED_ANNOTATION) is not None:
+        return True
+    disrupted = condition(pod["status"], "DisruptionTarget").get("status") == "True"
+    over = disrupted or pod["metadata"].get("deletionTimestamp") or annotation(pod, STOP_ANNOTATION) is not None
+    return not over and in_time(pod, terminated) is not False
 
 
 def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:

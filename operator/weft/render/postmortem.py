@@ -2,7 +2,8 @@
 
 What main had reached before it was cut short stays its result, and so does an exit with 0 after a deletion; after an
 eviction or a deadline it does not, since well-behaved programs exit with 0 when they are told to stop. The API's times
-are whole seconds: an end in the very second of a deletion is taken for the deletion's.
+are whole seconds: an end in the very second of a deletion is taken for the deletion's. A Pod that Weft has stopped
+since main had ended says so: whatever has become of it since, main's end was its own.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,8 +11,9 @@ from typing import Any
 
 from weft.api.conditions import Reason, message_for
 from weft.api.times import moment
-from weft.kube.objects import Obj
-from weft.render.facts import PodFact, PodState, condition, container_state, ending, never_ran, start_cut_short
+from weft.kube.objects import Obj, annotation
+from weft.render.facts import PodFact, PodState, condition, container_state, ending, in_time, never_ran, start_cut_short
+from weft.render.names import MAIN_ENDED_ANNOTATION
 from weft.render.overlay import MAIN
 
 _BY_STATUS = {
@@ -43,9 +45,10 @@ def failed_fact(pod: Obj) -> PodFact:
     deleted = bool(pod["metadata"].get("deletionTimestamp"))
     finished = moment((last or failure).get("finishedAt"))
     cut = list(_cut_times(pod, target if disrupted else {}))
-    stands = finished is not None and bool(cut) and finished < min(cut)
+    left = bool(last) and annotation(pod, MAIN_ENDED_ANNOTATION) is not None
+    stands = left or (finished is not None and bool(cut) and finished < min(cut))
 
-    if why == "DeadlineExceeded":
+    if why == "DeadlineExceeded" and not (left or in_time(pod, last)):
         return ending(PodState.Failed, main, Reason.DeadlineExceeded, told or "the Pod's activeDeadlineSeconds passed")
     if why in _BY_STATUS and not stands:
         return _disruption(_BY_STATUS[why], told, pod, main)

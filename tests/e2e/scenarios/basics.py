@@ -249,3 +249,48 @@ def run_before_its_workflow(place: Place) -> None:
     )
     place.create("Workflow", "late", spec([node("a", expr={"x": "1"})]))
     run.finish()
+
+
+@scenario(builtin=True)
+def container_beside_main(place: Place) -> None:
+    """A container that never ends, and does not hear SIGTERM, is stopped when main has ended; main gives the result."""
+    one = node("work", 'sleep 2; echo "rows=7" > $WEFT_OUTPUTS', retry={"limit": 0}, timeoutSeconds=60)
+    two = node("wrong", "sleep 2; exit 3", retry={"limit": 0}, timeoutSeconds=60, allowFailure=True)
+    for each in (one, two):
+        beside = {
+            "name": "proxy",
+            "image": "busybox:1",
+            "imagePullPolicy": "IfNotPresent",
+            "command": ["sleep", "3600"],
+        }
+        each["job"]["podTemplate"] = {"spec": {"terminationGracePeriodSeconds": 4, "containers": [beside]}}
+    last = node("next", after=["work"], env={"ROWS": "${{ nodes.work.outputs.rows }}"}, script="[ $ROWS = 7 ]")
+    run = place.start("beside-main", spec([one, two, last], jobs={"keep": "All"})).finish()
+    assert run.phases() == {"work": "Succeeded", "wrong": "Failed", "next": "Succeeded"}
+    assert (run.node("wrong")["reason"], run.node("wrong")["exitCode"]) == ("Error", 3)
+    assert [run.node(name)["attempts"] for name in ("work", "wrong")] == [1, 1]
+    for name in ("work", "wrong"):
+        (pod,) = run.pods(name)
+        assert pod["metadata"]["annotations"]["weft.dev/main-ended"] == "true"
+    assert _moment(run.pods("next")[0]["metadata"]["creationTimestamp"]) >= max(
+        _moment(each["state"]["terminated"]["finishedAt"])
+        for each in run.pods("work")[0]["status"]["containerStatuses"]
+    )
+
+
+@scenario(builtin=True)
+def sidecar_of_the_kubelet(place: Place) -> None:
+    """A sidecar in initContainers is stopped by the kubelet: node and Job have both succeeded."""
+    one = node("work", 'sleep 2; echo "rows=7" > $WEFT_OUTPUTS')
+    beside = {
+        "name": "proxy",
+        "image": "busybox:1",
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sleep", "3600"],
+        "restartPolicy": "Always",
+    }
+    one["job"]["podTemplate"] = {"spec": {"terminationGracePeriodSeconds": 4, "initContainers": [beside]}}
+    run = place.start("sidecar", spec([one], jobs={"keep": "All"})).finish()
+    assert run.node("work")["outputs"] == {"rows": "7"}
+    assert run.pods("work")[0]["status"]["phase"] == "Succeeded"
+    run.until(lambda run: all(_job_ended(job, "Complete") for job in run.jobs()), "the Job does not complete")

@@ -59,6 +59,15 @@ PODS = [
         status={"initContainerStatuses": [{"name": "s", "state": ENDED}, {"name": "p", "state": ENDED}]},
     ),
     ENDED_IN_ITS_GRACE,
+    pod(
+        "Failed",
+        spec={"activeDeadlineSeconds": 6},
+        status={
+            "reason": "DeadlineExceeded",
+            "startTime": "2026-01-01T00:00:00Z",
+            "containerStatuses": [main(ENDED), {"name": "other", "state": ENDED}],
+        },
+    ),
 ]  # fmt: skip
 
 

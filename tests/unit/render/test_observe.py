@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from weft.api.conditions import Reason
+from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 from weft.render.observe import POD_GONE, JobState, PodState, job_fact, pod_fact
 
 BEFORE, AT, AFTER = "2026-11-01T12:00:00Z", "2026-11-01T12:01:00Z", "2026-11-01T12:02:00Z"
@@ -45,6 +46,25 @@ def target(reason: str, at: str = BEFORE, status: str = "True") -> dict[str, Any
     return {"conditions": [condition]}
 
 
+def marked(what: dict[str, Any]) -> dict[str, Any]:
+    """A Pod that Weft has stopped since main had ended."""
+    what["metadata"]["annotations"] = {MAIN_ENDED_ANNOTATION: "true"}
+    return limited(what, 1)
+
+
+def stopped(what: dict[str, Any]) -> dict[str, Any]:
+    """A Pod that Weft has stopped for another reason."""
+    what["metadata"]["annotations"] = {STOP_ANNOTATION: "Timeout"}
+    return limited(what, 1)
+
+
+def limited(what: dict[str, Any], seconds: int) -> dict[str, Any]:
+    """A Pod with a deadline, begun one minute before its containers end."""
+    what["spec"]["activeDeadlineSeconds"] = seconds
+    what["status"]["startTime"] = BEFORE
+    return what
+
+
 def at_once(what: dict[str, Any]) -> dict[str, Any]:
     """A Pod that is given no time to end, however it is deleted."""
     what["spec"]["terminationGracePeriodSeconds"] = 0
@@ -54,6 +74,7 @@ def at_once(what: dict[str, Any]) -> dict[str, Any]:
 RUNNING = container(running={"startedAt": BEFORE})
 CANCELED = "context canceled: unknown"
 HELPER_KILLED = ended(143, name="helper")
+HELPER_RUNS = container("helper", running={"startedAt": BEFORE})
 
 
 @pytest.mark.parametrize(
@@ -79,6 +100,52 @@ HELPER_KILLED = ended(143, name="helper")
         ),
         pytest.param(
             pod("Failed", reason="DeadlineExceeded"), "Failed", "DeadlineExceeded", None, id="late, never ran"
+        ),
+        pytest.param(
+            stopped(pod("Failed", ended(0), HELPER_KILLED, reason="DeadlineExceeded")),
+            "Failed", "DeadlineExceeded", 0, id="stopped while main ran, exit 0",
+        ),
+        pytest.param(
+            limited(pod("Failed", ended(0), HELPER_KILLED, reason="DeadlineExceeded"), 60),
+            "Failed", "DeadlineExceeded", 0, id="exit 0 in the second of the deadline",
+        ),
+        # What main had reached before the deadline is its own.
+        pytest.param(
+            limited(pod("Failed", ended(0), HELPER_KILLED, reason="DeadlineExceeded"), 61),
+            "Succeeded", None, 0, id="the helper was late",
+        ),
+        pytest.param(
+            limited(pod("Failed", ended(3), HELPER_KILLED, reason="DeadlineExceeded"), 61),
+            "Failed", "Error", 3, id="exit 3, then the helper was late",
+        ),
+        pytest.param(
+            limited(pod("Failed", RUNNING, reason="DeadlineExceeded"), 61),
+            "Failed", "DeadlineExceeded", None, id="late, and nobody knows how main ended",
+        ),
+        # Stopped by Weft since main had ended, and stopped once more for another reason.
+        pytest.param(
+            marked(pod("Failed", ended(0), HELPER_KILLED, reason="DeadlineExceeded")),
+            "Succeeded", None, 0, id="main ok, helper stopped",
+        ),
+        pytest.param(
+            marked(pod("Failed", ended(3), HELPER_KILLED, reason="DeadlineExceeded")),
+            "Failed", "Error", 3, id="main not ok, helper stopped",
+        ),
+        pytest.param(
+            marked(pod("Failed", ended(137, "OOMKilled"), HELPER_KILLED, reason="DeadlineExceeded")),
+            "Failed", "OOMKilled", 137, id="main out of memory, helper stopped",
+        ),
+        pytest.param(
+            marked(pod("Failed", ended(3), HELPER_KILLED, deleted=BEFORE)),
+            "Failed", "Error", 3, id="main not ok, deleted while the helper was stopped",
+        ),
+        pytest.param(
+            marked(pod("Failed", ended(3), HELPER_KILLED, reason="NodeLost")),
+            "Failed", "Error", 3, id="main not ok, node lost while the helper was stopped",
+        ),
+        pytest.param(
+            marked(pod("Failed", ended(3), HELPER_KILLED, **target("DeletionByPodGC"))),
+            "Failed", "Error", 3, id="main not ok, node gone while the helper was stopped",
         ),
         # The platform.
         pytest.param(pod("Failed", ended(137), reason="Evicted"), "Failed", "Evicted", 137, id="evicted"),
@@ -175,7 +242,50 @@ HELPER_KILLED = ended(143, name="helper")
         pytest.param(
             at_once(pod("Running", RUNNING, deleted=AT)), "Running", None, None, id="deleted, of those without grace"
         ),
-        pytest.param(pod("Running", ended(0)), "Running", None, None, id="main ended, sidecars have not"),
+        pytest.param(pod("Running", ended(0)), "Running", None, None, id="main ended, the phase comes next"),
+        pytest.param(
+            pod("Running", ended(0), HELPER_KILLED), "Running", None, None, id="all ended, the phase comes next"
+        ),
+        pytest.param(
+            pod("Running", ended(0), initContainerStatuses=[container("sidecar", running={})]),
+            "Running", None, None, id="main ended, the kubelet stops its sidecar",
+        ),
+        pytest.param(
+            pod("Running", RUNNING, HELPER_KILLED), "Running", None, None, id="main runs, its helper does not"
+        ),
+        # main has ended, and others would keep the Pod.
+        pytest.param(
+            pod("Running", HELPER_RUNS, ended(0)), "MainEnded", "MainEnded", None, id="main ended, its helper has not"
+        ),
+        pytest.param(
+            pod("Running", ended(1), container("helper", waiting={"reason": "CrashLoopBackOff"})),
+            "MainEnded", "MainEnded", None, id="main ended, its helper is about to run again",
+        ),
+        pytest.param(
+            pod("Running", ended(128, "StartError"), HELPER_RUNS), "MainEnded", "MainEnded", None, id="main never ran"
+        ),
+        pytest.param(
+            limited(pod("Running", ended(0), HELPER_RUNS), 61), "MainEnded", "MainEnded", None, id="main was in time"
+        ),
+        pytest.param(
+            marked(pod("Running", ended(0), HELPER_RUNS)),
+            "MainEnded", "MainEnded", None, id="main ended, its helper is being stopped",
+        ),
+        # They are ended already, and main was ended with them.
+        pytest.param(
+            stopped(pod("Running", ended(0), HELPER_RUNS)), "Running", None, None, id="stopped, the helper runs"
+        ),
+        pytest.param(
+            limited(pod("Running", ended(143), HELPER_RUNS), 60), "Running", None, None, id="late, the helper runs"
+        ),
+        pytest.param(
+            pod("Running", ended(0), HELPER_RUNS, deleted=AT, grace=30),
+            "Running", None, None, id="deleted, the helper runs",
+        ),
+        pytest.param(
+            pod("Running", ended(0), HELPER_RUNS, **target("TerminationByKubelet")),
+            "Running", None, None, id="evicted, the helper runs",
+        ),
         pytest.param(pod("Unknown", RUNNING), "Running", None, None, id="the node does not answer"),
         pytest.param(
             pod("Unknown", RUNNING, conditions=[{"type": "Ready", "status": "True"}]),
@@ -281,6 +391,13 @@ def test_a_pod_deleted_before_it_got_a_node_has_ended() -> None:
 
 def test_a_pod_deleted_while_it_starts_has_not_ended() -> None:
     assert not pod_fact(pod("Pending", container(waiting={"reason": "ContainerCreating"}), deleted=AT, grace=30)).ended
+
+
+def test_who_is_waited_for_after_main_is_named() -> None:
+    helpers = [container(name, running={}) for name in ("nginx", "redis")]
+    fact = pod_fact(pod("Running", helpers[0], ended(0), helpers[1], HELPER_KILLED))
+    assert fact.message == "main has ended; the other containers are being stopped: nginx, redis"
+    assert not fact.ended
 
 
 def test_a_pod_that_is_gone() -> None:
