@@ -22,8 +22,6 @@ PLACES = (
     "templates may stand in env values, image, args, `with`, parameters of graph and workflow, http and resource"
     " bodies, approval.message, wait, concurrency.key and cache.key"
 )
-SCRIPT_SHELL = ("sh", "-ec")
-"""What runs a script when no command says otherwise."""
 
 
 def plain(value: Any, path: str, problems: list[Problem], why: str = "") -> Any:
@@ -64,11 +62,9 @@ def check_job(
     """
     for index, word in enumerate(job.command):
         plain(word, f"{at}.command[{index}]", problems, _NOT_CODE)
-    command = job.command
     if job.script is not None:
         plain(job.script, f"{at}.script", problems, _NOT_CODE)
-        command = [*(command or SCRIPT_SHELL), "its-script"]
-    if "args" not in main and reads_code([*(_words(main, "command") or command), *job.args]):
+    if "args" not in main and reads_code([*(_words(main, "command") or job.command), *job.args]):
         for index, word in enumerate(job.args):
             plain(word, f"{at}.args[{index}]", problems, _NOT_SHELL)
     env = {**env, **{variable["name"]: str(variable.get("value", "")) for variable in main.get("env", ())}}

@@ -19,6 +19,7 @@ from weft.expr.template import Template, is_templated
 from weft.graph.compiled import Job
 from weft.graph.injection import check_job, plain
 from weft.graph.scoping import KubeletText, Scope, structure
+from weft.graph.scripts import check_script
 from weft.render.merge import merge, stack
 from weft.render.overlay import job_problems
 from weft.render.template import main_of
@@ -65,6 +66,7 @@ def compile_job(body: JobBody, scope: Scope, at: str, defaults: JobDefaults) -> 
     texts = {name: _text(variable) for name, (variable, _, _) in variables.items()}
     containers: list[dict[str, Any]] = spec.get("podTemplate", {}).get("spec", {}).get("containers", [])
     main = main_of(containers)
+    check_script(body, main, at, scope.problems)
     check_job(body, main, texts, at, scope.problems)
     values: dict[str, Any] = {}
     if "image" in spec:

@@ -59,12 +59,12 @@ _FLOCK = _Reader(
     re.compile(r"-c|--command"), re.compile(r"-[a-z]*[wE]|--(timeout|wait|conflict-exit-code)"), operands=1
 )
 
-_SHELLS = (
+SHELLS = (
     *("sh", "bash", "rbash", "dash", "ash", "hush", "zsh", "yash", "posh", "ksh", "mksh", "lksh", "oksh"),
     *("csh", "tcsh", "nu", "elvish", "xonsh"),
 )
 _READERS = {
-    **dict.fromkeys(_SHELLS, _SHELL), **dict.fromkeys(("su", "runuser", "script"), _SU),
+    **dict.fromkeys(SHELLS, _SHELL), **dict.fromkeys(("su", "runuser", "script"), _SU),
     "fish": _FISH, "pwsh": _POWERSHELL, "powershell": _WINDOWS_POWERSHELL, "cmd": _CMD, "sg": _SG, "flock": _FLOCK,
 }  # fmt: skip
 _SPLIT = re.compile(r"(?:-[A-Za-z]*S|--split-string=?)(.*)", re.DOTALL)
@@ -74,13 +74,13 @@ def reads_code(command: Sequence[str]) -> bool:
     """Whether somebody in the command line takes one of its words, in which there may be templates, as a program."""
     words = _split(command)
     for position, word in enumerate(words):
-        reader = None if is_templated(word) else _READERS.get(_name(word))
+        reader = None if is_templated(word) else _READERS.get(program_name(word))
         if reader is not None and _takes_code(reader, words[position + 1 :], leads=position == 0):
             return True
     return False
 
 
-def _name(word: str) -> str:
+def program_name(word: str) -> str:
     """What a program is called, without its folder and its version: bash for /usr/local/bin/bash-5.2."""
     name = posixpath.basename(word.replace("\\", "/")).lower()
     return name.removesuffix(".exe").rstrip("-.0123456789").removesuffix("-static")
