@@ -135,6 +135,7 @@ class Operator:
         self.outbox = Outbox(
             ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, realm=realm),
             find_channel=self._channel,
+            find_run=self.catalog.run,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
             on_tried=self.channel_status.tried,
             on_trouble=self._notification_failed,
@@ -382,7 +383,7 @@ class Operator:
     def _let_go(self, run: RunKey) -> None:
         """A run is over: its keys are free, and what stands of it is looked at by itself."""
         if self.catalog.run(run) is None:  # else it may be run again, and must not be told of twice
-            self.outbox.forget(run.uid)
+            self.outbox.forget(run)
         self._lent_keys.forget(run)
         children = self.store.children(*run)
         for child in (*(family.job for family in children.jobs), *children.pods):

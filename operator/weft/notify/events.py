@@ -5,10 +5,12 @@ did not; from an empty one it gives all. Nothing needs to have been watched: an 
 the same events, and each has the same id: a hash of the run's UID, the kind, the node's path and a mark (see `_Fact`),
 which is another one for what happens once more. The data tells only what was settled when it happened.
 
-It carries no parameters and no outputs: they may hold secrets, and who is allowed to can read the run.
+It carries no parameters and no outputs: they may hold secrets, and who is allowed to can read the run. Nor does it
+carry the messages that quote them. Only the question of an approval is told as its author wrote it, values and all.
 """
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +25,18 @@ Json = Mapping[str, Any]
 CONTENT_TYPE = "application/cloudevents+json"
 MAX_FAILURES = 10
 MAX_MESSAGE = 1024
+IN_STATUS = "see the run's status"
+
+_QUOTING = (
+    *(Reason.InvalidParameters, Reason.InvalidOutputs, Reason.ExpressionError),
+    # What the API server says of an object into which values were rendered.
+    *(Reason.InvalidJob, Reason.ResourceFailed),
+    # What another run says, without its reason.
+    Reason.ChildFailed,
+)
+"""Reasons whose message quotes values."""
+_QUOTED = re.compile("|".join(_QUOTING))
+"""A message that is made of others' (of a graph's failed nodes) names the reason before what it quotes."""
 
 
 class EventKind(StrEnum):
@@ -46,6 +60,8 @@ TYPES: Mapping[EventKind, str] = {
 }
 _ENDINGS = {kind.value: kind for kind in (EventKind.Succeeded, EventKind.Failed, EventKind.Cancelled)}
 _BEGINNINGS = (EventKind.Started, EventKind.ApprovalRequested)
+NODE_KINDS = (EventKind.NodeFailed, EventKind.ApprovalRequested)
+"""Of a node; the others are of the run itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,22 +77,36 @@ class Event:
 
     def cloud_event(self) -> dict[str, Any]:
         """Give the CloudEvents object; `time` is left out where the status does not tell it."""
-        return {
-            "specversion": "1.0",
-            "id": self.id,
-            "source": self.source,
-            "type": TYPES[self.kind],
-            "subject": self.subject,
-            **({"time": self.time} if self.time else {}),
-            "datacontenttype": "application/json",
-            "data": dict(self.data),
-        }
+        time = {"time": self.time} if self.time else {}
+        return {**_frame(self.kind, self.id, self.source), "subject": self.subject, **time, "data": dict(self.data)}
 
 
 def events_between(old_status: Json, new_status: Json, run: Json) -> list[Event]:
     """Give the events of `run` that `new_status` tells of and `old_status` did not; the old one may be empty."""
     known = {fact for fact, _ in _facts(old_status)}
     return [_event(fact, teller, run) for fact, teller in _facts(new_status) if fact not in known]
+
+
+def is_event_of(event: Any, kind: EventKind, event_id: str, *, namespace: str, name: str, uid: str) -> bool:
+    """Say whether what somebody kept is an event of that kind and id, and of that run, as far as it can be seen."""
+    frame = _frame(kind, event_id, _source(namespace, name))
+    run = {"namespace": namespace, "run": name, "uid": uid}
+    if not (isinstance(event, dict) and isinstance(event.get("data"), dict) and isinstance(event.get("subject"), str)):
+        return False
+    of_node = event["subject"].startswith(f"{name}/")
+    if of_node != (kind in NODE_KINDS) or not (of_node or event["subject"] == name):
+        return False
+    return frame.items() <= event.items() and run.items() <= event["data"].items()
+
+
+def _frame(kind: EventKind, event_id: str, source: str) -> dict[str, str]:
+    """Give what every CloudEvent of ours has in one form."""
+    content = "application/json"
+    return {"specversion": "1.0", "id": event_id, "source": source, "type": TYPES[kind], "datacontenttype": content}
+
+
+def _source(namespace: str, name: str) -> str:
+    return f"/apis/weft.dev/v1alpha1/namespaces/{quote(namespace)}/workflowruns/{quote(name)}"
 
 
 class _Fact(NamedTuple):
@@ -109,7 +139,6 @@ def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
 
 def _event(fact: _Fact, teller: Json, run: Json) -> Event:
     metadata = run["metadata"]
-    namespace, name = quote(metadata["namespace"]), quote(metadata["name"])
     identity = [metadata["uid"], fact.kind, fact.mark, fact.node]
     data = {
         "namespace": metadata["namespace"],
@@ -120,7 +149,7 @@ def _event(fact: _Fact, teller: Json, run: Json) -> Event:
     return Event(
         kind=fact.kind,
         id=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
-        source=f"/apis/weft.dev/v1alpha1/namespaces/{namespace}/workflowruns/{name}",
+        source=_source(metadata["namespace"], metadata["name"]),
         subject=f"{metadata['name']}/{fact.node}" if fact.node else metadata["name"],
         time=teller.get("startTime" if fact.kind in _BEGINNINGS else "completionTime"),
         data=data | _particulars(fact, teller),
@@ -134,7 +163,7 @@ def _particulars(fact: _Fact, teller: Json) -> dict[str, Any]:
     if fact.kind is EventKind.Started:
         return {"startTime": teller["startTime"]}
     condition = find_condition(teller.get("conditions") or (), ConditionType.Succeeded) or {}
-    data = {"outcome": fact.kind.value, "reason": condition.get("reason"), "message": _short(condition.get("message"))}
+    data = {"outcome": fact.kind.value, **_why(condition)}
     if fact.kind is not EventKind.Succeeded:
         failed = [node for node in teller.get("nodes") or () if node.get("phase") == NodePhase.Failed]
         # A large run's status shows only some of its nodes; its counts are of all, but not of those of subgraphs.
@@ -144,11 +173,17 @@ def _particulars(fact: _Fact, teller: Json) -> dict[str, Any]:
 
 
 def _told(node: Json) -> dict[str, Any]:
-    return {"node": node["name"], "reason": node.get("reason"), "message": _short(node.get("message"))}
+    return {"node": node["name"], **_why(node)}
 
 
-def _short(message: str | None) -> str | None:
-    return None if message is None else shortened(message, MAX_MESSAGE)
+def _why(told: Json) -> dict[str, Any]:
+    """Give the reason of a node or a condition, and of its message what quotes no values."""
+    reason, message = told.get("reason"), told.get("message")
+    if message and reason in _QUOTING:
+        message = IN_STATUS
+    elif message and (quoted := _QUOTED.search(message)):
+        message = f"{message[: quoted.end()]}…; {IN_STATUS}"
+    return {"reason": reason, "message": None if message is None else shortened(message, MAX_MESSAGE)}
 
 
 def _times(timed: Json) -> dict[str, Any]:

@@ -5,10 +5,16 @@ not the run's status, because a write there makes the reconciler's next write co
 in its way; nor should the status' bytes go to them. An entry is written after an attempt, not before the first one:
 what has no entry is found again in the run's status. While a delivery waits for another attempt its entry holds the
 whole event, so that a rerun, which changes the status, cannot lose it.
+
+Whoever may create ConfigMaps in a namespace can write one that looks like a ledger. So what is read is held to what
+could have been written here: by its name the ledger of the run that owns it, and every entry of it to its form, its
+event to one of that run. The rest is left out with a warning: it must neither keep a leader from starting nor touch
+what others have. Whether there is such a run, and what really became of it, the outbox asks the run itself.
 """
 
 import hashlib
 import logging
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,14 +27,18 @@ from weft.api.times import moment, timestamp
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
 from weft.kube.limiter import Priority
-from weft.kube.objects import Obj
+from weft.kube.objects import Obj, key_of, owner_of
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
-from weft.notify.events import EventKind
+from weft.notify.events import EventKind, is_event_of
 
 _log = logging.getLogger(__name__)
 
 LABEL = "weft.dev/notifications"
+
+_EVENT_ID = re.compile(r"[0-9a-f]{32}")
+_MANY_ATTEMPTS = 2**31
+"""More than there can be; a number is read that could not be written again."""
 
 
 class State(StrEnum):
@@ -113,7 +123,9 @@ class ConfigMapLedger:
         run = delivery.run
         body: Obj = {"data": {delivery.key: _to_entry(delivery)}}
         try:
-            await self._client.patch(CONFIG_MAPS, _name(run), body, namespace=run.namespace, priority=Priority.START)
+            await self._client.patch(
+                CONFIG_MAPS, _name(run.uid), body, namespace=run.namespace, priority=Priority.START
+            )
         except NotFound:
             return False
         return True
@@ -125,14 +137,19 @@ class ConfigMapLedger:
         config_map: Obj = {
             "apiVersion": CONFIG_MAPS.api_version,
             "kind": CONFIG_MAPS.kind,
-            "metadata": {"name": _name(run), "namespace": run.namespace, "labels": labels, "ownerReferences": [owner]},
+            "metadata": {
+                "name": _name(run.uid),
+                "namespace": run.namespace,
+                "labels": labels,
+                "ownerReferences": [owner],
+            },
             "data": {delivery.key: _to_entry(delivery)},
         }
         await self._client.create(CONFIG_MAPS, config_map)
 
 
-def _name(run: NotifiedRun) -> str:
-    return f"weft-notifications-{run.uid}"
+def _name(uid: str) -> str:
+    return f"weft-notifications-{uid}"
 
 
 def _to_entry(delivery: Delivery) -> str:
@@ -153,26 +170,66 @@ def _to_entry(delivery: Delivery) -> str:
 
 
 def _deliveries(config_map: Obj) -> list[Delivery]:
-    metadata = config_map["metadata"]
-    try:
-        owner = metadata["ownerReferences"][0]
-        run = NotifiedRun(metadata["namespace"], owner["name"], owner["uid"])
-        return [_from_entry(run, orjson.loads(text)) for text in (config_map.get("data") or {}).values()]
-    except (LookupError, ValueError, TypeError):
-        _log.warning("ConfigMap %s/%s is no ledger of notifications: ignored", metadata["namespace"], metadata["name"])
+    namespace, name = key_of(config_map)
+    run = _run_of(config_map)
+    if run is None:
+        _log.warning("ConfigMap %s/%s is no ledger of notifications: ignored", namespace, name)
         return []
+    entries = config_map.get("data") or {}
+    deliveries = [found for key, text in entries.items() if (found := _delivery(run, key, text)) is not None]
+    if left_out := len(entries) - len(deliveries):
+        _log.warning("ConfigMap %s/%s: %d entries are no notifications: ignored", namespace, name, left_out)
+    return deliveries
+
+
+def _run_of(config_map: Obj) -> NotifiedRun | None:
+    """The run whose ledger a ConfigMap is; None for one that no ledger has made."""
+    namespace, name = key_of(config_map)
+    try:
+        owner = owner_of(config_map, "WorkflowRun")
+        if owner is None or name != _name(owner["uid"]):
+            return None
+        return NotifiedRun(namespace, str(owner["name"]), owner["uid"])
+    except Exception:  # whatever somebody made of it
+        return None
+
+
+def _delivery(run: NotifiedRun, key: str, text: str) -> Delivery | None:
+    """Read an entry of the run's ledger; None for one that no ledger has written."""
+    try:
+        delivery = _from_entry(run, orjson.loads(text))
+        return delivery if key == delivery.key else None
+    except Exception:  # whatever somebody wrote
+        return None
 
 
 def _from_entry(run: NotifiedRun, entry: Mapping[str, Any]) -> Delivery:
+    """Read an entry. Raises what it raises, ValueError for a value that cannot be an entry's."""
+    state, event_id, channel, attempts = State(entry["state"]), entry["id"], entry["channel"], entry["attempts"]
+    kind, event, error = EventKind(entry["event"]), None, entry.get("lastError")
+    since = due = 0.0
+    if state is State.Pending:
+        event, since, due = entry["body"], _time(entry["since"]), _time(entry["nextAttemptTime"])
+        if not is_event_of(event, kind, event_id, namespace=run.namespace, name=run.name, uid=run.uid):
+            raise ValueError("the event is another one, or another run's")
+        orjson.dumps(event)  # deeper nested texts are read than can be written again
+    if not _EVENT_ID.fullmatch(event_id):
+        raise ValueError("id")
+    if not (isinstance(channel, str) and channel):
+        raise ValueError("channel")
+    if type(attempts) is not int or not 0 <= attempts < _MANY_ATTEMPTS:
+        raise ValueError("attempts")
+    if not (error is None or isinstance(error, str)):
+        raise ValueError("lastError")
     return Delivery(
-        run=run,
-        channel=entry["channel"],
-        kind=EventKind(entry["event"]),
-        event_id=entry["id"],
-        event=entry.get("body"),
-        since=moment(entry.get("since")) or 0.0,
-        due=moment(entry.get("nextAttemptTime")) or 0.0,
-        state=State(entry["state"]),
-        attempts=entry["attempts"],
-        error=entry.get("lastError"),
-    )
+        run=run, channel=channel, kind=kind, event_id=event_id, event=event, since=since, due=due, state=state,
+        attempts=attempts, error=error,
+    )  # fmt: skip
+
+
+def _time(text: str) -> float:
+    """Read a time of an entry; raises ValueError for one that is not written as the ledger does."""
+    at = moment(text)
+    if at is None or timestamp(at) != text:
+        raise ValueError("no time of a ledger")
+    return at

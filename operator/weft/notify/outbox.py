@@ -4,35 +4,43 @@
 receiver nor writes anything for one. A work queue makes the attempts; after each of them the ledger keeps how it went.
 After a restart `restore` reads the ledger, the first look at each run gives the events its status tells of, and what
 the ledger does not know yet is due. So a receiver may hear twice of an event, under the same id, but never not at all.
+
+A ledger can be written by whoever may create ConfigMaps in its namespace, and what is sent is signed with the channel's
+secret. So of what the ledger has, the run itself is asked: whether it is there, and what happened. Only an event that
+its status need not tell of any more is sent as it was kept. No namespace comes near what is known of another's runs.
 """
 
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.workflow import Notification
 from weft.kube.clock import Clock, Spawn
+from weft.kube.objects import Obj
+from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics, NotificationResult
 from weft.notify.deliver import Outcome, Result, backoff_seconds
-from weft.notify.events import Event, EventKind, events_between
+from weft.notify.events import NODE_KINDS, Event, events_between
 from weft.notify.ledger import Delivery, Ledger, NotifiedRun, State
+from weft.notify.slots import Slots
 
 _log = logging.getLogger(__name__)
 
 WORKERS = 32
 IN_FLIGHT_PER_CHANNEL = 4
 """A receiver that takes its time must not take all workers."""
+IN_FLIGHT_PER_NAMESPACE = 8
+"""Nor must several of them that are one tenant's."""
 MAX_NODE_DELIVERIES = 100
 """Of one run, over all channels: nobody reads the thousandth, and the ledger of a run is one ConfigMap."""
-_NODE_KINDS = (EventKind.NodeFailed, EventKind.ApprovalRequested)
 
 RETRY_FOR_SECONDS = 86_400
 """Of a delivery that has no channel (yet)."""
@@ -48,6 +56,15 @@ class NoChannel(StrEnum):
 Send = Callable[[NotificationChannel, str, bytes], Awaitable[Outcome]]
 FindChannel = Callable[[str, str], NotificationChannel | NoChannel]
 """Gives the channel of a namespace and name, from a cache."""
+FindRun = Callable[[RunKey], Obj | None]
+"""Gives a run as it is now, from a cache that knows all of them."""
+
+
+class _Key(NamedTuple):
+    """A delivery under way. Its own key is made of what others may have read."""
+
+    namespace: str
+    delivery: str
 
 
 @dataclass
@@ -69,6 +86,7 @@ class Outbox:
         *,
         ledger: Ledger,
         find_channel: FindChannel,
+        find_run: FindRun,
         send: Send,
         on_tried: Callable[[Delivery], None],
         on_trouble: Callable[[NotifiedRun, str], None],
@@ -84,29 +102,52 @@ class Outbox:
         """
         self._ledger = ledger
         self._find_channel = find_channel
+        self._find_run = find_run
         self._send = send
         self._on_tried = on_tried
         self._on_trouble = on_trouble
         self._clock = clock
         self._rng = rng
         self._metrics = metrics
-        self._runs: defaultdict[str, _Run] = defaultdict(_Run)
-        self._open: dict[str, Delivery] = {}
-        self._in_flight: defaultdict[tuple[str, str], int] = defaultdict(int)
-        self._parked: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        self._runs: defaultdict[RunKey, _Run] = defaultdict(_Run)
+        self._open: dict[_Key, Delivery] = {}
+        self._slots: Slots[_Key] = Slots(per_namespace=IN_FLIGHT_PER_NAMESPACE, per_channel=IN_FLIGHT_PER_CHANNEL)
         self._gone: set[tuple[str, int]] = set()
         self._queue = WorkQueue(
             "notifications", self._advance, workers=WORKERS, clock=clock, rng=rng, spawn=spawn, metrics=metrics
         )
 
     async def restore(self) -> None:
-        """Read the ledger and start delivering; raises what the ledger raises."""
+        """Read the ledger and start delivering; raises what the ledger raises. All runs must be known by now."""
         deliveries = await self._ledger.load()
         self._queue.start()
+        by_run: defaultdict[NotifiedRun, list[Delivery]] = defaultdict(list)
         for delivery in deliveries:
+            by_run[delivery.run].append(delivery)
+        for ref, kept in by_run.items():
+            try:
+                self._restore(ref, kept)
+            except Exception:  # nobody may keep the others from being told
+                _log.exception("run %s/%s: its ledger of notifications cannot be used", ref.namespace, ref.name)
+
+    def _restore(self, ref: NotifiedRun, deliveries: Sequence[Delivery]) -> None:
+        run = self._find_run(_run_key(ref))
+        if run is None or run["metadata"]["name"] != ref.name:
+            return  # it is gone, and the ledger goes after it; or there never was one
+        told: dict[str, Event] = {}
+        if any(kept.state is State.Pending for kept in deliveries):
+            told = {event.id: event for event in events_between({}, run.get("status") or {}, run)}
+        for kept in deliveries:
+            delivery, event = kept, told.get(kept.event_id)
+            if kept.state is State.Pending and event is not None:
+                delivery = replace(kept, kind=event.kind, event=event.cloud_event())
+            elif kept.state is State.Pending and _must_be_told(kept, run):
+                what = f"run {ref.namespace}/{ref.name}: {kept.kind} for channel {kept.channel}"
+                _log.warning("%s stands in its ledger, but never happened: ignored", what)
+                continue
             self._add(delivery)
             if _is_trouble(delivery):  # told before the restart
-                self._runs[delivery.run.uid].troubles.add((delivery.channel, delivery.state))
+                self._runs[_run_key(ref)].troubles.add((delivery.channel, delivery.state))
 
     def observe(self, run: Mapping[str, Any], notifications: Iterable[Notification]) -> None:
         """Note the events that the run's status tells of since the last look, for the channels that asked for them.
@@ -118,15 +159,15 @@ class Outbox:
         wanted = {(item.channel, kind) for item in notifications for kind in item.events}
         if not wanted:
             return
-        seen, status = self._runs[ref.uid], run.get("status") or {}
+        seen, status = self._runs[_run_key(ref)], run.get("status") or {}
         for event in events_between(seen.status, status, run):
             for channel in sorted(channel for channel, kind in wanted if kind == event.kind):
                 self._note(ref, channel, event)
         seen.status = status
 
-    def forget(self, uid: str) -> None:
+    def forget(self, run: RunKey) -> None:
         """Drop what is known of a run that was deleted; what is still to be delivered goes on."""
-        self._runs.pop(uid, None)
+        self._runs.pop(run, None)
 
     async def shutdown(self) -> None:
         """Make the attempts that are due and stop; the rest stands in the ledger or in the runs' status."""
@@ -137,37 +178,35 @@ class Outbox:
         delivery = Delivery(
             run=ref, channel=channel, kind=event.kind, event_id=event.id, event=body, since=now, due=now
         )
-        known = self._runs[ref.uid]
+        known = self._runs[_run_key(ref)]
         if delivery.key in known.keys:
             return
-        if event.kind in _NODE_KINDS and known.node_deliveries >= MAX_NODE_DELIVERIES:
+        if event.kind in NODE_KINDS and known.node_deliveries >= MAX_NODE_DELIVERIES:
             self._count(NotificationResult.Dropped)
             return
         self._add(delivery)
 
     def _add(self, delivery: Delivery) -> None:
-        known = self._runs[delivery.run.uid]
+        known = self._runs[_run_key(delivery.run)]
         known.keys.add(delivery.key)
-        known.node_deliveries += delivery.kind in _NODE_KINDS
+        known.node_deliveries += delivery.kind in NODE_KINDS
         if delivery.state is State.Pending:
-            self._open[delivery.key] = delivery
-            self._queue.add_after(delivery.key, delivery.due)
+            key = _Key(delivery.run.namespace, delivery.key)
+            self._open[key] = delivery
+            self._queue.add_after(key, delivery.due)
 
-    async def _advance(self, key: str) -> None:
+    async def _advance(self, key: _Key) -> None:
         """Make the attempt that is due and keep how it went; if keeping fails, the queue comes back for that alone."""
         delivery = self._open[key]
         if delivery.state is State.Pending and delivery.due <= self._clock.now():
             place = (delivery.run.namespace, delivery.channel)
-            if self._in_flight[place] >= IN_FLIGHT_PER_CHANNEL:
-                self._parked[place].append(key)
+            if not self._slots.take(*place, key):
                 return
-            self._in_flight[place] += 1
             try:
                 delivery = self._open[key] = await self._attempt(delivery)
             finally:
-                self._in_flight[place] -= 1
-                if self._parked[place]:
-                    self._queue.add(self._parked[place].pop(0))
+                if (waiting := self._slots.give_back(*place)) is not None:
+                    self._queue.add(waiting)
         await self._ledger.save(delivery)
         if delivery.state is State.Pending:
             self._queue.add_after(key, delivery.due)
@@ -202,7 +241,7 @@ class Outbox:
 
     def _tell(self, delivery: Delivery) -> None:
         self._on_tried(delivery)
-        known, trouble = self._runs.get(delivery.run.uid), (delivery.channel, delivery.state)
+        known, trouble = self._runs.get(_run_key(delivery.run)), (delivery.channel, delivery.state)
         if known is not None and trouble not in known.troubles and _is_trouble(delivery):
             known.troubles.add(trouble)
             self._on_trouble(delivery.run, _trouble(delivery))
@@ -220,6 +259,19 @@ class Outbox:
 
     def _count(self, result: NotificationResult) -> None:
         self._metrics.notifications.labels(result).inc()
+
+
+def _run_key(run: NotifiedRun) -> RunKey:
+    return RunKey(run.namespace, run.uid)
+
+
+def _must_be_told(delivery: Delivery, run: Obj) -> bool:
+    """Say whether the run's status would still tell of the event if it had happened.
+
+    What happens to nodes may pass, and a rerun changes all; else a run that has begun or ended stays so.
+    """
+    rerun = (run["spec"].get("rerun") or {}).get("generation") or (run.get("status") or {}).get("rerunGeneration")
+    return delivery.kind not in NODE_KINDS and not rerun
 
 
 def _is_trouble(delivery: Delivery) -> bool:

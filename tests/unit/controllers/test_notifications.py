@@ -1,10 +1,14 @@
 """Notifications in the whole operator: what people are told of a channel, and what is kept of a run that is gone."""
 
+import base64
+import hashlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import orjson
 import pytest
 from support.rig import NAMESPACE, Fate, Rig
+from weft.kube.objects import Obj
 from weft.kube.resources import CONFIG_MAPS, EVENTS, NOTIFICATION_CHANNELS, WORKFLOW_RUNS, WORKFLOWS
 from weft.notify.guarded_http import Response
 
@@ -199,3 +203,143 @@ async def test_a_run_that_was_refused_is_no_news_when_its_workflow_asks_for_news
     await rig.up()
     await rig.clock.advance(60)
     assert rig.http.asked == []
+
+
+class Receivers:
+    """Stand for GuardedHttp: keep what is sent; those named slow take all the time that there is."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._rig = rig
+        self.sent: list[tuple[str, Obj, Any]] = []
+
+    async def request(self, method: str, url: str, **sent: Any) -> Response:
+        if "slow" in url:
+            await self._rig.clock.sleep(sent["timeout_seconds"])
+            return Response(503, {}, b"")
+        self.sent.append((url, orjson.loads(sent["body"]), sent["headers"].get("webhook-signature")))
+        return Response(204, {}, b"")
+
+    async def close(self) -> None:
+        return None
+
+    def told(self) -> list[tuple[str, Any]]:
+        return [(body["type"].removeprefix("dev.weft."), body["data"].get("message")) for _, body, _ in self.sent]
+
+
+@pytest.fixture
+def receivers(rig: Rig) -> Receivers:
+    receivers = Receivers(rig)
+    rig.http = receivers  # type: ignore[assignment]
+    return receivers
+
+
+def forge(rig: Rig, namespace: str, uid: str, **entry: Any) -> None:
+    """Make a ConfigMap that looks like a ledger."""
+    entry = {"id": "0" * 32, "channel": "team", "attempts": 0} | entry
+    key = hashlib.sha256(f"{entry['id']}.{entry['channel']}".encode()).hexdigest()[:32]
+    metadata = {
+        "name": f"weft-notifications-{uid}", "namespace": namespace, "labels": {"weft.dev/notifications": "true"},
+        "ownerReferences": [{"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "name": "r", "uid": uid}],
+    }  # fmt: skip
+    data = {key: orjson.dumps(entry).decode()}
+    rig.api.add({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data})
+
+
+@pytest.mark.parametrize(
+    "spoiled", [{"lastError": ["x"]}, {"channel": ["c"]}, {"attempts": {}}, {"since": [], "body": []}], ids=str
+)
+async def test_no_config_map_keeps_an_operator_from_leading(rig: Rig, spoiled: dict[str, Any]) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    forge(rig, "attacker", "u1", event="Failed", state="Pending", **spoiled)
+    await rig.finish("w")
+    assert rig.replica is not None
+    assert rig.replica.leading
+    assert rig.http.asked == [f"POST {URL}"]
+
+
+@pytest.mark.parametrize("of_the_run", [False, True])
+async def test_nobody_has_a_text_of_his_own_signed_by_a_ledger(
+    rig: Rig, receivers: Receivers, of_the_run: bool
+) -> None:
+    secret = base64.b64encode(b"whsec_" + base64.b64encode(b"x" * 32)).decode()
+    rig.apply(f"{{apiVersion: v1, kind: Secret, metadata: {{name: s}}, data: {{k: {secret}}}}}")
+    channel(rig, f"{{url: '{URL}', signingSecretRef: {{name: s, key: k}}}}")
+    rig.workflow("long", "{nodes: [{name: a, wait: {seconds: 600}}]}")
+    await rig.up()
+    rig.start("long")
+    await rig.clock.advance(5)
+    await rig.down()
+    uid = rig.run()["metadata"]["uid"] if of_the_run else "zz"
+    body = {
+        "specversion": "1.0", "id": "0" * 32, "type": "dev.weft.run.succeeded", "subject": "r",
+        "source": f"/apis/weft.dev/v1alpha1/namespaces/{NAMESPACE}/workflowruns/r",
+        "datacontenttype": "application/json",
+        "data": {"namespace": NAMESPACE, "run": "r", "uid": uid, "message": "forged"},
+    }  # fmt: skip
+    moment = "2026-01-01T00:00:00Z"
+    times = {"since": moment, "nextAttemptTime": moment}
+    forge(rig, NAMESPACE, uid, event="Succeeded", state="Pending", body=body, **times)
+    await rig.up()
+    await rig.clock.advance(60)
+    assert receivers.sent == []
+
+
+async def test_no_other_namespace_has_ones_news_suppressed(rig: Rig, receivers: Receivers) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    await rig.finish("w")
+    await rig.clock.advance(5)
+    uid = rig.run()["metadata"]["uid"]
+    [told] = [body for _, body, _ in receivers.sent]
+    [ledger] = [each for each in rig.api.all(CONFIG_MAPS) if "notifications" in each["metadata"]["name"]]
+    await rig.down()
+    rig.api.remove(CONFIG_MAPS, NAMESPACE, ledger["metadata"]["name"])
+    forge(rig, "attacker", uid, id=told["id"], event="Succeeded", state="Delivered")
+    await rig.up()
+    await rig.clock.advance(60)
+    assert [body["id"] for _, body, _ in receivers.sent] == [told["id"]] * 2
+
+
+async def test_a_tenant_with_many_slow_receivers_keeps_nobody_else_waiting(rig: Rig, receivers: Receivers) -> None:
+    names = [f"c{number}" for number in range(8)]
+    for name in names:
+        place = f"metadata: {{name: {name}, namespace: other}}"
+        rig.apply(
+            f"{{apiVersion: weft.dev/v1alpha1, kind: NotificationChannel, {place}, "
+            f"spec: {{type: Webhook, timeoutSeconds: 300, webhook: {{url: 'http://slow-{name}.example/'}}}}}}"
+        )
+    wanted = [{"channel": name, "events": ["Started", "Succeeded"]} for name in names]
+    spec = {"workflow": {"notifications": wanted, "nodes": [{"name": "a", "expr": {"x": "1"}}]}}
+    await rig.up()
+    for number in range(4):
+        metadata = {"name": f"x{number}", "namespace": "other"}
+        rig.api.add({"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec})
+    await rig.clock.advance(5)
+    channel(rig, f"{{url: '{URL}'}}")
+    await rig.finish("w")
+    await rig.clock.advance(1)
+    assert receivers.told() == [("run.succeeded", "1 of 1 nodes done")]
+
+
+async def test_no_parameter_and_no_output_goes_out_by_a_message(rig: Rig, receivers: Receivers) -> None:
+    channel(rig, f"{{url: '{URL}'}}")
+    told = "notifications: [{channel: team, events: [Failed, NodeFailed]}]"
+    rig.workflow(
+        "p", f"{{parameters: [{{name: token, pattern: '^tok$'}}], {told}, nodes: [{{name: a, job: {{image: i}}}}]}}"
+    )
+    rig.workflow("o", f"{{{told}, nodes: [{{name: a, job: {{image: i}}}}]}}")
+    rig.workflow("c", f"{{{told}, nodes: [{{name: a, workflow: {{name: p, parameters: {{token: hunter2}}}}}}]}}")
+    rig.behave = lambda node, attempt: Fate(text="the password is hunter2")
+    await rig.up()
+    rig.start("p", "rp", parameters={"token": "hunter2"})
+    rig.start("o", "ro")
+    rig.start("c", "rc")
+    await rig.clock.advance(60)
+    assert "hunter2" in str([run["status"] for run in rig.api.all(WORKFLOW_RUNS)])
+    assert sorted(receivers.told()) == [
+        ("node.failed", "see the run's status"),
+        ("node.failed", "see the run's status"),
+        ("run.failed", "a failed (ChildFailed…; see the run's status"),
+        ("run.failed", "a failed (InvalidOutputs…; see the run's status"),
+        ("run.failed", "see the run's status"),
+        ("run.failed", "see the run's status"),
+    ]

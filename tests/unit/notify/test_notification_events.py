@@ -178,6 +178,51 @@ def test_an_inline_workflow_has_no_name_and_a_compact_node_no_time() -> None:
     assert "time" not in event
 
 
+SECRET = "hunter2-SECRET"
+
+
+def quoting(reason: str) -> dict[str, Any]:
+    return node("price", "Failed", reason=reason, message=f"must match ^a$, got '{SECRET}'", completionTime=END)
+
+
+def ended(reason: str, message: str, *nodes: dict[str, Any]) -> dict[str, Any]:
+    return status("Failed", *nodes, conditions=[{"type": "Succeeded", "reason": reason, "message": message}])
+
+
+QUOTING = ["InvalidParameters", "InvalidOutputs", "ExpressionError", "InvalidJob", "ResourceFailed", "ChildFailed"]
+
+
+@pytest.mark.parametrize("reason", QUOTING)
+def test_a_message_that_quotes_values_stays_in_the_status(reason: str) -> None:
+    failed, whole = events_between(status(), ended(reason, f"got '{SECRET}'", quoting(reason)), run())
+
+    told = {"node": "price", "reason": reason, "message": "see the run's status"}
+    assert {name: failed.data[name] for name in told} == told
+    assert (whole.data["reason"], whole.data["message"]) == (reason, "see the run's status")
+    assert whole.data["failures"] == [told]
+    assert SECRET not in json.dumps([failed.cloud_event(), whole.cloud_event()])
+
+
+@pytest.mark.parametrize("reason", QUOTING)
+@pytest.mark.parametrize(
+    ("outer", "message", "told"),
+    [
+        ("NodeFailed", "a failed (Error: exit 1); b failed ({})", "a failed (Error: exit 1); b failed ("),
+        ("FinallyFailed", "b failed ({}); and 2 more", "b failed ("),
+        ("GraphFailed", "b failed (GraphFailed: c failed ({}))", "b failed (GraphFailed: c failed ("),
+        ("TooManyFailedItems", "2 of 3 items failed; item 1: {}", "2 of 3 items failed; item 1: "),
+    ],
+)  # fmt: skip
+def test_a_message_made_of_others_ends_where_it_would_quote_values(
+    outer: str, message: str, told: str, reason: str
+) -> None:
+    text = message.format(f"{reason}: must match ^a$, got '{SECRET}'")
+    failed = node("price", "Failed", reason=outer, message=text, completionTime=END)
+    node_failed, whole = events_between(status(), ended(outer, text, failed), run())
+
+    assert node_failed.data["message"] == whole.data["message"] == f"{told}{reason}…; see the run's status"
+
+
 def test_neither_parameters_nor_outputs_are_told() -> None:
     told = json.dumps([event.cloud_event() for event in events_between({}, status("Failed", FAILED_NODE), run())])
 
