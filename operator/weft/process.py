@@ -104,7 +104,10 @@ class _Process:
         settings, rng = self._settings, random.Random()
         connection = Connection(lambda: load_configuration(kubeconfig=self._environment.get("KUBECONFIG")))
         transport = HttpTransport(connection, monotonic=self._clock.monotonic)
-        policy = AddressPolicy(allowed=settings.notify_allowed_cidrs, api_server=_addresses(connection.access.host))
+        policy = AddressPolicy(
+            denied=settings.notify_denied_cidrs, allowed=settings.notify_allowed_cidrs,
+            api_server=_addresses(connection.access.host),
+        )  # fmt: skip
         metrics, http = Metrics(), GuardedHttp(policy)
         outfit = Outfit(
             settings=settings, fenced=lambda may_write: Fence(transport, may_write=may_write), http=http,

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 PREFIX = "WEFT_"
 
+_MAPPED = IPv6Network("::ffff:0:0/96")
+
 
 class SettingsError(ValueError):
     """Settings that cannot be used; the message has one line for each, with the variable's name and the mend."""
@@ -24,7 +26,15 @@ def _words(value: object) -> object:
 
 
 def _networks(value: object) -> object:
-    return tuple(ip_network(word) for word in value.replace(",", " ").split()) if isinstance(value, str) else value
+    return tuple(map(_network, value.replace(",", " ").split())) if isinstance(value, str) else value
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """Read a network; one of IPv4 addresses that is written as IPv6 is one of IPv4: that is what is connected to."""
+    network = ip_network(text)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((network.network_address.packed[12:], network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 class Settings(BaseModel):
@@ -83,6 +93,11 @@ class Settings(BaseModel):
         default=(),
         description="Networks that http nodes and notifications may call whatever the other rules say, separated by "
         "commas.",
+    )
+    notify_denied_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks)] = Field(
+        default=(),
+        description="Networks that http nodes and notifications may not call, separated by commas, 10.0.0.0/8 for one. "
+        "Where an address is in an allowed network, too, the narrower one counts.",
     )
     resource_impersonation: bool = Field(
         default=False,

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from weft.kube.missing import KindMissing
 from weft.kube.resources import WORKFLOWS
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
+from weft.notify.guarded_http import RequestFailed
 from weft.outfit import Outfit
 from weft.process import KOPF_BACKOFFS, _addresses, _Process
 from weft.settings import Settings
@@ -67,7 +68,9 @@ class Connection:
 class World:
     def __init__(self, ports: tuple[int, int]) -> None:
         self.replica = Replica()
-        self.process = _Process(Settings(metrics_listen_port=ports[0], probe_listen_port=ports[1]), {})
+        denied = (ip_network("192.0.2.0/24"),)
+        settings = Settings(metrics_listen_port=ports[0], probe_listen_port=ports[1], notify_denied_cidrs=denied)
+        self.process = _Process(settings, {})
         self.running = asyncio.create_task(self.process.run())
         self.left: set[asyncio.Task[Any]] = set()
         """What kopf found still running when it was told to end; it would wait for it."""
@@ -107,6 +110,13 @@ async def test_told_to_stop_it_ends_in_order(world: World) -> None:
     world.process._stop.set()  # what SIGTERM does
     assert await world.exit_code() == 0
     assert world.replica.told == ["stop", "release", "kopf"]
+
+
+@pytest.mark.parametrize(("host", "why"), [("192.0.2.1", "denied"), ("127.0.0.1", "the API server")])
+async def test_nobody_is_called_whom_the_settings_deny_nor_the_api_server(world: World, host: str, why: str) -> None:
+    assert world.replica.outfit is not None
+    with pytest.raises(RequestFailed, match=why):
+        await world.replica.outfit.http.request("GET", f"http://{host}:9/")
 
 
 async def test_kopf_finds_nothing_to_wait_for_although_somebody_keeps_a_connection_open(world: World) -> None:

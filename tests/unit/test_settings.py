@@ -13,6 +13,7 @@ def test_an_empty_environment_gives_the_defaults():
     assert settings.job_controller == "managedBy"
     assert settings.lease_enabled
     assert not settings.resource_impersonation
+    assert settings.notify_denied_cidrs == ()
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,8 @@ def test_an_empty_environment_gives_the_defaults():
         ("WEFT_LOG_FORMAT", "json", "json"),
         ("WEFT_JOB_CONTROLLER", "builtin", "builtin"),
         ("WEFT_NOTIFY_ALLOWED_CIDRS", "10.1.0.0/16,fd00::/8", (ip_network("10.1.0.0/16"), ip_network("fd00::/8"))),
+        ("WEFT_NOTIFY_DENIED_CIDRS", "10.0.0.0/8 fc00::/7", (ip_network("10.0.0.0/8"), ip_network("fc00::/7"))),
+        ("WEFT_NOTIFY_DENIED_CIDRS", "::ffff:10.0.0.0/104", (ip_network("10.0.0.0/8"),)),
         ("WEFT_STATUS_INTERVAL_SECONDS", " 0.5 ", 0.5),
     ],
 )
@@ -46,6 +49,11 @@ def test_a_variable_sets_its_field(name, text, value):
             "WEFT_NOTIFY_ALLOWED_CIDRS",
             "10.0.0.1/8",
             "WEFT_NOTIFY_ALLOWED_CIDRS: 10.0.0.1/8 has host bits set, got '10.0.0.1/8'",
+        ),
+        (
+            "WEFT_NOTIFY_DENIED_CIDRS",
+            "10.0.0.1/8",
+            "WEFT_NOTIFY_DENIED_CIDRS: 10.0.0.1/8 has host bits set, got '10.0.0.1/8'",
         ),
         ("WEFT_SHARDS", "65", "WEFT_SHARDS: must be less than or equal to 64, got '65'"),
     ],

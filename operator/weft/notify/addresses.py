@@ -3,7 +3,8 @@
 A webhook URL and an `http` node are written by users, but the operator dials them from its own network place. So the
 addresses that only the operator's place makes reachable are refused: loopback, link-local, cloud metadata, the API
 server, and what is no host at all (unspecified, multicast, broadcast, reserved). Private ranges stay open, because a
-receiver inside the cluster is the usual case. An operator setting may allow any of the refused ranges again.
+receiver inside the cluster is the usual case. One operator setting closes networks, these or any others; another one
+allows them again, and the refused ranges too. Of two such networks the narrower counts, and of two alike the closed.
 
 Everything here is pure. `check_address` judges one IP address, in whatever IPv6 form an IPv4 address hides;
 `check_url` judges what can be known of a URL before a name is resolved. `weft.notify.guarded_http` asks both, the first
@@ -12,7 +13,7 @@ one for the very address that a socket is about to connect to.
 
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from yarl import URL
@@ -30,12 +31,14 @@ _BROADCAST = IPv4Address("255.255.255.255")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = IPv6Network("64:ff9b:1::/48")
 _V4_COMPATIBLE = IPv6Network("::/96")
+_ALL_V4 = IPv4Network("0.0.0.0/0")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AddressPolicy:
-    """What the operator's settings say: networks allowed whatever they are, and where the API server lives."""
+    """What the operator's settings say: networks denied or allowed whatever they are, and where the API server is."""
 
+    denied: tuple[IPNetwork, ...] = ()
     allowed: tuple[IPNetwork, ...] = ()
     api_server: frozenset[IPAddress] = frozenset()
 
@@ -43,12 +46,15 @@ class AddressPolicy:
 def check_address(address: str | IPAddress, policy: AddressPolicy) -> str | None:
     """Return why `address` may not be connected to, or None when it may; raise ValueError when it is no IP address."""
     ip = _unmapped(ip_address(address))
-    if any(ip in network for network in policy.allowed):
-        return None
-    if reason := _refusal(ip, policy):
+    allowed, denied = _narrowest(ip, policy.allowed), _narrowest(ip, policy.denied)
+    if denied is not None and (allowed is None or allowed <= denied):
+        return f"{ip} is denied by the operator's settings"
+    if allowed is None and (reason := _refusal(ip, policy)):
         return f"{ip} is {reason}"
+    # Who allows the way allows what is refused at its end, but not what is denied there.
+    end = policy if allowed is None else replace(policy, allowed=(*policy.allowed, _ALL_V4))
     for inner in _embedded(ip):
-        if reason := check_address(inner, policy):
+        if reason := check_address(inner, end):
             return f"{ip} leads to {inner}: {reason}"
     return None
 
@@ -63,6 +69,11 @@ def check_url(url: URL, policy: AddressPolicy) -> str | None:
         return "the URL has no host"
     literal = _literal(url.host)
     return check_address(literal, policy) if literal else None
+
+
+def _narrowest(ip: IPAddress, networks: tuple[IPNetwork, ...]) -> int | None:
+    """Give the length of the longest prefix that is one of the address, or None."""
+    return max((network.prefixlen for network in networks if ip in network), default=None)
 
 
 def _refusal(ip: IPAddress, policy: AddressPolicy) -> str | None:

@@ -195,8 +195,8 @@ def test_what_becomes_a_name_is_held_to_be_one(field: str) -> None:
 )
 def test_the_schema_takes_the_networks_that_the_operator_takes(network: str) -> None:
     schema = json.loads((CHART / "values.schema.json").read_text())
-    items = schema["properties"]["notify"]["properties"]["allowedCidrs"]["items"]
-    assert items == {"$ref": "#/definitions/network"}
+    notify = schema["properties"]["notify"]["properties"]
+    assert notify["allowedCidrs"]["items"] == notify["deniedCidrs"]["items"] == {"$ref": "#/definitions/network"}
     try:
         taken = bool(ip_network(network))
     except ValueError:

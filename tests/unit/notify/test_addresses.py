@@ -82,6 +82,49 @@ def test_the_operators_setting_allows_networks_again(network: str, address: str,
     assert (check_address(address, policy) is None) is allowed
 
 
+@pytest.mark.parametrize(
+    ("denied", "allowed", "address", "reason"),
+    [
+        ("10.0.0.0/8", "", "10.1.2.3", "10.1.2.3 is denied"),
+        ("10.0.0.0/8", "", "11.1.2.3", None),
+        ("10.0.0.0/8", "", "::ffff:10.1.2.3", "10.1.2.3 is denied"),
+        ("10.0.0.0/8", "", "64:ff9b::a01:203", "leads to 10.1.2.3"),
+        ("10.0.0.0/8", "", "2002:a01:203::1", "leads to 10.1.2.3"),
+        ("fc00::/7", "", "fd12::2", "fd12::2 is denied"),
+        ("fc00::/7", "", "fd12::2%eth0", "fd12::2 is denied"),
+        ("0.0.0.0/0 ::/0", "", "8.8.8.8", "8.8.8.8 is denied"),
+        ("0.0.0.0/0 ::/0", "", "2606:4700::1", "denied"),
+        ("10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", None),
+        ("10.0.0.0/8", "10.1.0.0/16", "::ffff:10.1.2.3", None),
+        ("10.0.0.0/8", "10.1.0.0/16", "64:ff9b::a01:203", None),
+        ("10.0.0.0/8", "10.1.0.0/16", "10.2.2.3", "denied"),
+        ("10.1.0.0/16", "10.0.0.0/8", "10.1.2.3", "denied"),
+        ("10.1.0.0/16", "10.0.0.0/8", "10.2.2.3", None),
+        ("10.0.0.0/8", "10.0.0.0/8", "10.1.2.3", "denied"),
+        ("10.0.0.0/8 10.1.2.0/24", "10.1.0.0/16", "10.1.2.3", "denied"),
+        ("10.1.0.0/16", "10.0.0.0/8 10.1.2.3/32", "10.1.2.3", None),
+        ("10.0.0.0/8", "::/0", "64:ff9b::a01:203", "leads to 10.1.2.3"),
+        ("127.0.0.0/8", "127.0.0.1/32", "127.0.0.1", None),
+        ("127.0.0.0/8", "127.0.0.1/32", "127.0.0.2", "denied"),
+        ("10.0.0.0/8", "", "10.96.0.1", "10.96.0.1"),
+        ("10.0.0.0/8", "10.96.0.0/16", "10.96.0.1", None),
+        ("11.0.0.0/8", "", "10.96.0.1", "API server"),
+    ],
+)
+def test_the_operators_setting_closes_networks_and_the_narrower_one_counts(
+    denied: str, allowed: str, address: str, reason: str | None
+) -> None:
+    policy = AddressPolicy(
+        denied=tuple(map(ip_network, denied.split())),
+        allowed=tuple(map(ip_network, allowed.split())),
+        api_server=DEFAULT.api_server,
+    )
+
+    found = check_address(address, policy)
+
+    assert found is None if reason is None else reason in (found or "")
+
+
 def test_what_is_no_address_cannot_be_judged() -> None:
     with pytest.raises(ValueError, match="receiver"):
         check_address("receiver", DEFAULT)
@@ -111,6 +154,12 @@ def test_what_is_no_address_cannot_be_judged() -> None:
 )
 def test_urls_are_refused_before_any_connection(url: str, reason: str) -> None:
     assert reason in (check_url(URL(url), DEFAULT) or "")
+
+
+def test_a_denied_address_is_refused_before_any_connection() -> None:
+    policy = AddressPolicy(denied=(ip_network("10.0.0.0/8"),))
+
+    assert check_url(URL("http://167838211/"), policy) == "10.1.2.3 is denied by the operator's settings"
 
 
 def test_a_refusal_does_not_repeat_credentials() -> None:

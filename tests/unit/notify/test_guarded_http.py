@@ -142,6 +142,17 @@ async def test_a_name_that_changes_its_mind_is_judged_again(site: Site) -> None:
     assert resolver.lookups == 2
 
 
+async def test_a_name_that_leads_into_a_denied_network_is_refused_though_a_wider_one_is_allowed(site: Site) -> None:
+    policy = AddressPolicy(allowed=(ip_network("127.0.0.0/8"),), denied=(ip_network("127.0.0.1/32"),))
+    client = GuardedHttp(policy, resolver=FakeResolver(["127.0.0.1"]))
+
+    failed = await failure(client, site.url("/echo", "innocent.example"))
+    await client.close()
+
+    assert failed.reason is FailureReason.AddressRefused
+    assert site.seen == []
+
+
 async def test_one_refused_address_among_several_is_never_connected_to(site: Site) -> None:
     policy = AddressPolicy(allowed=(ip_network("127.0.0.2/32"),))
     client = GuardedHttp(policy, resolver=FakeResolver(["127.0.0.2", "127.0.0.1"]))
