@@ -16,6 +16,7 @@ from weft.api.job import JobBody
 from weft.api.parameters import Parameter
 from weft.api.problems import Problem, path_text
 from weft.expr.template import is_templated, kubelet_references
+from weft.graph.interpreters import programs
 from weft.graph.shells import reads_code
 
 PLACES = (
@@ -64,9 +65,14 @@ def check_job(
         plain(word, f"{at}.command[{index}]", problems, _NOT_CODE)
     if job.script is not None:
         plain(job.script, f"{at}.script", problems, _NOT_CODE)
-    if "args" not in main and reads_code([*(_words(main, "command") or job.command), *job.args]):
-        for index, word in enumerate(job.args):
-            plain(word, f"{at}.args[{index}]", problems, _NOT_SHELL)
+    if "args" not in main:
+        command = _words(main, "command") or job.command
+        line = [*command, *job.args]
+        shell = reads_code(line)
+        for place in range(len(command), len(line)) if shell else sorted(programs(line)):
+            index = place - len(command)
+            if index >= 0:  # in the command itself no template may stand at all
+                plain(line[place], f"{at}.args[{index}]", problems, _NOT_SHELL if shell else _NOT_PROGRAM)
     env = {**env, **{variable["name"]: str(variable.get("value", "")) for variable in main.get("env", ())}}
     if templated := _templated_variables(env):
         for path, text in _expanded(job, main, at):
@@ -86,6 +92,10 @@ _NOT_CODE = f"cannot be templated: a value would become code; pass it through en
 _NOT_SHELL = (
     "args of a shell with -c cannot be templated: a value would become code; pass it through env and"
     ' write "$NAME" in the command'
+)
+_NOT_PROGRAM = (
+    "the program of an interpreter cannot be templated: a value would become code; pass it through env, or as an"
+    " argument behind the program"
 )
 
 

@@ -72,7 +72,7 @@ _SPLIT = re.compile(r"(?:-[A-Za-z]*S|--split-string=?)(.*)", re.DOTALL)
 
 def reads_code(command: Sequence[str]) -> bool:
     """Whether somebody in the command line takes one of its words, in which there may be templates, as a program."""
-    words = _split(command)
+    words = [word for _, word in split_words(command)]
     for position, word in enumerate(words):
         reader = None if is_templated(word) else _READERS.get(program_name(word))
         if reader is not None and _takes_code(reader, words[position + 1 :], leads=position == 0):
@@ -113,14 +113,14 @@ def _takes_code(reader: _Reader, words: Sequence[str], *, leads: bool) -> bool:
     return False
 
 
-def _split(words: Sequence[str]) -> list[str]:
-    """The words, those that `env -S` splits taken apart."""
-    result: list[str] = []
+def split_words(words: Sequence[str]) -> list[tuple[int, str]]:
+    """Give the words, each with its place, those that `env -S` splits taken apart."""
+    result: list[tuple[int, str]] = []
     behind_env = split_next = False
-    for word in words:
+    for place, word in enumerate(words):
         found = _SPLIT.fullmatch(word) if behind_env else None
         text = word if split_next else found[1] if found is not None else ""
-        result += text.split() or [word]
+        result += [(place, part) for part in text.split() or [word]]
         split_next = found is not None and not found[1]
         behind_env = behind_env or posixpath.basename(word) == "env"
     return result
