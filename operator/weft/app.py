@@ -109,7 +109,10 @@ class Operator:
         compiler = Compiler(aside, spawn=spawn)
         self.revisions = Revisions(self.client, compiler, realm=realm)
         common: dict[str, Any] = {"clock": clock, "rng": rng, "spawn": spawn, "metrics": metrics}
-        self.queues = Queues(wake=self._wake, counted=lambda queue: self.queue_status.counted(queue))
+        self.queues = Queues(
+            wake=self._wake, counted=lambda queue: self.queue_status.counted(queue),
+            find_run=self.catalog.run, child_runs=self.catalog.child_runs,
+        )  # fmt: skip
         self.queue_status = QueueStatus(self.client, self.catalog, count=self.queues.count, **common)
         self.enforcement = Enforcement(self.client, settings.admission_policies, clock=clock)
         self.readiness = Readiness(

@@ -10,6 +10,7 @@ from e2e.harness.operator import Operator
 from e2e.harness.people import Person, enroll
 from e2e.harness.place import Cluster, Place, Run, refused
 from e2e.harness.stage import node, spec
+from weft.render.names import Identity, RunRef, child_annotations, run_owner
 
 ASKED = {"from": {"groups": ["merchants"]}}
 
@@ -26,7 +27,7 @@ def eve(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Person:
 
 @pytest.fixture(scope="module")
 def shop(make_place: Callable[[str], Place], operator: Operator, ana: Person, eve: Person) -> Place:
-    """Both may write everything of Weft's; only ana may create Pods."""
+    """Both may write everything of Weft's; only ana may create Pods and adopt runs."""
     place = make_place("admission")
     operator.install()
     place.kubectl("create", "role", "writer", "--verb=get,list,create,patch,update", "--resource=workflows.weft.dev,"
@@ -34,6 +35,8 @@ def shop(make_place: Callable[[str], Place], operator: Operator, ana: Person, ev
     place.kubectl("create", "rolebinding", "writer", "--role=writer", "--user=ana", "--user=eve")
     place.kubectl("create", "role", "pods", "--verb=create", "--resource=pods")
     place.kubectl("create", "rolebinding", "pods", "--role=pods", "--user=ana")
+    place.kubectl("create", "role", "adopter", "--verb=adopt", "--resource=workflowruns.weft.dev")
+    place.kubectl("create", "rolebinding", "adopter", "--role=adopter", "--user=ana")
     return place
 
 
@@ -145,6 +148,53 @@ def test_what_a_run_carries_out_is_fixed(shop: Place, ana: Person) -> None:
     ana.change(shop, "workflowruns", run.name, {"spec": {"suspend": True, "priority": "High"}})
     ana.change(shop, "workflowruns", run.name, {"spec": {"stop": "Terminate"}})
     run.finish("Cancelled")
+
+
+CHECK: Identity = ("check", None, None, "main", 1)
+
+
+def test_nobody_passes_his_run_off_as_another_runs_child(shop: Place, ana: Person, eve: Person) -> None:
+    ana.create(shop, "Workflow", spec([node("a", "sleep 600")]), name="long")
+    ana.create(shop, "Workflow", spec([node("check", workflow={"name": "long"})]), name="checked")
+    run = started(ana, shop, workflowRef={"name": "checked"})
+    child = run.until(lambda run: next(iter(shop.child_runs(run)), None), "the operator makes no child run")
+    owner = run_owner(RunRef(shop.name, run.name, run.uid, "checked"))
+    marks = child_annotations(run.uid, CHECK) | {"weft.dev/suspended-with-parent": "true"}
+    forged: Obj = {"name": "forged", "ownerReferences": [owner], "annotations": marks}
+    told = refused(lambda: eve.create(shop, "WorkflowRun", {"workflowRef": {"name": "long"}}, **forged))
+    assert "metadata.ownerReferences, metadata.annotations[weft.dev/identity], " in told
+    assert f"'eve' may not adopt workflowruns.weft.dev in namespace {shop.name}" in told
+    own = started(eve, shop, workflowRef={"name": "long"})
+    for name, value in marks.items():
+        patch: Obj = {"metadata": {"annotations": {name: value}}}
+        told = refused(lambda patch=patch: eve.change(shop, "workflowruns", own.name, patch))
+        assert f"metadata.annotations[{name}]: would make it the child run of another run" in told
+    for mine in (owner, owner | {"name": own.name, "uid": own.uid}):
+        patch = {"metadata": {"ownerReferences": [mine]}}
+        assert "may not adopt" in refused(lambda patch=patch: eve.change(shop, "workflowruns", own.name, patch))
+    eve.change(shop, "workflowruns", child.name, {"metadata": {"labels": {"seen-by": "eve"}}})
+    mark = "weft.dev/suspended-with-parent"
+    ana.change(shop, "workflowruns", own.name, {"metadata": {"annotations": {mark: "true"}}})  # she may adopt
+    eve.change(shop, "workflowruns", own.name, {"metadata": {"annotations": {mark: None}}})
+    for each in (run, own):
+        each.edit(stop="Terminate")
+        each.finish("Cancelled")
+
+
+def test_a_child_run_goes_in_every_way_its_parent_is_deleted(shop: Place, ana: Person, eve: Person) -> None:
+    ana.create(shop, "Workflow", spec([node("a")]), name="short")
+    ana.create(shop, "Workflow", spec([node("check", workflow={"name": "short"})]), name="checked-shortly")
+    for policy in ("Background", "Foreground", "Orphan"):  # the garbage collector changes owners, as itself
+        run = started(eve, shop, workflowRef={"name": "checked-shortly"}).finish()
+        [child] = shop.child_runs(run)
+        shop.cluster.api.delete(run.path, propagationPolicy=policy)
+        shop.wait_for(lambda run=run: gone(shop, run.path), f"the run stays, deleted with {policy}")
+        if policy != "Orphan":
+            shop.wait_for(lambda child=child: gone(shop, child.path), f"its child stays, deleted with {policy}")
+            continue
+        left = shop.cluster.api.get(child.path)["metadata"]
+        assert not left.get("ownerReferences")
+        eve.change(shop, "workflowruns", child.name, {"metadata": {"annotations": dict.fromkeys(left["annotations"])}})
 
 
 def test_a_status_is_nobodys_but_the_operators(shop: Place, ana: Person) -> None:

@@ -1,4 +1,4 @@
-"""Whether the API server holds people to what the operator cannot see: who writes an Approval, who may create Pods.
+"""Whether the API server holds people to what the operator cannot see: who decides, may create Pods, has made a run.
 
 That is the work of the chart's ValidatingAdmissionPolicies. A cluster may be without them, by choice or because
 somebody took them away, and nothing would look any different; so the operator looks now and then, and Workflows,
@@ -23,6 +23,7 @@ WITHOUT = {
     AUTHOR: "whoever may create an Approval can sign it as anyone",
     "pod-creator": "whoever may write a Workflow gets Pods, also where he may not create any",
     "run-spec": "the parameters of a run can be changed after its start",
+    "run-parent": "whoever may create a WorkflowRun can pass it off as another run's child, past its queue",
 }
 """What is possible without a policy, by what follows the chart's name in the policy's name and its binding's."""
 

@@ -4,6 +4,8 @@ A run asks before it starts and is told to start or why it waits; whose turn it 
 place is reserved from the moment it is given, so two askers never get the same one. Runs go by priority, then age, then
 name. The queue `default` needs no WorkflowQueue and has no limit then; a run that names another queue waits until that
 exists. A child run never waits: its parent holds a place already, and waiting for each other they would stand still.
+That it says it is one is not enough: the parent it names must be known and active, else it stands in line like any
+other, and is looked at again when the parent turns out to be active.
 Everything here is in memory and is taken from the runs' statuses when the operator starts; each step costs O(log n).
 """
 
@@ -13,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from weft.api.conditions import Reason, message_for
-from weft.controllers.run_facts import deleted, is_active, is_over, parent_uid, queue_of
+from weft.controllers.run_facts import deleted, identity, is_active, is_over, parent_of, queue_of
 from weft.kube.objects import Key, Obj, key_of, uid_of
+from weft.kube.store import RunKey
 
 DEFAULT_QUEUE = "default"
 SPARE_ENTRIES = 64
@@ -63,12 +66,25 @@ class _Queue:
 class Queues:
     """The queues of all namespaces. Synchronous; the callbacks must only take a note and return."""
 
-    def __init__(self, *, wake: Callable[[Key], None], counted: Callable[[Key], None]):
-        """Take whom to tell that it is a run's turn (its key), and that a queue's count has changed (the queue's)."""
+    def __init__(
+        self,
+        *,
+        wake: Callable[[Key], None],
+        counted: Callable[[Key], None],
+        find_run: Callable[[RunKey], Obj | None],
+        child_runs: Callable[[RunKey], Iterable[Obj]],
+    ):
+        """Take whom to tell that it is a run's turn (its key), and that a queue's count has changed (the queue's).
+
+        And how to find a run, and those that name it as their parent; both know of a change before `on_run` does.
+        """
         self._wake = wake
         self._counted = counted
+        self._find_run = find_run
+        self._child_runs = child_runs
         self._queues: dict[Key, _Queue] = {}
         self._queue_of_run: dict[str, Key] = {}
+        self._children: set[str] = set()  # child runs that have started: on no place of their own
 
     def ask(self, run: Obj) -> Verdict:
         """Say whether the run may start. One that may not stands in line, by its priority as it is now.
@@ -76,7 +92,10 @@ class Queues:
         A run that is suspended or stopped before it began gives up its place and its turn.
         """
         uid, key = uid_of(run), _queue_key(run)
-        if parent_uid(run) is not None or self._has_started(uid):
+        if self._has_started(uid):
+            return Verdict(True)
+        if self._is_child(run):
+            self.ended(uid)  # it may have stood in line as long as its parent was not known
             return Verdict(True)
         if held_back := _held_back(run):
             self.ended(uid)
@@ -91,25 +110,29 @@ class Queues:
         Between the verdict and the start lie requests, and meanwhile somebody may have suspended or stopped the run.
         """
         uid = uid_of(run)
-        key = self._queue_of_run.get(uid)
-        if parent_uid(run) is None and (key is None or uid not in self._queues[key].active):
+        if not (self._has_place(uid) or uid in self._children or self._is_child(run)):
             return False
         self.started(run)
         return True
 
     def started(self, run: Obj) -> None:
         """Take in that the run is active: from now on it keeps its place until `ended`, whatever the limits say."""
-        if parent_uid(run) is not None:
-            return
         key, uid = _queue_key(run), uid_of(run)
+        if uid in self._children or (not self._has_place(uid) and self._is_child(run)):
+            self._children.add(uid)  # and remains one when its parent ends before it
+            return
         queue = self._queues.setdefault(key, _Queue())
         queue.turns.pop(uid, None)
+        news = not queue.active.get(uid)
         queue.active[uid] = True
         self._queue_of_run[uid] = key
         self._counted(key)
+        if news:
+            self._wake_children(run)
 
     def ended(self, uid: str) -> None:
         """Give back the run's place or its turn: it has ended, was deleted, or does not want it any more."""
+        self._children.discard(uid)
         key = self._queue_of_run.pop(uid, None)
         if key is None:
             return
@@ -142,7 +165,7 @@ class Queues:
                 continue
             if is_active(run):
                 self.started(run)
-            elif parent_uid(run) is None and not is_over(run) and not _held_back(run):
+            elif not is_over(run) and not _held_back(run) and not self._is_child(run):
                 waiting.append(run)
         for run in waiting:
             self._join(run)
@@ -152,11 +175,14 @@ class Queues:
     def on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
         """Take in a change of a run: the catalog's subscriber. One that is over or gone gives its place back.
 
-        So does one that is suspended or stopped before it started.
+        So does one that is suspended or stopped before it started. Of one that is active now, those may be child runs
+        that could not be taken for such before.
         """
         uid = uid_of(run)
         if event_type == "DELETED" or deleted(run) or is_over(run) or (_held_back(run) and not self._has_started(uid)):
             self.ended(uid)
+        elif is_active(run) and (old is None or not is_active(old)):
+            self._wake_children(run)
 
     def on_queue(self, event_type: str, queue: Obj, old: Obj | None) -> None:
         """Take in a change of a WorkflowQueue: the catalog's subscriber."""
@@ -171,7 +197,39 @@ class Queues:
 
     def _has_started(self, uid: str) -> bool:
         key = self._queue_of_run.get(uid)
-        return key is not None and self._queues[key].active.get(uid, False)
+        return uid in self._children or (key is not None and self._queues[key].active.get(uid, False))
+
+    def _has_place(self, uid: str) -> bool:
+        key = self._queue_of_run.get(uid)
+        return key is not None and uid in self._queues[key].active
+
+    def _is_child(self, run: Obj) -> bool:
+        """Whether its parent is active, and that one's, and so on up to a run that has a place of its own."""
+        above = {identity(run)}
+        while (parent := parent_of(run)) is not None:
+            found = self._find_run(parent)
+            if found is None or parent in above or deleted(found):
+                return False
+            if not (is_active(found) or self._has_started(parent.uid)):  # its status tells a while later
+                return False
+            if self._has_place(parent.uid):
+                return True
+            above.add(parent)
+            run = found
+        return len(above) > 1
+
+    def _wake_children(self, run: Obj) -> None:
+        """Have those below the run ask again that have not started."""
+        below, met = [run], set[str]()
+        while below:
+            for child in self._child_runs(identity(below.pop())):
+                uid = uid_of(child)
+                if uid in met or is_over(child):
+                    continue
+                met.add(uid)
+                below.append(child)
+                if not self._has_started(uid) and not is_active(child):
+                    self._wake(key_of(child))
 
     def _drop_if_empty(self, key: Key, queue: _Queue) -> None:
         if not queue.active and not queue.turns and queue.spec is None:

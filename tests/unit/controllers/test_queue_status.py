@@ -14,7 +14,12 @@ from weft.kube.resources import WORKFLOW_QUEUES
 class QueueWorld(World):
     def __init__(self) -> None:
         super().__init__()
-        self.queues = Queues(wake=lambda key: None, counted=lambda key: self.writer.counted(key))
+        self.queues = Queues(
+            wake=lambda key: None,
+            counted=lambda key: self.writer.counted(key),
+            find_run=self.catalog.run,
+            child_runs=self.catalog.child_runs,
+        )
         self.writer = QueueStatus(self.client, self.catalog, count=self.queues.count, **self.tools)
         self.catalog.subscribe(WORKFLOW_QUEUES, self.queues.on_queue)
 

@@ -113,7 +113,9 @@ IN_OTHER_WORDS = {
     *(("weft.dev", kind.plural, verb) for kind in KINDS for verb in ("list", "watch")),
     # Readiness writes three kinds by one line.
     *(("weft.dev", f"{kind.plural}/status", "patch") for kind in READY),
-    # Not asked for by us, but by the admission plugin OwnerReferencesPermissionEnforcement.
+    # Not asked for by us, but by our own policy run-parent,
+    ("weft.dev", "workflowruns", "adopt"),
+    # and by the admission plugin OwnerReferencesPermissionEnforcement.
     ("weft.dev", "workflowruns/finalizers", "update"),
     ("batch", "jobs/finalizers", "update"),
 }
@@ -132,6 +134,10 @@ def test_a_users_spec_is_never_written() -> None:
     for kind in set(weft_kinds()) - {"workflowruns"}:
         verbs = {verb for _, resource, verb in rights("operator") if resource == kind}
         assert verbs - {"get"} == {"list", "watch"}
+
+
+def test_nobody_but_the_operator_is_given_the_right_to_adopt_runs() -> None:
+    assert {role for role in RULES if ("weft.dev", "workflowruns", "adopt") in rights(role)} == {"operator"}
 
 
 def test_secrets_are_only_read_and_never_listed() -> None:
