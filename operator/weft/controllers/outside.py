@@ -182,8 +182,9 @@ class Outside:
 
         The user may have suspended the parent while no operator was there to pass it on, and the child would go on.
         """
-        parent = self._parent(run)
-        while parent is not None and not run["spec"].get("suspend"):
+        parent, seen = self._parent(run), {uid_of(run)}
+        while parent is not None and not run["spec"].get("suspend") and uid_of(parent) not in seen:
+            seen.add(uid_of(parent))  # runs that own each other, as somebody may have written, lead nowhere
             if parent["spec"].get("suspend") and not parent["spec"].get("stop"):
                 namespace, name = key_of(run)
                 return await self._client.patch(WORKFLOW_RUNS, name, _suspended({}, now=True), namespace=namespace)
@@ -260,7 +261,8 @@ class Outside:
         try:
             self._remember(await self._client.create(WORKFLOW_RUNS, body))
         except AlreadyExists:
-            if await self._child(live, action.id) is None:  # not made by an earlier try
+            found = await self._child(live, action.id)  # made by an earlier try, or somebody passes his off as it
+            if found is None or found["spec"].get("workflowRef") != spec["workflowRef"]:
                 message = f"a WorkflowRun {name} that is not this run's is in the way; delete it"
                 hold(live, action, "NameTaken", message, now=now, seconds=TAKEN_SECONDS)
                 return

@@ -134,7 +134,8 @@ class Passes:
             if id_.attempt and unit.node.body.kind == "workflow":
                 known = id_ in live.objects and id_ not in live.held
                 live.objects.setdefault(id_, None)
-                ended = self._outside.child_seen(live, id_, known=known)
+                # While another run has its name, what that one tells is not about this one.
+                ended = None if id_ in live.held else self._outside.child_seen(live, id_, known=known)
                 if ended is not None:
                     live.forget(id_)
                     seen.append(ended)

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 from support.rig import NAMESPACE, Fate, Rig
+from weft.engine.state import AttemptId
 from weft.kube.objects import Obj
 from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_RUNS
+from weft.render.names import RunRef, job_name
 
 ELSEWHERE = "elsewhere"
 MAIN = {
@@ -154,3 +156,24 @@ async def test_runs_that_own_each_other_hold_up_nobody(rig: Rig) -> None:
         rig.api.edit(WORKFLOW_RUNS, NAMESPACE, name, lambda run, o=owner: run["metadata"].update(ownerReferences=[o]))
     rig.start("w", "good")
     await rig.wait(lambda: rig.phase("good") == "Succeeded")
+
+
+async def test_a_run_of_another_workflow_is_not_taken_for_the_child_that_was_to_be(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(code=1 if node == "check" else 0)
+    rig.workflow("checks", "nodes: [{name: check, job: {image: i}}]")
+    rig.workflow("hello", "nodes: [{name: hi, job: {image: i}}]")
+    rig.workflow(
+        "w", "nodes: [{name: first, job: {image: i}}, {name: test, dependsOn: [first], workflow: {name: checks}}]"
+    )
+    rig.start("w")
+    uid = rig.run()["metadata"]["uid"]
+    passed_off = forged(rig, "WorkflowRun", workflowRef={"name": "hello"})
+    name = job_name(RunRef(NAMESPACE, "r", uid, "w"), AttemptId("test", None, None, "main", 1))
+    passed_off["metadata"] |= {"name": name, "namespace": NAMESPACE}
+    rig.api.add(passed_off)
+    await rig.clock.advance(60)
+    assert rig.phase(name) == "Succeeded"
+    assert rig.run()["status"]["nodes"][1]["reason"] == "NameTaken"
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, name)
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes()["test"] == "Failed(ChildFailed)"
