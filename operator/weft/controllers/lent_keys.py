@@ -65,6 +65,10 @@ class LentKeys:
         children = self._store.children(*live.run_key)
         standing = (*(family.job for family in children.jobs), *children.orphans)
         had = [held for child in standing if (held := _key_had(child, live.ref.uid)) is not None]
+        for gate, unit in live.state.locks.items():
+            if unit.lock is not None:
+                limit = unit.node.concurrency_limit
+                self._locks.learn(live.key.namespace, unit.lock, Holder(live.run_key, gate), limit)
         wanted = {gate.unit for gate in live.state.locks}
         wanted |= {held.attempt.unit for held in had if not settled(live.state, held.attempt)}
         for key, gate in dict.fromkeys(

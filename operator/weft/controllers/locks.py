@@ -74,6 +74,10 @@ class Locks:
         self._keys.restore(place, holder.unit)
         self._of_run.setdefault(holder.run, {})[place, holder.unit] = holder
 
+    def learn(self, namespace: str, key: str, holder: Holder, limit: int) -> None:
+        """Take in with what limit the holder has asked for the key that was restored, if it has it."""
+        self._keys.learn(_Place(namespace, key), holder.unit, limit)
+
     def holders(self, namespace: str, key: str) -> tuple[Holder, ...]:
         """Give who has the key now, the oldest first."""
         place = _Place(namespace, key)

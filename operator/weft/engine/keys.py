@@ -1,9 +1,10 @@
 """The table of concurrency keys: who holds one, and who is next. The operator's and the simulator's.
 
-Waiters are served strictly in turn, even where they ask with different limits, so none is passed over. With policy
-CancelRunning a waiter makes the oldest holder stop, but gets the key only when it was given back: two of them never run
-at once. The table tells what follows from each step and does nothing else; keys and holders are whatever hashable the
-caller gives.
+Of all who have a key at once, the one who asked with the smallest limit counts: nobody's limit is ever exceeded by
+another's. Waiters are served strictly in turn, even where they ask with different limits, so none is passed over. With
+policy CancelRunning a waiter makes the oldest holder stop, but gets the key only when it was given back: two of them
+never run at once. The table tells what follows from each step and does nothing else; keys and holders are whatever
+hashable the caller gives.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
+from math import inf
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
@@ -39,10 +41,13 @@ class Change(Generic[Key, Holder]):
 
 @dataclass(slots=True)
 class _State(Generic[Holder]):
-    holders: OrderedDict[Holder, None] = field(default_factory=OrderedDict)  # the oldest first
+    holders: OrderedDict[Holder, float] = field(default_factory=OrderedDict)  # the oldest first; each with its limit
     told: set[Holder] = field(default_factory=set)  # holders that have to stop
     waiters: OrderedDict[Holder, tuple[int, bool]] = field(default_factory=OrderedDict)  # limit; wants one to stop
     cancelling: int = 0  # waiters that each want one holder to stop
+
+    def has_room(self, limit: int) -> bool:
+        return len(self.holders) < min(limit, *self.holders.values(), inf)
 
 
 class Keys(Generic[Key, Holder]):
@@ -58,12 +63,12 @@ class Keys(Generic[Key, Holder]):
             return Answer.Granted, change
         if holder in state.waiters:
             return Answer.Queued, change
-        free = len(state.holders) < limit and not state.waiters
+        free = state.has_room(limit) and not state.waiters
         if not free and policy == "Skip":
             return Answer.Refused, change
         self._states[key] = state
         if free:
-            state.holders[holder] = None
+            state.holders[holder] = limit
             return Answer.Granted, change
         cancels = policy == "CancelRunning"
         state.waiters[holder] = (limit, cancels)
@@ -80,8 +85,14 @@ class Keys(Generic[Key, Holder]):
         return change
 
     def restore(self, key: Key, holder: Holder) -> None:
-        """Take in that the holder has the key, whatever the limit may be."""
-        self._states.setdefault(key, _State()).holders[holder] = None
+        """Take in that the holder has the key, whatever the limit may be; `learn` tells it."""
+        self._states.setdefault(key, _State()).holders.setdefault(holder, inf)
+
+    def learn(self, key: Key, holder: Holder, limit: int) -> None:
+        """Take in with what limit the holder has asked for the key, if it has it."""
+        state = self._states.get(key)
+        if state is not None and holder in state.holders:
+            state.holders[holder] = limit
 
     def holders(self, key: Key) -> tuple[Holder, ...]:
         """Give who has the key now, the oldest first."""
@@ -103,11 +114,11 @@ class Keys(Generic[Key, Holder]):
         state = self._states[key]
         while state.waiters:
             holder, (limit, cancels) = next(iter(state.waiters.items()))
-            if len(state.holders) >= limit:
+            if not state.has_room(limit):
                 break
             del state.waiters[holder]
             state.cancelling -= cancels
-            state.holders[holder] = None
+            state.holders[holder] = limit
             change.granted.append((key, holder))
         self._press(key, state, change)
         if not state.holders:

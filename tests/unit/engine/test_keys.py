@@ -48,6 +48,31 @@ def test_a_wide_asker_does_not_pass_a_narrow_one(table: Table) -> None:
     assert table.give_back("narrow") == "+wide"
 
 
+@pytest.mark.parametrize("limits", [(1, 2), (2, 1)])
+def test_the_smallest_limit_of_all_who_have_it_counts(table: Table, limits: tuple[int, int]) -> None:
+    first, second = limits
+    assert table.ask("a", limit=first) == Answer.Granted
+    assert table.ask("b", limit=second) == Answer.Queued
+    assert table.ask("c", limit=3, policy="Skip") == Answer.Refused
+    assert table.give_back("a") == "+b"
+
+
+def test_once_the_narrow_one_is_gone_there_is_room_for_all_whose_turn_it_is(table: Table) -> None:
+    table.ask("narrow", limit=1)
+    assert [table.ask(holder, limit=2) for holder in "abc"] == ["Queued", "Queued", "Queued"]
+    assert table.give_back("narrow") == "+a +b"
+
+
+def test_whose_limit_is_not_known_yet_after_a_restart_does_not_count(table: Table) -> None:
+    table.keys.restore("k", "a")
+    assert table.ask("b", limit=2) == Answer.Granted
+    table.give_back("b")
+    table.keys.learn("k", "a", 1)
+    table.keys.learn("k", "stranger", 1)
+    assert table.ask("b", limit=2) == Answer.Queued
+    assert table.holding == "a"
+
+
 def test_skip_refuses_when_it_is_full_or_others_wait(table: Table) -> None:
     table.ask("a", limit=2)
     assert table.ask("b") == Answer.Queued
