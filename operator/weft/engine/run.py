@@ -9,10 +9,9 @@ from weft.api.conditions import Reason, message_for
 from weft.engine import compensation
 from weft.engine.observation import Controls
 from weft.engine.outputs import OutputsError, plain
-from weft.engine.scope import variables
 from weft.engine.state import CANCELLED, FAILED, Frame, RunState
 from weft.engine.step import RINGS, Step, unfinished_units
-from weft.engine.subgraphs import failed_nodes, failure_message
+from weft.engine.subgraphs import failed_nodes, failure_message, outputs_of
 from weft.engine.units import stop_attempt, took_longer
 from weft.expr.cel import ExpressionError
 
@@ -130,11 +129,9 @@ def _judge(step: Step) -> None:
     else:
         state.outcome, state.reason, state.message = "Succeeded", Reason.Succeeded, ""
         try:
-            programs = tuple(program for _, program in state.main.graph.outputs)
-            found = variables(state, state.main, programs)
-            state.outputs = plain({name: program.evaluate(found) for name, program in state.main.graph.outputs})
+            state.outputs = plain(outputs_of(state, state.main))
         except ExpressionError as error:
-            state.outcome, state.reason, state.message = FAILED, Reason.ExpressionError, f"outputs: {error}"
+            state.outcome, state.reason, state.message = FAILED, Reason.ExpressionError, str(error)
         except OutputsError as error:
             state.outcome, state.reason, state.message = FAILED, error.reason, f"of the run: {error}"
 

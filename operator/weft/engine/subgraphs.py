@@ -62,15 +62,22 @@ def succeeded(step: Step, unit: Unit, frame: Frame) -> None:
     try:
         outputs = outputs_of(step.state, frame)
     except ExpressionError as error:
-        fail(step, unit, Reason.ExpressionError, f"outputs of graph {frame.graph.name}: {error}", fatal=True)
+        fail(step, unit, Reason.ExpressionError, f"graph {frame.graph.name}: {error}", fatal=True)
         return
     succeed(step, unit, outputs or None)
 
 
 def outputs_of(state: RunState, frame: Frame) -> dict[str, Any]:
-    """What the outputs of the frame's graph come to. Raises ExpressionError."""
+    """What the outputs of the frame's graph come to. Raises ExpressionError that names the output."""
     found = variables(state, frame, tuple(program for _, program in frame.graph.outputs))
-    return {name: program.evaluate(found) for name, program in frame.graph.outputs}
+    outputs = {}
+    for index, (name, program) in enumerate(frame.graph.outputs):
+        try:
+            outputs[name] = program.evaluate(found)
+        except ExpressionError as error:
+            detail = f"outputs[{index}] {name}: {error.detail}"
+            raise ExpressionError(detail, text=error.text, position=error.position) from None
+    return outputs
 
 
 def failed(step: Step, unit: Unit, frame: Frame) -> None:

@@ -463,3 +463,25 @@ def test_the_runs_timeout_bounds_the_graph() -> None:
     assert ran.outcome == "Failed(DeadlineExceeded) 6"
     assert ran.nodes["f"] == "Succeeded 5-6"
     assert ran.nodes["a"].startswith("Cancelled")
+
+
+ROWS = "{name: rows, value: nodes.m.outputs.rows}"
+DONE = "{name: m, job: J, compensate: {job: J}}"
+
+
+def test_an_output_of_the_run_that_cannot_be_computed_is_named() -> None:
+    ran = simulate(f"{{nodes: [{DONE}], outputs: [{{name: ok, value: nodes.m.phase}}, {ROWS}]}}")
+    assert ran.report["reason"] == "ExpressionError"
+    assert ran.report["message"] == "outputs[1] rows: no such key: rows at column 16 of `nodes.m.outputs.rows`"
+    assert ran.nodes == {"m": "Compensated(Compensated) 0-1"}  # the run has failed, so what it did is undone
+
+
+def test_so_is_an_output_of_a_graph() -> None:
+    ran = simulate(
+        f"{{nodes: [{{name: sub, graph: {{name: g}}}}], graphs: [{{name: g, nodes: [{DONE}], outputs: [{ROWS}]}}]}}"
+    )
+    assert ran.report["nodes"]["sub"]["reason"] == "ExpressionError"
+    message = ran.report["message"]
+    assert message.startswith(
+        "sub failed (ExpressionError: graph g: outputs[0] rows: no such key: rows at column 16 of"
+    )
