@@ -8,10 +8,11 @@ from weft.api.conditions import Reason
 from weft.engine.observation import AttemptEnded
 from weft.engine.outputs import OutputsError, parse_outputs, plain
 from weft.engine.rendering import body_scope
-from weft.engine.state import RunState, Unit
+from weft.engine.state import ACTIVE, MAX_MESSAGE, RunState, Unit
 from weft.engine.step import Step
-from weft.engine.units import fail, succeed
-from weft.expr.cel import ExpressionError, Program
+from weft.engine.units import SUCCESS_WHEN, fail, succeed, tell
+from weft.expr.access import NO_KEY
+from weft.expr.cel import ExpressionError
 
 
 def ended(step: Step, unit: Unit, seen: AttemptEnded) -> None:
@@ -68,23 +69,37 @@ def _http_names(outputs: dict[str, Any]) -> dict[str, Any]:
 def judge_resource(state: RunState, unit: Unit, obj: dict[str, Any], now: float) -> AttemptEnded | None:
     """What the object of a resource node says: failed by `failWhen`, succeeded by `successWhen`, or not yet.
 
-    Without `successWhen` it has succeeded as soon as it exists.
+    Without `successWhen` it has succeeded as soon as it exists. What the object does not have is not there yet, as
+    controllers write a status later than people make an object; the node tells of it.
     """
     body = unit.node.body
     metadata = obj["metadata"]
     outputs = {"name": metadata["name"], "kind": obj.get("kind"), "status": obj.get("status") or {}}
-    try:
-        if body.fail_when is not None and _holds(state, unit, body.fail_when, obj):
-            message = f"failWhen is true: {body.fail_when.text}"
-            return AttemptEnded(unit.id, now, succeeded=False, reason=Reason.ResourceFailed, message=message)
-        if body.success_when is None or _holds(state, unit, body.success_when, obj):
+    lacks = ""
+    for field, condition in (("failWhen", body.fail_when), ("successWhen", body.success_when)):
+        try:
+            if condition is None or not condition.evaluate_bool(body_scope(state, unit, (condition,), object=obj)):
+                continue
+        except ExpressionError as error:
+            told = f"{field}: {error}"
+            if not error.detail.startswith(NO_KEY):
+                return AttemptEnded(
+                    unit.id, now, succeeded=False, reason=Reason.ExpressionError, message=told, fatal=True
+                )
+            lacks = f"{SUCCESS_WHEN}{error}" if field == "successWhen" else ""
+            continue
+        if field == "successWhen":
             return AttemptEnded(unit.id, now, succeeded=True, outputs=outputs)
-    except ExpressionError as error:
-        return AttemptEnded(
-            unit.id, now, succeeded=False, reason=Reason.ExpressionError, message=str(error), fatal=True
-        )
+        message = f"failWhen is true: {condition.text}"
+        return AttemptEnded(unit.id, now, succeeded=False, reason=Reason.ResourceFailed, message=message)
+    if body.success_when is None:
+        return AttemptEnded(unit.id, now, succeeded=True, outputs=outputs)
+    _tell(state, unit, lacks)
     return None
 
 
-def _holds(state: RunState, unit: Unit, condition: Program, obj: dict[str, Any]) -> bool:
-    return condition.evaluate_bool(body_scope(state, unit, (condition,), object=obj))
+def _tell(state: RunState, unit: Unit, lacks: str) -> None:
+    """Let the node say what its object lacks, unless it has something else to say."""
+    if unit.stage == ACTIVE and unit.reason is None and unit.message != lacks[:MAX_MESSAGE]:
+        tell(unit, None, lacks)
+        state.dirty = True

@@ -48,6 +48,9 @@ IN_FLIGHT = frozenset({"job", "http", "resource", "workflow"})
 PODLESS = "Pod"
 """Put before the reason for which an attempt is pending when its Job was made and only the Pod was refused."""
 
+SUCCESS_WHEN = "successWhen: "
+"""Put before what the object of a resource node lacks so that it could succeed."""
+
 NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
 
 
@@ -171,7 +174,8 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
             found = variables(state, unit.frame, (policy.when,), index=unit.owner.node.index, unit=unit, extra=extra)
             wanted = policy.when.evaluate_bool(found)
         except ExpressionError as error:
-            fatal, reason, message = True, Reason.ExpressionError, f"retry.when: {error}"
+            told = f"{Reason.ExpressionError} in retry.when: {error}"
+            fatal, message = True, f"{message[: MAX_MESSAGE - len(told) - 2]}; {told}" if message else told
     verdict = retry.decide(
         policy, disruption=disruption, fatal=fatal, wanted=wanted, failures=unit.failures,
         disruptions=unit.disruptions, entropy=_entropy(state, unit),
@@ -327,9 +331,9 @@ def stopped(step: Step, unit: Unit) -> None:
     unit.stop_reason = None
     if why == TIMEOUT:
         text = f"attempt {unit.attempt} {took_longer('timeoutSeconds', unit.node.timeout)}"
-        fail(step, unit, Reason.DeadlineExceeded, text)
+        fail(step, unit, Reason.DeadlineExceeded, text + _lacking(unit))
     elif why == DEADLINE:
-        text = f"{took_longer('deadlineSeconds', unit.node.deadline)} in all"
+        text = f"{took_longer('deadlineSeconds', unit.node.deadline)} in all{_lacking(unit)}"
         fail(step, unit, Reason.DeadlineExceeded, text, fatal=True)
     elif why == PENDING_TIMEOUT:
         limit = f"{unit.node.pending_timeout:g}"
@@ -341,6 +345,12 @@ def stopped(step: Step, unit: Unit) -> None:
         succeed(step, unit, unit.outputs)
     else:
         finish(step, unit, CANCELLED, why, "")
+
+
+def _lacking(unit: Unit) -> str:
+    """What the object of a resource node has lacked to the end (`judge.judge_resource`)."""
+    lacks = unit.node.body.kind == "resource" and unit.message.startswith(SUCCESS_WHEN)
+    return f"; {Reason.ExpressionError} in {unit.message}" if lacks else ""
 
 
 def took_longer(field: str, seconds: float | None) -> str:

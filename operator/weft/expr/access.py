@@ -6,6 +6,8 @@ from weft.expr.error import Fault
 from weft.expr.frame import Budget
 from weft.expr.values import ABSENT, Optional, describe, is_number
 
+NO_KEY = "no such key: "
+"""How the error begins of a key that is not there."""
 _LONGEST_KEY = 60
 
 
@@ -23,7 +25,7 @@ def index(budget: Budget, container: Any, key: Any) -> Any:
     if isinstance(container, dict):
         value = find(container, key)
         if value is ABSENT:
-            raise Fault(f"no such key: {_named(key)}")
+            raise Fault(f"{NO_KEY}{_named(key)}")
         return value
     if isinstance(container, list) and not isinstance(key, str):
         if not is_number(key) or int(key) != key:

@@ -46,9 +46,13 @@ def test_retry_when_decides_by_what_happened() -> None:
     assert ran.report["nodes"]["a"]["attempts"] == 3
 
 
-def test_an_error_in_retry_when_fails_the_node() -> None:
+def test_an_error_in_retry_when_ends_the_node_and_hides_nothing() -> None:
     ran = simulate("nodes: [{name: a, retry: {when: 'outputs.none > 1'}, job: J}]", fails(1))
-    assert ran.nodes == {"a": "Failed(ExpressionError) 0-1"}
+    assert ran.nodes == {"a": "Failed(Error) 0-1"}
+    assert ran.report["message"] == (
+        "a failed (Error: exit code 1; ExpressionError in retry.when: no such key: none at column 8 of"
+        " `outputs.none > 1`)"
+    )
 
 
 @pytest.mark.parametrize("reason", ["Evicted", "NodeLost", "Preempted", "PodDeleted", "JobDeleted"])
