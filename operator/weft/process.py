@@ -39,6 +39,7 @@ from weft.kube.config import Connection, load_configuration
 from weft.kube.errors import ApiError
 from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
+from weft.kube.kopf_login import kopf_login
 from weft.kube.limiter import Limiter
 from weft.kube.resources import Resource
 from weft.kube.tasks import Tasks
@@ -215,7 +216,7 @@ class _Process:
         settings.watching.chunk_size = PAGE_SIZE  # else all runs there are come in one answer
         settings.networking.error_backoffs = KOPF_BACKOFFS
         logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-        kopf.on.login(registry=registry, id="login")(kopf.login_via_client)
+        kopf.on.login(registry=registry, id="login")(kopf_login())
         for kind in KINDS:
             _watch(registry, kind, replica.feed)
 

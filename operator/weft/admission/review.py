@@ -8,6 +8,7 @@ import orjson
 
 from weft.admission.judge import Verdict
 from weft.api.problems import summary
+from weft.kube.deep import parsed
 from weft.kube.objects import Obj
 
 API_VERSION = "admission.k8s.io/v1"
@@ -33,7 +34,7 @@ class Review:
 def read_review(body: bytes) -> Review:
     """Read what the API server sends. Raises MalformedReview."""
     try:
-        document = orjson.loads(body)
+        document = parsed(body)
     except orjson.JSONDecodeError as error:
         raise MalformedReview(f"not JSON: {error}") from None
     request = document.get("request") if isinstance(document, Mapping) else None

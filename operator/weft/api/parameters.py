@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 from weft.api.base import Count, Json, Model, Short, ValueName, plain, unique_names
+from weft.api.depth import TOO_DEEP, is_too_deep
 from weft.api.patterns import InvalidPattern, matches
 from weft.api.problems import YAML_BOOLEANS, Problem
 
@@ -171,6 +172,8 @@ def _numbers(value: Any) -> Iterator[int | float]:
 
 def check_value(parameter: Parameter, value: Any) -> list[str]:
     """Say what is wrong with one value of one parameter."""
+    if is_too_deep(value):
+        return [f"parameter {parameter.name!r} {TOO_DEEP}"]
     if any(isinstance(one, int) and not LEAST <= one <= GREATEST for one in _numbers(value)):
         within = f"from {LEAST} to {GREATEST}; give a larger one as a string"
         return [f"parameter {parameter.name!r} must hold integers of 64 bits alone, {within}"]

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from weft.api.base import DNS_NAME, OBJECT_NAME, VALUE_NAME, plain
+from weft.api.depth import TOO_DEEP, is_too_deep
 from weft.api.schema import structural_schema
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
@@ -100,6 +101,8 @@ def parse(model: type[Parsed], mapping: Any, *, at: str = "") -> tuple[Parsed | 
 
     `at` is where the mapping stands, when it is not a whole object: at="spec.nodes[3]".
     """
+    if is_too_deep(mapping):
+        return None, [Problem(at, TOO_DEEP)]
     try:
         return model.model_validate(mapping, by_alias=True, by_name=False), []
     except ValidationError as error:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from weft.api.depth import TOO_DEEP, is_too_deep
 from weft.api.problems import Problem
 from weft.graph.compile import InvalidWorkflow
 from weft.graph.compiled import CompiledWorkflow
@@ -89,10 +90,20 @@ class Compiler:
 
 
 def content_of(spec: dict[str, Any], node_types: Mapping[str, dict[str, Any]]) -> Content:
-    """Give what makes a run of the spec what it is; of `node_types` (specs by name) those that it uses."""
+    """Give what makes a run of the spec what it is; of `node_types` (specs by name) those that it uses.
+
+    Raises InvalidWorkflow for what cannot be written as text.
+    """
     used = {name: node_types[name] for name in sorted(used_types(spec)) if name in node_types}
     data = {"workflow": spec, "nodeTypes": used}
-    return Content(data, orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    try:
+        return Content(data, orjson.dumps(data, option=orjson.OPT_SORT_KEYS))
+    except orjson.JSONEncodeError:
+        named = {"spec": spec} | {f"NodeType {name}": node_type for name, node_type in used.items()}
+        deep = [Problem(at, TOO_DEEP) for at, one in named.items() if is_too_deep(one)]
+        if not deep:
+            raise
+        raise InvalidWorkflow(deep) from None
 
 
 def _result(task: asyncio.Task[_Outcome]) -> CompiledWorkflow:

@@ -34,9 +34,6 @@ PENDING_TIMEOUT = 600
 """Seconds a Pod may wait to run when nobody says anything."""
 
 
-TOO_DEEP = "holds a value that is nested too deeply; a hundred levels are more than enough"
-
-
 class InvalidWorkflow(ValueError):
     """The workflow cannot be carried out; `problems` is everything that is wrong with it."""
 
@@ -88,8 +85,6 @@ def _compile(
         return _Compiler(spec, at, node_types, workflows, problems, unknown).workflow(name, raw), problems, unknown
     except Enough:
         return None, [*problems, Problem(at, "and there is more; mend these first")], unknown
-    except RecursionError:
-        return None, [Problem(at, TOO_DEEP)], unknown
 
 
 class _Compiler:

@@ -23,7 +23,7 @@ from weft.api.workflowrun import WorkflowRun
 from weft.expr.cel import suggestion
 from weft.expr.template import is_templated
 from weft.graph.bodies import compile_type
-from weft.graph.compile import TOO_DEEP, check_workflow
+from weft.graph.compile import check_workflow
 from weft.graph.declared import NONE_KNOWN, Declared
 from weft.graph.enough import MAX_PROBLEMS, Enough
 from weft.graph.jobs import JobDefaults
@@ -76,8 +76,6 @@ def validate(
                 compile_type(resource.spec, problems, "spec", JobDefaults())
             except Enough:
                 return problems
-            except RecursionError:
-                return [Problem("spec", TOO_DEEP)]
     return problems
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from weft.kube.clock import Clock
+from weft.kube.deep import parsed
 from weft.kube.errors import (
     ApiError,
     Conflict,
@@ -88,7 +89,7 @@ class Sender:
             async with aclosing(lines):
                 async for line in lines:
                     if skip is None or not skip(line):
-                        yield _parsed(line)
+                        yield _object(line)
 
     async def send(self, call: Call) -> Obj:
         """Carry the call out, as often as it takes and as is allowed, and give the answer."""
@@ -136,7 +137,7 @@ class Sender:
                 )
             if response.status >= 400:
                 raise from_response(response.status, response.body, response.headers)
-            answer = _parsed(response.body)
+            answer = _object(response.body)
             code = str(response.status)
             return answer
         except ApiError as error:
@@ -147,15 +148,15 @@ class Sender:
             self._metrics.api_call(verb=call.verb, resource=call.resource.plural, code=code, seconds=seconds)
 
 
-def _parsed(body: bytes) -> Obj:
+def _object(body: bytes) -> Obj:
     try:
-        parsed: Any = orjson.loads(body)
+        found: Any = parsed(body)
     except orjson.JSONDecodeError as error:
         # Half an answer (a proxy in between gave up): the server may well have done its part.
         raise OutcomeUnknown(f"the answer is not JSON: {error}") from error
-    if not isinstance(parsed, dict):
+    if not isinstance(found, dict):
         raise OutcomeUnknown(f"the answer is not a JSON object, but begins {body[:40]!r}")
-    return parsed
+    return found
 
 
 @contextmanager

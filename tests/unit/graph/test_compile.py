@@ -1,5 +1,6 @@
 import pytest
 from support.specs import compiled, node, wrong
+from weft.api.depth import DEEPEST
 from weft.graph.compiled import Backoff, ForEach, RetryPolicy
 
 
@@ -340,11 +341,14 @@ def test_after_a_hundred_problems_the_rest_is_only_mentioned():
         assert problems[-1] == "spec: and there is more; mend these first"
 
 
-def test_a_value_nested_without_end_is_a_problem_and_no_crash():
-    deep = {}
-    for _ in range(5_000):
+def test_a_value_that_is_nested_as_deeply_as_may_be_is_compiled():
+    deep = "${{ params.p }}"
+    for _ in range(DEEPEST - 4):  # above it stand the spec, its nodes, the node and `workflow`
         deep = {"a": deep}
-    assert "nested too deeply" in wrong(node("n", workflow={"name": "w", "parameters": deep}))[0]
+    parameters = [{"name": "p"}]
+    assert wrong(node("n", workflow={"name": "w", "parameters": deep}), parameters=parameters) == []
+    with pytest.raises(AssertionError, match="nested too deeply"):
+        wrong(node("n", workflow={"name": "w", "parameters": {"a": deep}}), parameters=parameters)
 
 
 @pytest.mark.parametrize(
