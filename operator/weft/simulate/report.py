@@ -4,6 +4,7 @@
      "nodes": {"publish/upload": {"phase", "reason", "attempts", "start", "end", "outputs", "items"?}},
      "jobs": [{"node", "index", "iteration", "role", "attempt", "start", "end"}]}
 
+A node whose compensation failed has a "message", too, that tells why.
 A node that ran several times because a forEach around it did (or its own) is one entry, with its instances as `items`.
 Of a `while`, the phase and outputs are those of the last round, attempts and start those of all rounds. Times are
 seconds from the run's start.
@@ -85,6 +86,8 @@ def _node_json(node: NodeReport) -> dict[str, Any]:
         "phase": whole.phase, "reason": whole.reason, "attempts": whole.attempts, "start": whole.start,
         "end": whole.end, "outputs": {} if whole.outputs is None else whole.outputs,
     }  # fmt: skip
+    if whole.reason == Reason.CompensationFailed:
+        shown["message"] = whole.message
     if node.items is not None:
         shown["items"] = [
             {"index": i.index, "phase": i.phase, "attempts": i.attempts, "start": i.start, "end": i.end}

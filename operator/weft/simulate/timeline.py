@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from weft.api.conditions import Reason
 from weft.engine.state import FAILED, SUCCEEDED
 from weft.simulate.history import Attempt, History
 from weft.simulate.report import STUCK, NodeReport, node_reports
@@ -116,7 +117,8 @@ def _facts(node: NodeReport) -> str:
 
 
 def _troubles(nodes: dict[str, NodeReport]) -> list[str]:
-    failed = [(name, node.whole) for name, node in nodes.items() if node.whole.phase == FAILED]
+    wholes = [(name, node.whole) for name, node in nodes.items()]
+    failed = [each for each in wholes if each[1].phase == FAILED or each[1].reason == Reason.CompensationFailed]
     lines = [f"{name}: {node.reason}: {node.message}" for name, node in failed[:MAX_TROUBLES]]
     more = len(failed) - len(lines)
     return [*lines, f"... and {more} more failed nodes"] if more > 0 else lines

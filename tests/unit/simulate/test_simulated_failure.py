@@ -485,3 +485,39 @@ def test_so_is_an_output_of_a_graph() -> None:
     assert message.startswith(
         "sub failed (ExpressionError: graph g: outputs[0] rows: no such key: rows at column 16 of"
     )
+
+
+def test_why_a_compensation_failed_is_told() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: a, job: J, compensate: {expr: {x: nodes.a.outputs.id}}}
+        - {name: bad, dependsOn: [a], job: J}
+        """,
+        BAD,
+    )
+    assert ran.report["nodes"]["a"]["reason"] == "CompensationFailed"
+    message = "compensation failed with ExpressionError: no such key: id at column 16 of `nodes.a.outputs.id`"
+    assert ran.report["nodes"]["a"]["message"] == message
+    assert "message" not in ran.report["nodes"]["bad"]
+
+
+def test_what_is_undone_of_a_for_each_is_found_by_its_index() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - name: a
+          forEach: {items: "['x', 'y', 'z']", maxFailed: 1}
+          job: J
+          compensate: {expr: {found: "{'x is one': 1, 'z is three': 1}[item + ' is ' + nodes.a.outputs.id[index]]"}}
+        - {name: bad, dependsOn: [a], job: J}
+        """,
+        """
+        events:
+        - {node: bad, exitCode: 1}
+        - {node: a, index: 1, exitCode: 1}
+        - {node: a, index: 0, outputs: {id: one}}
+        - {node: a, index: 2, outputs: {id: three}}
+        """,
+    )
+    assert ran.nodes["a"].startswith("Compensated")

@@ -81,3 +81,15 @@ def test_thousands_of_nodes_are_cut_short() -> None:
     text = drawn(f"nodes: [{nodes}]")
     assert len(text.splitlines()) < 420
     assert "and 100 more nodes" in text
+
+
+def test_why_a_compensation_failed_is_told() -> None:
+    text = drawn(
+        """
+        nodes:
+        - {name: a, job: J, compensate: {expr: {x: nodes.a.outputs.id}}}
+        - {name: bad, dependsOn: [a], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}]",
+    )
+    assert "a: CompensationFailed: compensation failed with ExpressionError: no such key: id at column" in text
