@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 from kubernetes import config
 from kubernetes.client import ApiClient, Configuration
 from urllib3 import HTTPHeaderDict
+from weft.kube.deep import parsed
 
 Obj = dict[str, Any]
 
@@ -87,11 +88,11 @@ class Api:
         for chunk in answer.stream(2**16):
             *lines, rest = (rest + chunk).split(b"\n")
             for line in lines:
-                event = json.loads(line)
+                event = parsed(line)
                 yield event["type"], event["object"]
 
     def _json(self, method: str, path: str, **rest: Any) -> Obj:
-        answer: Obj = json.loads(self._call(method, path, **rest))
+        answer: Obj = parsed(self._call(method, path, **rest))
         return answer
 
     def _call(
