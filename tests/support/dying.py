@@ -75,7 +75,7 @@ class DyingWorld(WatchedWorld):
         self._dies = dies
         self._chunks: dict[int, dict[str, Any]] = {}
         self._stored: dict[int, dict[str, Any]] = {}
-        self._looked_up: dict[tuple[int, AttemptId], Any] = {}
+        self._looked_up: dict[tuple[int, int, AttemptId], Any] = {}
         self._died_at: Counter[tuple[int, float]] = Counter()
         self._pressed: set[tuple[int, AttemptId]] = set()
         self._repeats = False
@@ -102,7 +102,7 @@ class DyingWorld(WatchedWorld):
     def _perform(self, run: Any, action: Action) -> None:
         """What is asked for once more gets the same answer: the world has not changed, and knows who asked before."""
         if isinstance(action, LookUp):
-            asked = (run.number, action.id)
+            asked = (run.number, run.state.generation, action.id)
             if not self._repeats or asked not in self._looked_up:
                 found = self._cache.look_up(_scope(run, action), max_age=action.max_age, now=self._agenda.now)
                 self._looked_up[asked] = found

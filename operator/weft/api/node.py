@@ -25,7 +25,8 @@ from weft.api.base import (
 from weft.api.bodies import ApprovalBody, Compensate, GraphBody, OneBody, SwitchBody, UseBody, WaitBody, WorkflowBody
 from weft.api.retry import Retry
 
-MAX_ITEMS = 1_000_000
+MAX_ITEMS = 100_000
+"""Of one forEach: each is a unit of its own, in memory and in the status."""
 MAX_NODES = 10_000
 """Of a graph; one node may wait for all the others."""
 BODIES = ["job", "graph", "workflow", "switch", "approval", "wait", "expr", "http", "resource", "use"]

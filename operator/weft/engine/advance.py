@@ -36,6 +36,7 @@ from weft.engine.observation import (
     LockLost,
     Observation,
 )  # fmt: skip
+from weft.engine.outputs import OutputsError, cached
 from weft.engine.state import (
     ACTIVE,
     CANCELLED,
@@ -107,7 +108,7 @@ def begin(
 
 def enter(state: RunState, now: float, *, controls: Controls | None = None, budget: int | None = None) -> Result:
     """Take the first step of a new state: the nodes that wait for nothing start, unless the controls forbid it."""
-    step = Step(state, round(now, 3))
+    step = Step(state, round(now, 3), limited=budget is not None)
     step.arm("run")
     step.begun.append(state.main)
     if controls is not None:
@@ -115,30 +116,39 @@ def enter(state: RunState, now: float, *, controls: Controls | None = None, budg
     return finish_step(step, budget)
 
 
-def restart(state: RunState, *, generation: int, mode: str, nodes: Collection[str], now: float) -> Result:
+def restart(
+    state: RunState, *, generation: int, mode: str, nodes: Collection[str], now: float, budget: int | None = None
+) -> Result:
     """Rerun a finished run. Takes what `rerun.reset` takes; raises ValueError as it does."""
     now = round(now, 3)
     rerun.reset(state, generation=generation, mode=mode, nodes=nodes, now=now)
-    step = Step(state, now)
+    step = Step(state, now, limited=budget is not None)
     step.arm("run")
     step.begun.append(state.main)
-    return finish_step(step)
+    return finish_step(step, budget)
 
 
 def advance(state: RunState, observations: Iterable[Observation], now: float, *, budget: int | None = None) -> Result:
     """Take what was seen, and the time, into account.
 
     At most `budget` units are started in one step, so that a wide graph does not keep its own first
-    results waiting.
+    results waiting. With a budget a step ends, too, once its expressions have taken long (see `Step.full`): what it
+    has not come to stays in the state, for the next one.
     """
-    step = Step(state, round(now, 3))
+    step = Step(state, round(now, 3), limited=budget is not None)
     _end_waits(step)
-    for seen in observations:  # first what has happened, then what follows: work that is done is not stopped any more
+    waiting = deque([*state.unseen, *observations])
+    while waiting and not step.full:  # first what has happened, then what follows: work that is done is not stopped
+        seen = waiting.popleft()
         if isinstance(seen, Controls):
             _cascade(step)
         _observe(step, seen)
+        while step.units and step.units[-1].owner.node.loop is not None:  # it may cost an expression, as this did
+            _unit_ended(step, step.units.pop())
+    state.unseen = list(waiting)
     _cascade(step)
-    _timers(step)
+    if not state.unseen:
+        _timers(step)
     return finish_step(step, budget)
 
 
@@ -151,6 +161,8 @@ def finish_step(step: Step, budget: int | None = None) -> Result:
     if not more:
         failure.hold_back(step)
         _cascade(step)
+    more = more or step.full or bool(step.later)
+    step.state.later, step.state.unsettled = step.later, step.quiet
     if step.actions:
         step.state.dirty = True
     return Result(step.actions, _wake_at(step.state), more, step.finished)
@@ -252,11 +264,15 @@ def _ready(step: Step, unit: Unit) -> None:
 
 
 def _cache_answer(step: Step, unit: Unit, seen: CacheAnswer) -> None:
-    if seen.outputs is None:
+    try:
+        outputs = None if seen.outputs is None else cached(seen.outputs)
+    except OutputsError:  # somebody else wrote it, or an older version: as good as nothing
+        outputs = None
+    if outputs is None:
         prepare(step, unit)
         return
     unit.cache_key = None  # nothing new to remember
-    unit.outputs = seen.outputs
+    unit.outputs = outputs
     if unit.owner.start is None:
         unit.owner.start = step.now
     if unit.start is None:
@@ -283,7 +299,7 @@ def _end_waits(step: Step) -> None:
         timer = heapq.heappop(state.timers)
         *_, kind, unit = timer
         when = due(state, kind, unit) if kind == "wait" else None
-        if when is not None and when <= step.now:
+        if when is not None and when <= step.now and not step.full:
             state.dirty = True
             _ring(step, kind, unit)
         else:
@@ -294,7 +310,7 @@ def _end_waits(step: Step) -> None:
 
 def _timers(step: Step) -> None:
     state = step.state
-    while state.timers and state.timers[0][0] <= step.now:
+    while state.timers and state.timers[0][0] <= step.now and not step.full:
         *_, kind, unit = heapq.heappop(state.timers)
         when = due(state, kind, unit)
         if when is None:
@@ -353,7 +369,7 @@ def _cascade(step: Step) -> None:
                 _join(step, frame, index)
         elif step.begun:
             _enter(step, step.begun.popleft())
-        elif step.quiet:
+        elif step.quiet and not step.full:
             _, frame = step.quiet.popitem()
             _settle(step, frame)
         else:
@@ -404,7 +420,11 @@ def _edge_changed(step: Step, frame: Frame, target: int, value: str) -> None:
 
 def _join(step: Step, frame: Frame, index: int) -> None:
     node = frame.nodes[index]
-    if node.begun or node.phase in TERMINAL:
+    if node.phase in TERMINAL:
+        return
+    if node.begun:
+        if node.items is not None:
+            loops.go_on(step, frame, node)  # with what a step before has left
         return
     compiled = node.node
     verdict = decide(
@@ -414,6 +434,8 @@ def _join(step: Step, frame: Frame, index: int) -> None:
         return
     if verdict != RUN:
         loops.end_node(step, frame, node, SKIPPED, verdict, "")
+    elif failure.may_begin(frame, node) and step.full:
+        step.later[node] = frame
     elif failure.may_begin(frame, node):
         loops.begin(step, frame, node)
         if compiled.service:
@@ -480,7 +502,7 @@ def _drain(step: Step, budget: int | None) -> bool:
     """Start what is ready, in order, as far as there is room; True when the budget ran out first."""
     started = 0
     while not step.held and step.state.stage != "Finished":
-        if budget is not None and started >= budget:
+        if step.full or (budget is not None and started >= budget):
             return True
         unit = _next(step)
         if unit is None:

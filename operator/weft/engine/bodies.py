@@ -44,8 +44,9 @@ def _ask(step: Step, unit: Unit) -> None:
 def _switch(step: Step, unit: Unit) -> None:
     body = unit.node.body
     chosen = body.default
+    scope = body_scope(step.state, unit, tuple(when for _, when in body.cases))
     for name, when in body.cases:
-        if when.evaluate_bool(body_scope(step.state, unit, (when,))):
+        if when.evaluate_bool(scope):
             chosen = name
             break
     unit.owner.chosen = chosen

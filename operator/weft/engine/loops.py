@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
+from weft.api.node import MAX_ITEMS
 from weft.engine.scope import unfinished, variables
 from weft.engine.state import (
     CANCELLED,
@@ -32,8 +33,8 @@ from weft.engine.units import prepare, stop_attempt
 from weft.expr.cel import ExpressionError, Program
 from weft.graph.compiled import Body, ForEach
 
-MAX_ITEMS = 1_000_000
-"""Most items of one forEach."""
+AHEAD = 1000
+"""Units that one step creates of one forEach, at most, when it is not to take long; it starts fewer."""
 
 _GIVEN: dict[str, tuple[str, ...]] = {"http": ("status", "body"), "resource": ("name", "kind", "status")}
 """The outputs that bodies of a kind have whatever they do."""
@@ -123,16 +124,22 @@ def _shown(value: Any) -> str:
 
 def go_on(step: Step, frame: Frame, node: NodeState) -> None:
     """Start further items, or end the node when there are none and none runs."""
-    fill(step, frame, node)
-    _end_items(step, frame, node)
+    if node in step.later:
+        return
+    if _fill(step, frame, node):
+        _end_items(step, frame, node)
+    else:
+        step.later[node] = frame
 
 
-def fill(step: Step, frame: Frame, node: NodeState) -> None:
-    """Create the units of as many further items as may run at once."""
+def _fill(step: Step, frame: Frame, node: NodeState) -> bool:
+    """Create the units of as many further items as may run at once; False when the rest is left to the next step."""
     loop = node.node.for_each
     assert loop is not None
-    most = loop.max_parallel
+    most, made = loop.max_parallel, 0
     while node.next_item < len(node.items) and node.blocked is None and (most is None or node.running_items < most):
+        if step.limited and (made == AHEAD or step.full):
+            return False
         index = node.next_item
         node.next_item += 1
         unit = node.units.get(index)
@@ -143,6 +150,8 @@ def fill(step: Step, frame: Frame, node: NodeState) -> None:
         unit.value = node.items[index]
         node.running_items += 1
         prepare(step, unit)
+        made += 1
+    return True
 
 
 def unit_ended(step: Step, unit: Unit) -> None:

@@ -76,6 +76,14 @@ def plain(value: Any) -> Any:
     return orjson.loads(text)
 
 
+def cached(value: Any) -> dict[str, Any]:
+    """Values that a cache holds, held to what a body may give: anybody may have written them. Raises OutputsError."""
+    if not isinstance(value, dict) or _depth(value) > MAX_DEPTH:
+        raise OutputsError(Reason.InvalidOutputs, f"outputs are an object, at most {MAX_DEPTH} levels deep")
+    found: dict[str, Any] = plain(value)
+    return found
+
+
 def _json(text: str) -> dict[str, Any]:
     try:
         value = orjson.loads(text)

@@ -12,6 +12,7 @@ from weft.api.parameters import check_parameters
 from weft.engine.scope import unfinished, variables
 from weft.engine.state import RunState, Unit
 from weft.expr.cel import Program
+from weft.expr.frame import Variables
 from weft.expr.template import Structure
 
 
@@ -41,7 +42,7 @@ def body_scope(
     outer: bool = False,
     then: Mapping[str, list[Any]] | None = None,
     **extra: Any,
-) -> dict[str, Any]:
+) -> Variables:
     """The variables that a body's own expressions see; `outer`: those around a NodeType, `then`: see `variables`."""
     if unit.params is not None and not outer:  # inside a NodeType only its own inputs exist
         extra["params"] = unit.params

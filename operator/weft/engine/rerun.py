@@ -41,6 +41,7 @@ def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str]
     state.stop, state.timed_out, state.ended_at, state.final_start = None, False, None, None
     state.failures, state.outputs, state.compensations, state.compensating = [], {}, [], None
     state.active, state.timers, state.queue, state.waiting, state.parked, state.pods = {}, [], [], [], [], 0
+    state.unseen, state.later, state.unsettled = [], {}, {}
     state.clock_start = now
     state.dirty = True
     _renew_compensations(state.main)

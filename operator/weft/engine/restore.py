@@ -38,12 +38,14 @@ from weft.engine.state import (
     RunState,
     Unit,
 )  # fmt: skip
-from weft.engine.step import Step, unfinished_frames
+from weft.engine.step import AT_WORK, Step, unfinished_frames
 from weft.engine.units import IN_FLIGHT, enqueue, fail, granted_memory, prepare, previous_attempt
 from weft.expr.cel import ExpressionError
 from weft.graph.compiled import CompiledWorkflow, Graph
 
-RESEND = frozenset({"PreviousPodRunning", "NameTaken", "QuotaExceeded", "Forbidden", "ApiServerError"})
+RESEND = frozenset(
+    {"PreviousPodRunning", "NameTaken", "QuotaExceeded", "Forbidden", "ApiServerError", "WaitingForConcurrency"}
+)
 """Why a Job may not have been created yet although its attempt was numbered."""
 
 
@@ -90,8 +92,13 @@ def _fill_frame(state: RunState, frame: Frame, known: Mapping[str, Entry], closi
     recount(frame)
     if closing is not None:
         frame.closing, frame.how = closing
-    if frame.ended == len(frame.nodes):
+    if frame.ended == len(frame.nodes) and not _is_at_work(state, frame):
         frame.end = max((node.end or 0.0 for node in frame.nodes), default=0.0)
+
+
+def _is_at_work(state: RunState, frame: Frame) -> bool:
+    """Whether nobody has been told yet how the graph ended: a step may have left that to the next one."""
+    return frame.stage == state.stage if frame.parent is None else frame.parent.stage in AT_WORK
 
 
 def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
@@ -262,9 +269,12 @@ def _restore_compensation(state: RunState, entry: Entry | None, known: Mapping[s
     state.compensations = [] if state.stop == "Terminate" else left
 
 
-def resume(state: RunState, now: float) -> Result:
-    """Go on with a restored state: what to do first. Everything asked for again may be done twice."""
-    step = Step(state, round(now, 3))
+def resume(state: RunState, now: float, *, budget: int | None = None) -> Result:
+    """Go on with a restored state: what to do first. Everything asked for again may be done twice.
+
+    The budget is as in `advance`.
+    """
+    step = Step(state, round(now, 3), limited=budget is not None)
     if state.finished:
         return finish_step(step)
     run.rearm(step)
@@ -276,7 +286,7 @@ def resume(state: RunState, now: float) -> Result:
         _resume_unit(step, state.compensating)
     elif state.stage == "Compensating":
         run.compensated(step)
-    return finish_step(step)
+    return finish_step(step, budget)
 
 
 def _resume_frame(step: Step, frame: Frame) -> None:

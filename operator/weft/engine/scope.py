@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.engine.state import TERMINAL, Frame, NodeState, RunState, Unit
-from weft.expr.cel import Program
+from weft.expr.cel import TOGETHER, Program
+from weft.expr.frame import Variables
 
 
 def node_view(node: NodeState) -> dict[str, Any]:
@@ -87,8 +88,8 @@ def variables(
     unit: Unit | None = None,
     extra: Mapping[str, Any] | None = None,
     then: Mapping[str, list[Any]] | None = None,
-) -> dict[str, Any]:
-    """The variables for these programs.
+) -> Variables:
+    """The variables for these programs, which share a budget and run up the meter of the state.
 
     Takes the frame they are written in, the position of the node they belong to (None: the graph's own outputs, which
     see every node), the unit for loop variables, `extra` names of a context (a retry, a response), and how nodes looked
@@ -116,4 +117,4 @@ def variables(
             found["previous"] = {} if unit.previous is None else unit.previous
     if extra:
         found.update(extra)
-    return found
+    return Variables(found, state.meter, TOGETHER)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from weft.api.paths import place_of
+from weft.expr.frame import Meter
 from weft.graph.compiled import CompiledWorkflow, Graph, Node
 
 PENDING, RUNNING, WAITING = "Pending", "Running", "Waiting"
@@ -277,9 +278,9 @@ class RunState:
 
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
-        "final", "final_start", "generation", "locks", "main", "message", "outcome", "outputs", "parked", "pods",
-        "queue", "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions", "timed_out", "timers",
-        "waiting", "workflow",
+        "final", "final_start", "generation", "later", "locks", "main", "message", "meter", "outcome", "outputs",
+        "parked", "pods", "queue", "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions",
+        "timed_out", "timers", "unseen", "unsettled", "waiting", "workflow",
     )  # fmt: skip
 
     def __init__(self, workflow: CompiledWorkflow, context: RunContext, *, start: float) -> None:
@@ -314,6 +315,11 @@ class RunState:
         self.restarts = 0  # how often it was restored: a process's first record differs from what is there already
         self.chunks = 0  # made so far: names of the next ones
         self.dirty = True  # changed since the status was last made
+        self.meter = Meter()  # of what the expressions of the step have cost
+        # What a step left to the next, for it had taken long already. All of it can be found again: see `resume`.
+        self.unseen: list[Any] = []  # observations
+        self.later: dict[NodeState, Frame] = {}  # nodes to begin, or whose items to go on with
+        self.unsettled: dict[int, Frame] = {}  # graphs to be looked at, by id
 
     @property
     def finished(self) -> bool:

@@ -14,29 +14,40 @@ from collections.abc import Iterator
 from weft.engine.actions import Action, Note
 from weft.engine.deadlines import due
 from weft.engine.state import ACTIVE, ENDED, STOPPING, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.expr.cel import STEPS
+
+SPENT = STEPS // 2
+"""Steps of expressions after which a step takes up nothing new: with what it has in hand, a second or two at most."""
 
 
 class Step:
-    """The context of one `advance`."""
+    """The context of one `advance`. It begins with what the step before has left.
+
+    `limited`: it may leave to the next what there is no time for. So others have a turn, whatever the expressions ask
+    for.
+    """
 
     __slots__ = (
-        "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "now", "quiet", "state",
-        "units",
+        "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "later", "limited", "now",
+        "quiet", "state", "units",
     )  # fmt: skip
 
-    def __init__(self, state: RunState, now: float) -> None:
+    def __init__(self, state: RunState, now: float, *, limited: bool = False) -> None:
         self.state = state
         self.now = now
+        self.limited = limited
+        state.meter.spent = 0
         self.again = False  # what is asked for had been asked for before the operator died
         self.actions: list[Action] = []
         self.finished: list[NodeState] = []  # ended in this step, for the metrics
         self.units: deque[Unit] = deque()  # have ended; their node is to be told
         self.ended: deque[tuple[Frame, NodeState]] = deque()  # have ended; their dependents are to be told
-        self.joins: deque[tuple[Frame, int]] = deque()  # one of their edges has changed
+        self.joins = deque((frame, node.node.index) for node, frame in state.later.items())  # an edge has changed
+        self.later: dict[NodeState, Frame] = {}  # are left to the next step
         self.closes: deque[tuple[Frame, str, str]] = deque()  # are to be closed: (frame, why, how); see `closing`
         self.entered: dict[NodeState, Frame] = {}  # were let run in this step; see `failure.hold_back`
         self.begun: deque[Frame] = deque()  # have been entered; their first nodes are to be started
-        self.quiet: dict[int, Frame] = {}  # may have nothing left to run (by id: frames have no order)
+        self.quiet = state.unsettled  # may have nothing left to run (by id: frames have no order)
 
     def act(self, action: Action) -> None:
         """Ask the shell for something."""
@@ -62,6 +73,11 @@ class Step:
         state.sequence += 1
         entry = (unit.position, state.sequence, unit)
         heapq.heappush(state.queue if pod else state.waiting, entry)
+
+    @property
+    def full(self) -> bool:
+        """True once the step has taken long: whatever else there is to do is left to the next."""
+        return self.limited and self.state.meter.spent >= SPENT
 
     @property
     def held(self) -> bool:

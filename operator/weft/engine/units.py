@@ -39,7 +39,8 @@ from weft.engine.state import (
     Unit,
 )  # fmt: skip
 from weft.engine.step import Step
-from weft.expr.cel import ExpressionError
+from weft.expr.cel import TOGETHER, ExpressionError
+from weft.expr.frame import Variables
 from weft.expr.template import to_text
 
 IN_FLIGHT = frozenset({"job", "http", "resource", "workflow"})
@@ -138,7 +139,8 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
     """The body succeeded with these outputs."""
     attempt_over(step.state, unit)
     if unit.node.body.results:
-        scope = {"outputs": {} if outputs is None else outputs, "params": unit.params or {}}
+        given = {"outputs": {} if outputs is None else outputs, "params": unit.params or {}}
+        scope = Variables(given, step.state.meter, TOGETHER)
         try:
             outputs = {name: program.evaluate(scope) for name, program in unit.node.body.results}
         except ExpressionError as error:

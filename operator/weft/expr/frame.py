@@ -1,6 +1,8 @@
-"""What one evaluation carries along: its variables and its budget; and the shape of what runs on it."""
+"""What one evaluation carries along: its variables and its budget; what several of them share; and the shape of what
+runs on it.
+"""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from weft.expr.error import BudgetExceeded
@@ -19,6 +21,34 @@ class Budget:
         self.left -= units
         if self.left < 0:
             raise BudgetExceeded
+
+
+class Meter:
+    """What evaluations have cost so far, in steps: whoever has others waiting can tell when to let them have a turn."""
+
+    __slots__ = ("spent",)
+
+    def __init__(self) -> None:
+        self.spent = 0
+
+
+class Variables(dict[str, Any]):
+    """The variables of one place. All expressions evaluated over them have `left` steps together, and run up the meter.
+
+    So a body of a hundred expressions, each of which does all that one may, does not take a hundred times as long.
+    """
+
+    __slots__ = ("left", "meter")
+
+    def __init__(self, values: Mapping[str, Any], meter: Meter, left: int) -> None:
+        super().__init__(values)
+        self.meter = meter
+        self.left = left
+
+    def charge(self, units: int) -> None:
+        """Takes `units` off what is left, which may come to less than nothing: then no more can be evaluated."""
+        self.left -= units
+        self.meter.spent += units
 
 
 class Frame:

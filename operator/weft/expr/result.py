@@ -16,9 +16,10 @@ RESULT_LIMIT = 1 << 20
 """The size a result may have, in characters of JSON (roughly)."""
 
 
-def to_json(value: Any) -> Any:
-    """A value as plain JSON, sharing nothing with the variables; raises Fault if JSON cannot carry it or it is too
-    large.
+def to_json(value: Any) -> tuple[Any, int]:
+    """A value as plain JSON, sharing nothing with the variables, and its size in characters (roughly).
+
+    Raises Fault if JSON cannot carry it or it is too large.
     """
     left = RESULT_LIMIT
 
@@ -40,7 +41,7 @@ def to_json(value: Any) -> Any:
             return str.__str__(part)
         raise Fault(f"the result contains a value of type {type(part).__name__}, which JSON cannot carry")
 
-    return convert(value)
+    return convert(value), RESULT_LIMIT - left
 
 
 def _key(key: Any) -> str:

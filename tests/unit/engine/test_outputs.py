@@ -4,9 +4,13 @@ import math
 from contextlib import suppress
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.engine import drive
+from weft.engine.actions import Remember
+from weft.engine.observation import CacheAnswer
 from weft.engine.outputs import MAX_BYTES, MAX_VALUES, OutputsError, parse_outputs, plain
 
 GOOD = [
@@ -112,3 +116,28 @@ def test_values_that_cannot_be_kept_are_refused(value: Any, reason: str) -> None
     with pytest.raises(OutputsError) as caught:
         plain(value)
     assert caught.value.reason == reason
+
+
+DEEP: dict[str, Any] = {"a": orjson.loads("[" * 200 + "]" * 200)}
+
+
+@pytest.mark.parametrize(
+    "found",
+    ["text", 5, [1], DEEP, {"x": "z" * 300_000}, {"n": 1 << 70}],
+    ids=["text", "a number", "a list", "deep", "large", "a number too large"],
+)
+def test_what_a_cache_holds_and_no_body_could_have_given_is_no_answer(found: Any) -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J", "cache": {"key": "'k'"}}]})
+    (gate,) = run.state.active
+    run.see(CacheAnswer(gate, found))
+    run.succeed("a", outputs={"n": 1})
+    assert run.state.main.nodes[0].outputs == {"n": 1}
+    assert [action.key for action in run.actions if isinstance(action, Remember)] == ["k"]
+
+
+def test_what_a_cache_holds_of_a_body_is_taken() -> None:
+    run = drive({"nodes": [{"name": "a", "job": "J", "cache": {"key": "'k'"}}]})
+    (gate,) = run.state.active
+    run.see(CacheAnswer(gate, {"n": [1, {"b": None}]}))
+    node = run.state.main.nodes[0]
+    assert (node.phase, node.reason, node.outputs) == ("Succeeded", "Cached", {"n": [1, {"b": None}]})

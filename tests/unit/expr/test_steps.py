@@ -1,4 +1,4 @@
-"""What an expression is charged: steps in proportion to its work, so that a million of them are a fraction of a second.
+"""What an expression is charged: steps in proportion to its work, half a million of which take about half a second.
 
 A step is about a microsecond. The counts below were measured against that: at least so many that a loop of such calls
 ends in time, at most so many that honest work on large values goes through.
