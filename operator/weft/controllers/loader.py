@@ -37,6 +37,8 @@ from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
 from weft.kube.resources import NODE_TYPES, WORKFLOWS, Resource
 from weft.render.names import RunRef
 
+BUDGET = 200
+"""Units started in one pass: a wide graph shares the loop with its own first results."""
 WORKFLOW_GRACE_SECONDS = 30.0
 """How long a run waits for a Workflow or a NodeType that is not there, since they may be applied in any order; and for
 its revision."""
@@ -197,7 +199,7 @@ class Loader:
         start = moment(status["startTime"]) or self._clock.now()
         state = restore.restore(workflow, context, status, read_nodes(status, chunks), start=start)
         state.restarts += 1
-        result = restore.resume(state, self._clock.now())
+        result = restore.resume(state, self._clock.now(), budget=BUDGET)
         live = self._live(run, ref, state, revision, status, status.get("queuedTime") or status["startTime"])
         return Loaded(live, result)
 

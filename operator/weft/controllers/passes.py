@@ -18,7 +18,7 @@ from weft.controllers import gather, leftovers
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
-from weft.controllers.loader import controls_of
+from weft.controllers.loader import BUDGET, controls_of
 from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.record import Record
@@ -34,10 +34,6 @@ from weft.kube.store import ChildStore
 from weft.metrics import Metrics
 
 T = TypeVar("T")
-
-BUDGET = 200
-"""Units started in one pass: a wide graph shares the loop with its own first results."""
-
 
 _HEARD = AttemptPending | AttemptEnded | LockAnswer
 """What a pass may have heard while it acted: the next one takes it up at once, and writes what has come of it."""
@@ -162,7 +158,7 @@ class Passes:
             try:
                 result = advance.restart(
                     live.state, generation=generation, mode=rerun.get("from", "Failed"),
-                    nodes=rerun.get("nodes") or (), now=now,
+                    nodes=rerun.get("nodes") or (), now=now, budget=BUDGET,
                 )  # fmt: skip
             except ValueError as error:  # it stays as it ended, and says why
                 live.state.generation, live.state.dirty = generation, True

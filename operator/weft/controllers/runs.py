@@ -22,9 +22,9 @@ from weft.controllers.compiler import Compiling
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
-from weft.controllers.loader import Loader, Refusal, controls_of
+from weft.controllers.loader import BUDGET, Loader, Refusal, controls_of
 from weft.controllers.outside import Outside
-from weft.controllers.passes import BUDGET, Passes, count_ended
+from weft.controllers.passes import Passes, count_ended
 from weft.controllers.record import Record
 from weft.controllers.refused import all_cancelled
 from weft.controllers.run_facts import deleted, finished, identity, rerun_asked, rerun_wanted
