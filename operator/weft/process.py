@@ -1,67 +1,54 @@
 """The operator as a process: kopf feeds it, aiohttp serves its numbers, Leases decide on what it works.
 
-kopf watches Weft's own resources (`on.event` only: no patch, no finalizer, no memory of objects) and
-serves the liveness probe, which fails when the event loop no longer turns. Jobs and Pods come through our
-own informers; when one of them ends, so does the process. Informers and workers start before kopf, which
-cancels at its end whatever was started after it.
+Weft's own resources come through kopf (`watching`). Jobs and Pods come through our own informers; when one of them
+ends, so does the process. Informers and workers start before kopf, which cancels at its end whatever was started after
+it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import json
 import logging
 import os
 import random
 import secrets
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import kopf
 import uvloop
 from aiohttp import web
 
 from weft.admission.lookup import Lookup
 from weft.admission.server import Webhook
-from weft.controllers.catalog import KINDS
 from weft.controllers.feed import Feed
-from weft.controllers.uninstall import strip_finalizers
-from weft.kube.client import PAGE_SIZE, Client
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Connection, load_configuration
 from weft.kube.errors import ApiError
 from weft.kube.fence import Fence
 from weft.kube.http import HttpTransport
-from weft.kube.kopf_login import kopf_login
 from weft.kube.limiter import Limiter
-from weft.kube.resources import Resource
 from weft.kube.tasks import Tasks
+from weft.logs import set_up_logging
 from weft.metrics import Metrics
 from weft.notify.addresses import AddressPolicy
 from weft.notify.guarded_http import GuardedHttp
 from weft.outfit import Outfit
+from weft.serving import serve
 from weft.settings import Settings
 from weft.sharded import Sharded
 from weft.single import Single
+from weft.watching import run_kopf
 
 _log = logging.getLogger("weft")
 
 T = TypeVar("T")
-
-STUCK_SECONDS = 60.0
-"""How long the event loop may not have turned before the liveness probe fails."""
-
-KOPF_BACKOFFS = (1, 2, 5, *(10,) * 180)
-"""After so many seconds kopf asks again for what an API server in trouble has refused; after the last one it ends, and
-with it the process. Half an hour outlasts most outages; for ever would be too long, since kopf goes on with the
-authority that it knows, and takes up a new one only after a restart."""
 
 
 def main(settings: Settings, environment: dict[str, str]) -> int:
@@ -71,19 +58,6 @@ def main(settings: Settings, environment: dict[str, str]) -> int:
     # A loop in C: what this process does most is to send requests and to read the lines of watches.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_Process(settings, environment).run())
-
-
-class _NoDiffBase(kopf.DiffBaseStorage):
-    """kopf would annotate every object with its last-seen state; nobody here asks for differences."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        return kopf.BodyEssence({})
-
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        return None
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        return None
 
 
 class _Process:
@@ -121,7 +95,7 @@ class _Process:
         else:
             replica = Single(outfit, on_led=_settle_memory, on_lost=_end_at_once)
         replica.follow()
-        server = await self._serve(replica, metrics)
+        server = await serve(replica, metrics, port=settings.metrics_listen_port)
         webhook = self._webhook(outfit, replica.feed)
         if webhook is not None:
             await webhook.start()
@@ -129,7 +103,10 @@ class _Process:
         tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
         end = spawn(self._end_in_order(replica, work, webhook, server), name="end")
         try:
-            await self._kopf(replica)
+            await run_kopf(
+                replica.feed, settings, identity=self._identity, behind=self._behind,
+                ready=self._kopf_ready, stop=self._kopf_stop,
+            )  # fmt: skip
         finally:
             self._stop.set()
             await end
@@ -206,56 +183,9 @@ class _Process:
             self._turned_at = self._clock.monotonic()
             await self._clock.sleep(1.0)
 
-    async def _kopf(self, replica: Single | Sharded) -> None:
-        registry = kopf.OperatorRegistry()
-        settings = kopf.OperatorSettings()
-        settings.persistence.diffbase_storage = _NoDiffBase()
-        settings.posting.enabled = False
-        settings.scanning.disabled = True
-        settings.queueing.idle_timeout = 0.1
-        settings.watching.chunk_size = PAGE_SIZE  # else all runs there are come in one answer
-        settings.networking.error_backoffs = KOPF_BACKOFFS
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)
-        kopf.on.login(registry=registry, id="login")(kopf_login())
-        for kind in KINDS:
-            _watch(registry, kind, replica.feed)
-
-        @kopf.on.probe(registry=registry, id="progress")
-        def progress(**_: Any) -> str:
-            behind = self._clock.monotonic() - self._turned_at
-            if behind > STUCK_SECONDS:
-                raise kopf.PermanentError(f"the event loop has not turned for {behind:.0f} s")
-            return "ok"
-
-        namespaces: Collection[str] = self._settings.namespaces
-        port = self._settings.probe_listen_port
-        await kopf.operator(
-            registry=registry,
-            settings=settings,
-            standalone=True,
-            identity=self._identity,  # type: ignore[arg-type]  # else kopf asks the system for a user, and there is none
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-            liveness_endpoint=f"http://0.0.0.0:{port}/healthz",
-            ready_flag=self._kopf_ready,
-            stop_flag=self._kopf_stop,
-        )
-
-    async def _serve(self, replica: Single | Sharded, metrics: Metrics) -> web.AppRunner:
-        async def numbers(_: web.Request) -> web.Response:
-            return web.Response(body=metrics.exposition(), headers={"Content-Type": metrics.content_type})
-
-        async def ready(_: web.Request) -> web.Response:
-            synced = replica.feed.synced
-            told = {"synced": synced, "leading": replica.leading, "shards": replica.shards}
-            return web.json_response(told, status=200 if synced else 503)
-
-        app = web.Application()
-        app.add_routes([web.get("/metrics", numbers), web.get("/readyz", ready)])
-        runner = web.AppRunner(app, handle_signals=False, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "0.0.0.0", self._settings.metrics_listen_port).start()
-        return runner
+    def _behind(self) -> float:
+        """Give the seconds since the event loop has last turned."""
+        return self._clock.monotonic() - self._turned_at
 
 
 def _end_at_once() -> None:
@@ -272,12 +202,6 @@ def _settle_memory() -> None:
     gc.freeze()
 
 
-def _watch(registry: kopf.OperatorRegistry, kind: Resource, feed: Feed) -> None:
-    @kopf.on.event(kind.group, kind.version, kind.plural, registry=registry, id=f"watch-{kind.plural}")
-    async def seen(event: Any, **_: Any) -> None:  # kopf runs plain functions in threads
-        feed.apply(kind, event["type"], dict(event["object"]))
-
-
 def _addresses(host: str) -> frozenset[Any]:
     """The API server's own address, which http nodes and notifications must not call."""
     name = urlsplit(host if "://" in host else f"//{host}").hostname or host
@@ -285,48 +209,6 @@ def _addresses(host: str) -> frozenset[Any]:
         return frozenset({ip_address(name)})
     except ValueError:
         return frozenset(ip_address(found[4][0]) for found in socket.getaddrinfo(name, None, proto=socket.IPPROTO_TCP))
-
-
-class _JsonFormatter(logging.Formatter):
-    """One JSON object per line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        line = {"time": self.formatTime(record), "level": record.levelname, "logger": record.name}
-        line["message"] = record.getMessage()
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)
-
-
-def set_up_logging(settings: Settings) -> None:
-    """Log to standard error, for people or for collectors."""
-    handler = logging.StreamHandler()
-    text = logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    handler.setFormatter(_JsonFormatter() if settings.log_format == "json" else text)
-    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
-    for noisy in ("kopf", "aiohttp", "kubernetes", "asyncio"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-def strip() -> int:
-    """What `weft operator --strip-finalizers` runs: let go of all Pods, so that nothing waits for the operator."""
-    environment = dict(os.environ)
-    settings = Settings.from_env(environment)
-    set_up_logging(settings)
-
-    async def run() -> int:
-        clock, metrics = SystemClock(), Metrics()
-        connection = Connection(lambda: load_configuration(kubeconfig=environment.get("KUBECONFIG")))
-        transport = HttpTransport(connection, monotonic=clock.monotonic)
-        limiter = Limiter(maximum=settings.api_concurrency, metrics=metrics)
-        client = Client(transport, clock=clock, rng=random.Random(), metrics=metrics, limiter=limiter)
-        try:
-            _log.info("%d Pods let go", await strip_finalizers(client, settings.namespaces))
-        finally:
-            await transport.close()
-        return 0
-
-    return asyncio.run(run())
 
 
 def from_environment() -> int:

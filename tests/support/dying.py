@@ -21,7 +21,7 @@ from support.workflows import Case
 from weft.api.times import moment
 from weft.engine import advance, budget, restore, status
 from weft.engine.actions import Acquire, Action, LookUp, Release, Start
-from weft.engine.observation import Observation
+from weft.engine.observation import CacheAnswer, LockLost, Observation
 from weft.engine.state import AttemptId
 from weft.engine.step import frames
 from weft.simulate.agenda import NEWS
@@ -106,7 +106,7 @@ class DyingWorld(WatchedWorld):
             if not self._repeats or asked not in self._looked_up:
                 found = self._cache.look_up(_scope(run, action), max_age=action.max_age, now=self._agenda.now)
                 self._looked_up[asked] = found
-            self._answer(run, advance.CacheAnswer(action.id, self._looked_up[asked]))
+            self._answer(run, CacheAnswer(action.id, self._looked_up[asked]))
         else:
             if isinstance(action, Release):
                 self._pressed.discard((run.number, action.id))
@@ -122,7 +122,7 @@ class DyingWorld(WatchedWorld):
     def _acquire(self, run: Any, action: Acquire) -> None:
         super()._acquire(run, action)
         if self._repeats and (run.number, action.id) in self._pressed:
-            self._answer(run, advance.LockLost(action.id))
+            self._answer(run, LockLost(action.id))
 
 
 def load(case: Case) -> tuple[Program, Scenario]:

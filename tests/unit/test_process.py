@@ -11,7 +11,7 @@ import pytest
 from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
 from support.replica import Replica as Simulated
-from weft import process
+from weft import process, watching
 from weft.app import Operator
 from weft.kube.clock import SystemClock, spawn
 from weft.kube.config import Access
@@ -24,7 +24,7 @@ from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
 from weft.notify.guarded_http import RequestFailed
 from weft.outfit import Outfit
-from weft.process import KOPF_BACKOFFS, _addresses, _Process
+from weft.process import _addresses, _Process
 from weft.settings import Settings
 
 
@@ -98,7 +98,7 @@ async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callab
         return made.replica
 
     monkeypatch.setattr(process, "Single", single)
-    monkeypatch.setattr(process.kopf, "operator", kopf)
+    monkeypatch.setattr(watching.kopf, "operator", kopf)
     made = World((unused_tcp_port_factory(), unused_tcp_port_factory()))
     await made.began()
     yield made
@@ -196,12 +196,6 @@ async def test_a_cancellation_that_comes_out_of_our_work_skips_no_other_step(wor
     port = world.process._settings.metrics_listen_port
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
-
-
-def test_kopf_outlasts_an_outage_and_asks_every_few_seconds() -> None:
-    assert iter(KOPF_BACKOFFS) is not iter(KOPF_BACKOFFS)  # every request begins anew
-    assert sum(KOPF_BACKOFFS) >= 1800
-    assert max(KOPF_BACKOFFS) == 10
 
 
 @pytest.mark.parametrize("shards", [0, 2])

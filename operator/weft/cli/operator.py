@@ -17,9 +17,9 @@ def operator(strip_finalizers: bool) -> None:
     Settings are read from the environment (WEFT_*, see docs/reference/settings.md); the API server is found
     as in every Pod, or by KUBECONFIG.
     """
-    from weft import process  # the whole operator: not wanted by the other commands
+    from weft import process, stripping  # the whole operator: not wanted by the other commands
 
     try:
-        sys.exit(process.strip() if strip_finalizers else process.from_environment())
+        sys.exit(stripping.strip() if strip_finalizers else process.from_environment())
     except SettingsError as error:
         raise click.ClickException(str(error)) from error

@@ -1,6 +1,6 @@
 """One step in progress: the state, the time, and the work that policies leave for each other.
 
-Policies never call each other across ideas; they leave work in a queue here and `advance` hands it
+Policies never call each other across ideas; they leave work in a queue here and `cascade` hands it
 on. So the modules of the engine form no circle, and a cascade of ten thousand nodes is a loop, not
 a recursion.
 """

@@ -59,7 +59,7 @@ MUTANTS = (
     ),
     Mutant(
         "orphans released while their run is active", "controllers/orphans.py",
-        'if child is None or self._active(run_uid_of(child)):', "if child is None:",
+        "if child is None or self._active(run_key_of(child)):", "if child is None:",
     ),
     Mutant(
         "leading on what the standby knew", "app.py",
@@ -83,7 +83,7 @@ MUTANTS = (
         "except ValueError as error:", "except ZeroDivisionError as error:",
     ),
     Mutant(
-        "success after a time-out is run again", "engine/advance.py",
+        "success after a time-out is run again", "engine/observe.py",
         "if seen.succeeded:\n            before_its_stop", "if False:\n            before_its_stop",
     ),
     Mutant(
@@ -92,8 +92,8 @@ MUTANTS = (
     ),
     Mutant(
         "a child run is written like a user's", "controllers/passes.py",
-        "for child in self._hooks.children(live):\n            if not finished(child) and",
-        "for child in (*self._hooks.children(live), self._outside._runs.get(*live.key)):\n            if child and not finished(child) and",
+        "for child in self._hooks.children(live):\n            if not (finished(child) or",
+        "for child in (*self._hooks.children(live), self._outside._child_runs._runs.get(*live.key)):\n            if child and not (finished(child) or",
     ),
     # What the simulation found in Weft itself, planted again.
     Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
