@@ -111,5 +111,6 @@ class JobBody(JobSettings):
         default_factory=list, description="Arguments of main; templates, except behind a shell's -c."
     )
     script: Annotated[str, Field(max_length=100_000)] | None = Field(
-        None, description="A script to run instead of command and args. No templates: pass values through env."
+        None,
+        description="A script, run by command (a shell unless given), instead of args. No templates: use env.",
     )
