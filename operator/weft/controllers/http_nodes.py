@@ -12,6 +12,7 @@ import orjson
 
 from weft.api.conditions import Reason
 from weft.controllers.attempts import Attempts
+from weft.controllers.in_flight import InFlight
 from weft.controllers.live import LiveRun
 from weft.engine.actions import Start
 from weft.expr.template import to_text
@@ -24,6 +25,7 @@ class HttpNodes:
     def __init__(self, http: GuardedHttp, attempts: Attempts) -> None:
         self._http = http
         self._attempts = attempts
+        self._in_flight = InFlight()
 
     def start(self, live: LiveRun, action: Start) -> None:
         """Send the attempt's request; its end goes into the inbox when the answer is there."""
@@ -39,10 +41,11 @@ class HttpNodes:
             if not isinstance(data, str) and not any(name.lower() == "content-type" for name in headers):
                 headers["content-type"] = "application/json"
         try:
-            answer = await self._http.request(
-                payload["method"], to_text(payload["url"]), headers=headers, body=raw,
-                timeout_seconds=body.timeout or 30.0, max_bytes=body.max_bytes,
-            )  # fmt: skip
+            async with self._in_flight.room(live.key.namespace):
+                answer = await self._http.request(
+                    payload["method"], to_text(payload["url"]), headers=headers, body=raw,
+                    timeout_seconds=body.timeout or 30.0, max_bytes=body.max_bytes,
+                )  # fmt: skip
         except RequestFailed as error:
             reason = {"AddressRefused": Reason.AddressRefused, "TooLarge": Reason.ResponseTooLarge}.get(
                 str(error.reason), Reason.RequestFailed

@@ -1,8 +1,13 @@
-"""The body `resource`: an object of any kind, applied and then watched as the run's own service account.
+"""The body `resource`: an object of any kind, created and then watched as the run's own service account.
 
 What it says of itself is judged by the pass (`judge_resource`); here it is looked at every few seconds. An object whose
-attempt is stopped is deleted, as the account that has applied it; one whose attempt has ended by itself stays as long
+attempt is stopped is deleted, as the account that has made it; one whose attempt has ended by itself stays as long
 as the run.
+
+An object that is there already is the run's only if a resource node of the run has made it, an attempt before or this
+one before a crash; then it is applied once more. Any other is not touched: whoever may start a run would otherwise
+overwrite it, and have it deleted with the run. So nobody looks first: creating tells, and what is found then is applied
+by its UID, so that another in its place is not touched either.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ import logging
 
 from weft.api.conditions import Reason
 from weft.controllers.attempts import Attempts, Wake
+from weft.controllers.in_flight import InFlight
 from weft.controllers.live import LiveRun
 from weft.controllers.patience import REFUSALS, passing, taken
 from weft.engine import rendering
@@ -21,8 +27,9 @@ from weft.expr.cel import ExpressionError
 from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock
 from weft.kube.discovery import Discovery
-from weft.kube.errors import ApiError, Conflict, Forbidden, NotFound
+from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Obj, uid_of
+from weft.kube.resources import Resource
 from weft.render.names import child_labels, job_name, run_owner
 
 _log = logging.getLogger(__name__)
@@ -32,7 +39,7 @@ POLL_SECONDS = 2.0
 
 
 class ResourceNodes:
-    """Applies the objects, watches them, and deletes those that are stopped."""
+    """Creates the objects, watches them, and deletes those that are stopped."""
 
     def __init__(self, client: Client, attempts: Attempts, *, wake: Wake, clock: Clock, impersonate: bool) -> None:
         self._client = client
@@ -41,6 +48,7 @@ class ResourceNodes:
         self._wake = wake
         self._clock = clock
         self._impersonate = impersonate
+        self._in_flight = InFlight()
 
     def start(self, live: LiveRun, action: Start) -> None:
         """Apply the attempt's object and watch it, where the operator may act as a run's account."""
@@ -63,9 +71,9 @@ class ResourceNodes:
         try:
             resource = await self._discovery.resource(str(manifest["apiVersion"]), str(manifest["kind"]))
             obj = await client.get(resource, name, namespace=namespace)
-            if any(owner["uid"] == live.ref.uid for owner in obj["metadata"].get("ownerReferences") or ()):
+            if _is_of_a_node(live, obj):
                 await client.delete(resource, name, namespace=namespace, uid=uid_of(obj))
-        except (Conflict, NotFound):
+        except (Conflict, NotFound, Invalid, BadRequest):  # of what cannot be asked for, nothing has been made
             return
         except Forbidden as error:
             _log.warning("%s %s: the object stays as long as the run: %s", live.key, id_.path, error)
@@ -87,7 +95,7 @@ class ResourceNodes:
         return self._client.acting_as(f"system:serviceaccount:{live.key.namespace}:{account}")
 
     async def _resource(self, live: LiveRun, action: Start) -> None:
-        """Apply the object as the run's service account, then look at it until its conditions decide."""
+        """Make the object as the run's service account, then look at it until its conditions decide."""
         client, manifest = self._acting(live), _manifest(live, action.id, action.payload)
         metadata = manifest["metadata"]
         if metadata["namespace"] != live.key.namespace:
@@ -104,15 +112,20 @@ class ResourceNodes:
                         live, action.id, succeeded=False, reason=Reason.Forbidden, message=message, fatal=True
                     )
                     return
-                obj = await client.patch(
-                    resource, metadata["name"], manifest, namespace=live.key.namespace, patch_type=PatchType.APPLY
-                )
+                async with self._in_flight.room(live.key.namespace):
+                    obj = await _made(live, client, resource, manifest)
                 taken(live, action.id, now=self._clock.now())
                 while True:
                     live.objects[action.id] = obj
                     self._wake(live.key)
                     await self._clock.sleep(POLL_SECONDS)
-                    obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
+                    async with self._in_flight.room(live.key.namespace):
+                        obj = await client.get(resource, metadata["name"], namespace=live.key.namespace)
+            except _Taken as error:
+                self._attempts.end(
+                    live, action.id, succeeded=False, reason=Reason.ResourceFailed, message=str(error), fatal=True
+                )
+                return
             except REFUSALS as error:
                 if pending := passing(live, action.id, error, now=self._clock.now()):
                     live.inbox.append(AttemptPending(action.id, pending, error.message, self._clock.now()))
@@ -129,8 +142,40 @@ class ResourceNodes:
                 await self._clock.sleep(POLL_SECONDS)
 
 
+class _Taken(Exception):
+    """The object's name is another's."""
+
+
+async def _made(live: LiveRun, client: Client, resource: Resource, manifest: Obj) -> Obj:
+    """The object, created, or applied to what a node of the run has made. Raises _Taken, and ApiError."""
+    metadata = manifest["metadata"]
+    resource.path(namespace=live.key.namespace, name=metadata["name"])  # Invalid for a name that leads elsewhere
+    try:
+        return await client.create(resource, manifest)
+    except AlreadyExists:
+        pass
+    try:
+        there = await client.get(resource, metadata["name"], namespace=live.key.namespace)
+    except NotFound as error:
+        raise Conflict(f"{resource.kind} {metadata['name']} has just gone", code=409) from error
+    if not _is_of_a_node(live, there):
+        raise _Taken(
+            f"{resource.kind} {metadata['name']} is there already and not this run's: choose another name, or delete it"
+        )
+    wanted = manifest | {"metadata": metadata | {"uid": uid_of(there)}}
+    return await client.patch(
+        resource, metadata["name"], wanted, namespace=live.key.namespace, patch_type=PatchType.APPLY
+    )
+
+
+def _is_of_a_node(live: LiveRun, obj: Obj) -> bool:
+    """Whether a resource node of the run has made the object; what the run controls (its Jobs) none has."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any(owner.get("uid") == live.ref.uid and not owner.get("controller") for owner in owners)
+
+
 def _manifest(live: LiveRun, id_: AttemptId, payload: Obj) -> Obj:
-    """The object that an attempt applies, as the run's."""
+    """The object that an attempt makes, as the run's."""
     manifest: Obj = dict(payload)
     metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
     metadata.setdefault("namespace", live.key.namespace)

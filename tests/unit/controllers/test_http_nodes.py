@@ -1,9 +1,11 @@
 """HTTP nodes: what is sent for what the templates gave."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from support.rig import Http, Rig
+from weft.controllers.in_flight import OF_A_NAMESPACE
 from weft.notify.guarded_http import Response
 
 NODE = """
@@ -69,3 +71,30 @@ async def test_a_value_in_an_address_leads_nowhere_else(rig: Rig) -> None:
         "GET https://eu-1.api.example.com/x",
         "PUT https://orders.example.com/orders/17/items?x=../",
     ]
+
+
+class Patient(Http):
+    """Answers after half a minute, and counts by host how many wait for it."""
+
+    def __init__(self, rig: Rig) -> None:
+        super().__init__()
+        self._rig = rig
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
+
+    async def request(self, method: str, url: str, **sent: Any) -> Any:
+        self.now[url] += 1
+        self.most[url] = max(self.most[url], self.now[url])
+        await self._rig.clock.sleep(30)
+        self.now[url] -= 1
+        return Response(200, {}, b"")
+
+
+async def test_a_flood_is_sent_bit_by_bit_and_all_of_it(rig: Rig) -> None:
+    patient = rig.http = Patient(rig)
+    rig.workflow("w", "nodes: [{name: a, forEach: {range: 150}, http: {url: 'http://a/'}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended)
+    assert rig.phase() == "Succeeded"
+    assert patient.most == {"http://a/": OF_A_NAMESPACE}
