@@ -176,7 +176,7 @@ class Operator:
         record = Record(writer, jobs, hooks=hooks, clock=clock)
         passes = Passes(
             self.store,
-            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say),
+            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say, clock=clock),
             jobs=jobs,
             outside=self._outside,
             record=record,
@@ -406,6 +406,8 @@ class Operator:
         """A run has ended that never began: people hear of it like of any other."""
         self.recorder.record(run, "Warning", f"Run{phase}", message, urgent=True)
         self._observe(run)
+        if self.catalog.run(identity(run)) is None:  # its deletion was told before the answer came
+            self.outbox.forget(identity(run))
 
     async def _observe_all(self) -> None:
         """Let the outbox see what was told while nobody was there, run by run as it is then."""
@@ -419,7 +421,8 @@ class Operator:
                 continue
             try:
                 frozen = await self.revisions.spec(key_of(run).namespace, revision) if revision else None
-                self._observe(self.catalog.run(run_key) or run, frozen)
+                if (known := self.catalog.run(run_key)) is not None:  # else it has gone meanwhile
+                    self._observe(known, frozen)
             except ApiError as error:
                 _log.warning("run %s/%s: its revision cannot be read, nobody is notified: %s", *key_of(run), error)
             except Exception:  # the others are told of nevertheless

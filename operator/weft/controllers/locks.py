@@ -60,6 +60,10 @@ class Locks:
         mine = self._of_run.get(holder.run, ())
         self._release(holder.run, [(place, who) for place, who in mine if who == holder.unit])
 
+    def has(self, holder: Holder, namespace: str, key: str) -> bool:
+        """Say whether the holder has the key."""
+        return holder.unit in self._keys.holders(_Place(namespace, key))
+
     def knows(self, run: RunKey) -> bool:
         """Say whether the run holds or awaits any key."""
         return run in self._of_run

@@ -11,19 +11,23 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
-from weft.api.conditions import Reason
+from weft.api.conditions import Reason, message_for
 from weft.controllers.jobs import Jobs
 from weft.controllers.leftovers import outlived
 from weft.controllers.live import LiveRun
 from weft.controllers.locks import Answer, Holder, Locks
 from weft.controllers.outside import Outside
-from weft.controllers.patience import refusal
+from weft.controllers.patience import hold, refusal
 from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Note, Release, Remember, Start, Stop
 from weft.engine.observation import CacheAnswer, LockAnswer
 from weft.engine.state import AttemptId
+from weft.kube.clock import Clock
 from weft.kube.errors import ApiError
 from weft.kube.objects import Key
 from weft.kube.store import ChildStore
+
+KEY_SECONDS = 2.0
+"""How often is looked whether an attempt has the key by now that it should have had."""
 
 
 class Results(Protocol):
@@ -50,7 +54,15 @@ class Performer:
     """Carries out a run's pending actions."""
 
     def __init__(
-        self, store: ChildStore, jobs: Jobs, outside: Outside, locks: Locks, results: Results, say: Says
+        self,
+        store: ChildStore,
+        jobs: Jobs,
+        outside: Outside,
+        locks: Locks,
+        results: Results,
+        say: Says,
+        *,
+        clock: Clock,
     ) -> None:
         self._store = store
         self._jobs = jobs
@@ -58,6 +70,7 @@ class Performer:
         self._locks = locks
         self._results = results
         self._say = say
+        self._clock = clock
 
     async def perform(self, live: LiveRun) -> None:
         """Carry out everything pending; raises a failure after all have been tried, before all one that is a bug."""
@@ -109,12 +122,16 @@ class Performer:
     async def _call(self, live: LiveRun, action: Start | Stop | LookUp | Remember) -> None:
         workflow = live.ref.workflow or live.revision
         match action:
+            case Start() if action.id not in live.state.active:
+                return
+            case Start() if (key := self._key_it_lacks(live, action.id)) is not None:
+                message = message_for(Reason.WaitingForConcurrency, key=key)
+                now = self._clock.now()
+                hold(live, action, Reason.WaitingForConcurrency, message, now=now, seconds=KEY_SECONDS)
             case Start(kind="job"):
-                if action.id in live.state.active:
-                    await self._jobs.start(live, action)
+                await self._jobs.start(live, action)
             case Start():
-                if action.id in live.state.active:
-                    await self._outside.start(live, action)
+                await self._outside.start(live, action)
             case Stop(kind="job"):
                 await self._jobs.stop(live, action.id, action.reason)
             case Stop():
@@ -124,6 +141,20 @@ class Performer:
                 live.inbox.append(CacheAnswer(action.id, found))
             case Remember():
                 await self._results.remember(live.key, workflow, action.id.path, action.key, action.outputs)
+
+    def _key_it_lacks(self, live: LiveRun, id_: AttemptId) -> str | None:
+        """Give the concurrency key that the attempt needs and has not, and ask for it.
+
+        The status says that it has it. But the last write of an operator that has died may have said so, when another
+        run had been given the key already.
+        """
+        unit, namespace = live.state.active[id_], live.key.namespace
+        holder = Holder(live.run_key, unit.gate)
+        if unit.lock is None or self._locks.has(holder, namespace, unit.lock):
+            return None
+        limit = unit.node.concurrency_limit
+        answer = self._locks.acquire(namespace, unit.lock, limit=limit, policy="Queue", holder=holder)
+        return None if answer is Answer.Granted else unit.lock
 
 
 def _gives_back(action: Action, gate: AttemptId) -> bool:

@@ -237,3 +237,22 @@ async def test_a_key_is_not_free_while_a_pod_of_a_deleted_run_is_still_ending(ri
 def _run_of(rig: Rig, pod: Obj) -> list[Obj]:
     """The run that a Pod is of."""
     return [run["metadata"] for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["uid"] == run_uid_of(pod)]
+
+
+async def test_a_key_that_only_a_dead_operators_last_write_gives_is_asked_for() -> None:
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(seconds=600)
+    rig.workflow("w", "nodes: [{name: a, concurrency: {key: db}, job: {image: i}}]")
+    await rig.up()
+    rig.start("w", "first")
+    await rig.clock.advance(5)
+    rig.start("w", "second")
+    await rig.clock.advance(5)
+    entry = {key: value for key, value in rig.run("first")["status"]["nodes"][0].items() if key != "job"}
+    rig.api.edit(WORKFLOW_RUNS, "n", "second", lambda run: run["status"].update(nodes=[entry]))
+    await rig.clock.advance(300)
+    assert len(rig.api.all(PODS)) == 1
+    assert rig.nodes("second") == {"a": "Running(WaitingForConcurrency)"}
+    rig.behave = lambda node, attempt: Fate()
+    await rig.wait(lambda: rig.phase("second") == "Succeeded", seconds=900)
+    await rig.close()
