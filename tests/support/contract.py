@@ -295,6 +295,15 @@ async def a_list_is_of_those_selected_and_as_of_its_version(client: Client, name
     assert int(version_of(page)) >= int(version_of(newest))
 
 
+async def a_list_of_metadata_has_nothing_else(client: Client, namespace: str) -> None:
+    made = [await client.create(CONFIG_MAPS, config_map(namespace, name, labels={"x": "y"})) for name in ("a", "b")]
+    await client.create(CONFIG_MAPS, config_map(namespace, "c"))
+    found = await client.of_metadata().list(CONFIG_MAPS, namespace=namespace, label_selector="x=y")
+    assert [(uid_of(obj), version_of(obj)) for obj in found] == [(uid_of(obj), version_of(obj)) for obj in made]
+    assert [obj["metadata"]["labels"] for obj in found] == [{"x": "y"}, {"x": "y"}]
+    assert not any("data" in obj for obj in found)
+
+
 async def a_watch_ends_when_its_time_is_up(client: Client, namespace: str) -> None:
     made = await client.create(CONFIG_MAPS, config_map(namespace, "a"))
     events = client.watch(
@@ -361,6 +370,7 @@ CONTRACTS: tuple[Contract, ...] = (
     what_a_jobs_pods_are_made_from_is_fixed,
     what_is_frozen_is_not_changed,
     a_list_is_of_those_selected_and_as_of_its_version,
+    a_list_of_metadata_has_nothing_else,
     a_watch_ends_when_its_time_is_up,
     an_applied_object_is_made_or_changed,
     a_runs_controls_only_go_forward,

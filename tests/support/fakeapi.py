@@ -218,6 +218,8 @@ class FakeApi(Storage):
     def _list(self, asked: Asked) -> Response:
         items = [obj for obj in self._objects[asked.resource].values() if selected(obj, asked)]
         bare = [{name: value for name, value in obj.items() if name not in ("kind", "apiVersion")} for obj in items]
+        if "as=PartialObjectMetadataList" in asked.headers.get("Accept", ""):
+            bare = [{"metadata": obj["metadata"]} for obj in items]
         return _answer(
             {
                 "kind": f"{asked.resource.kind}List",

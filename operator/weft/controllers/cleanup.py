@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.retention import expires_at, jobs_to_delete, kept_jobs, runs_to_delete
 from weft.controllers.revisions import Revisions
-from weft.controllers.run_facts import deleted, is_over, parent_uid, workflow_of
+from weft.controllers.run_facts import deleted, identity, is_over, parent_uid, workflow_of
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
@@ -77,12 +77,14 @@ class Cleanup:
         await self._queue.shutdown()
 
     def _on_run(self, event_type: str, run: Obj, old: Obj | None) -> None:
-        if event_type == "DELETED" or not is_over(run):
-            return
         key, soon = key_of(run), self._clock.now() + PAUSE_SECONDS
-        self._queue.add_after(_Place(WORKFLOW_RUNS, key), soon)
-        if (workflow := workflow_of(run)) is not None:
-            self._queue.add_after(_Place(WORKFLOWS, Key(key.namespace, workflow)), soon)
+        if event_type == "DELETED":
+            self._queue.forget(_Place(WORKFLOW_RUNS, key))  # its time to live may have been weeks
+        elif is_over(run):
+            self._queue.add_after(_Place(WORKFLOW_RUNS, key), soon)
+            workflow = workflow_of(run)
+            if workflow is not None and parent_uid(run) is None:
+                self._queue.add_after(_Place(WORKFLOWS, Key(key.namespace, workflow)), soon)
 
     def _on_workflow(self, event_type: str, workflow: Obj, old: Obj | None) -> None:
         if event_type != "DELETED" and spec_changed(workflow, old):
@@ -108,7 +110,7 @@ class Cleanup:
             return
         if due <= self._clock.now():
             await self._delete(WORKFLOW_RUNS, [run])
-        else:
+        elif self._catalog.run(identity(run)) is not None:  # else it has gone just now, and nobody would forget it
             self._queue.add_after(place, due)
 
     async def _spec(self, run: Obj) -> dict[str, Any]:

@@ -5,12 +5,20 @@ asked for now and then, by a late decision, a Pod that is left over or a notific
 for a rerun changes the run, and it is told anew, whole.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from weft.controllers.run_facts import finished, is_over
 from weft.kube.objects import Obj
 from weft.kube.packed import Packed
 
 _ASKED_OF_A_SPEC = frozenset({"notifications", "ttlSecondsAfterFinished", "historyLimits", "jobs"})
-"""What of an inline Workflow is asked for after its run's end."""
+"""What of a Workflow is asked for after its run's end."""
+
+
+def asked_afterwards(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what of a Workflow's spec is asked for once a run of it is over: little, where the nodes are many."""
+    return {name: value for name, value in spec.items() if name in _ASKED_OF_A_SPEC}
 
 
 def remembered(run: Obj) -> Obj:
@@ -19,7 +27,7 @@ def remembered(run: Obj) -> Obj:
         return run
     spec = {name: value for name, value in run["spec"].items() if name != "parameters"}
     if spec.get("workflow"):
-        spec["workflow"] = {name: value for name, value in spec["workflow"].items() if name in _ASKED_OF_A_SPEC}
+        spec["workflow"] = asked_afterwards(spec["workflow"])
     status = {name: value for name, value in run["status"].items() if name != "state"}
     if status.get("nodes"):
         status["nodes"] = Packed(status["nodes"])

@@ -7,6 +7,7 @@ answer is asked again before anything is made: a Pod by a guess might fail the n
 
 import asyncio
 import logging
+from itertools import islice
 from weakref import WeakValueDictionary
 
 from weft.kube.client import Client
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 LABEL = "pod-security.kubernetes.io/enforce"
 KNOWN_SECONDS = 60.0
 """How long a namespace's label counts as known."""
+FORGOTTEN_SECONDS = 3600.0
+"""After so long without a Pod nothing is known of a namespace any more: it may be gone."""
 
 
 class PodSecurity:
@@ -45,8 +48,17 @@ class PodSecurity:
                 known = self._lately(namespace)
                 if known is None:
                     known = await self._look(namespace)
-                    self._known[namespace] = self._clock.monotonic(), known
+                    self._keep(namespace, known)
         return known
+
+    def _keep(self, namespace: str, restricted: bool) -> None:
+        now = self._clock.monotonic()
+        self._known.pop(namespace, None)
+        self._known[namespace] = now, restricted
+        # Oldest first: a dict keeps the order of insertion.
+        for oldest, (looked_at, _) in list(islice(self._known.items(), 2)):
+            if now - looked_at > FORGOTTEN_SECONDS:
+                del self._known[oldest]
 
     def _lately(self, namespace: str) -> bool | None:
         looked_at, restricted = self._known.get(namespace, (float("-inf"), False))

@@ -107,10 +107,12 @@ class Queues:
     def begins(self, run: Obj) -> bool:
         """Keep the place for good that the run was given: its start is about to be written. False: it has lost it.
 
-        Between the verdict and the start lie requests, and meanwhile somebody may have suspended or stopped the run.
+        Between the verdict and the start lie requests, and meanwhile somebody may have suspended or stopped the run, or
+        deleted it: then nobody would tell of its end once more.
         """
         uid = uid_of(run)
-        if not (self._has_place(uid) or uid in self._children or self._is_child(run)):
+        starts_as_child = self._find_run(identity(run)) is not None and self._is_child(run)
+        if not (self._has_place(uid) or uid in self._children or starts_as_child):
             return False
         self.started(run)
         return True

@@ -97,12 +97,11 @@ class Results:
 
     async def sweep(self) -> None:
         """Delete what is too old to be found. Call it now and then. Raises ApiError."""
-        for entry in await self._realm.list(self._client, CONFIG_MAPS, label_selector=f"{CACHE_LABEL}=true"):
-            if self._age(entry.get("data") or {}) <= KEEP_SECONDS:
-                continue
-            place = key_of(entry)
+        listed = self._realm.each(self._client, CONFIG_MAPS, label_selector=f"{CACHE_LABEL}=true")
+        due = [(key_of(one), uid_of(one)) async for one in listed if self._age(one.get("data") or {}) > KEEP_SECONDS]
+        for place, uid in due:
             try:
-                await self._client.delete(CONFIG_MAPS, place.name, namespace=place.namespace, uid=uid_of(entry))
+                await self._client.delete(CONFIG_MAPS, place.name, namespace=place.namespace, uid=uid)
             except Conflict:
                 continue  # swept by somebody else and remembered anew
 

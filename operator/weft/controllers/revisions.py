@@ -19,6 +19,7 @@ from weakref import WeakValueDictionary
 import orjson
 
 from weft.controllers.compiler import Compiler, content_of
+from weft.controllers.history import asked_afterwards
 from weft.graph.compiled import CompiledWorkflow
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
@@ -138,13 +139,13 @@ class Revisions:
             weight -= held.weight
 
     async def spec(self, namespace: str, name: str) -> dict[str, Any]:
-        """Give the Workflow's spec that the revision holds, as JSON, without compiling it. Raises ApiError."""
+        """Give what is asked of the revision's spec once a run is over, without compiling it. Raises ApiError."""
         key = Key(namespace, name)
         compiled = self._compiled.get(key)
         if compiled is not None:
-            return compiled.workflow.spec
+            return asked_afterwards(compiled.workflow.spec)
         if key not in self._specs:
-            self._specs[key] = ((await self._read(key)).get("data") or {}).get("workflow") or {}
+            self._specs[key] = asked_afterwards(((await self._read(key)).get("data") or {}).get("workflow") or {})
             if len(self._specs) > CAPACITY:
                 self._specs.popitem(last=False)
         return self._specs[key]
@@ -171,12 +172,13 @@ class Revisions:
         once everything that names revisions is known. Raises ApiError.
         """
         ours, known, compiled = f"{MANAGED_BY_LABEL}=weft,{WORKFLOW_LABEL}", set(self._known), set(self._compiled)
-        found = await self._realm.list(self._client, CONTROLLER_REVISIONS, label_selector=ours)
-        gone = (known | compiled) - {key_of(each) for each in found}  # somebody deleted them
+        listed = self._realm.each(self._client.of_metadata(), CONTROLLER_REVISIONS, label_selector=ours)
+        found = {key_of(each): uid_of(each) async for each in listed}
+        gone = (known | compiled) - found.keys()  # somebody deleted them
         self._known -= gone
         named = in_use()
         spared, self._handed_out = self._handed_out, set()
-        unnamed = {key_of(each): uid_of(each) for each in found if key_of(each) not in named}
+        unnamed = {key: uid for key, uid in found.items() if key not in named}
         due, self._unnamed = self._unnamed & unnamed.keys() - spared, unnamed.keys() - spared
         for key in sorted(due):
             async with self._lock(key):

@@ -27,6 +27,7 @@ from weft.metrics import Metrics
 
 FIELD_MANAGER = "weft"
 PAGE_SIZE = 500
+_METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
 class PatchType(Enum):
@@ -57,6 +58,12 @@ class Client:
         """Give a client that impersonates the user (`system:serviceaccount:NAMESPACE:NAME`), else the same."""
         client = copy(self)
         client._sender = self._sender.with_headers({"Impersonate-User": user})
+        return client
+
+    def of_metadata(self) -> "Client":
+        """Give a client whose lists have nothing of the objects but their metadata: it may be a hundredth of them."""
+        client = copy(self)
+        client._sender = self._sender.with_headers({"Accept": _METADATA_ONLY})
         return client
 
     async def get(self, resource: Resource, name: str, *, namespace: str = "") -> Obj:

@@ -1,9 +1,10 @@
 """The namespaces that somebody looks after: all of them or those that are named, and of these the ones of one shard."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
-from weft.kube.client import Client
-from weft.kube.objects import Objects, key_of
+from weft.kube.client import Client, items_of
+from weft.kube.objects import Obj, Objects, key_of
 from weft.kube.resources import Resource
 from weft.kube.shards import shard_of
 
@@ -22,9 +23,12 @@ class Realm:
 
     async def list(self, client: Client, resource: Resource, *, label_selector: str) -> Objects:
         """List a resource in these namespaces. Raises ApiError."""
-        return [
-            obj
-            for namespace in self.namespaces or ("",)
-            for obj in await client.list(resource, namespace=namespace, label_selector=label_selector)
-            if self.has(key_of(obj).namespace)
-        ]
+        return [obj async for obj in self.each(client, resource, label_selector=label_selector)]
+
+    async def each(self, client: Client, resource: Resource, *, label_selector: str) -> AsyncGenerator[Obj, None]:
+        """Give them one by one: there may be more than should be in memory at once. Raises ApiError."""
+        for namespace in self.namespaces or ("",):
+            async for page in client.pages(resource, namespace=namespace, label_selector=label_selector):
+                for obj in items_of(page, resource):
+                    if self.has(key_of(obj).namespace):
+                        yield obj

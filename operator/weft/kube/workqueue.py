@@ -33,7 +33,7 @@ LONGEST_SLEEP = 30.0
 TURNS_IN_A_ROUND = 4
 """One of them is not for those who overtake."""
 SPARE_ENTRIES = 64
-"""How many overtaken wake-ups (beyond half of all) the heap may hold before it is swept."""
+"""How many overtaken or forgotten wake-ups (beyond half of all) the heap may hold before it is swept."""
 
 
 class WorkQueue(Generic[K]):
@@ -116,10 +116,14 @@ class WorkQueue(Generic[K]):
             self._wakes[key] = at
             self._sequence += 1
             heapq.heappush(self._heap, (at, self._sequence, key))
-            if len(self._heap) > 2 * len(self._wakes) + SPARE_ENTRIES:
-                self._heap = [entry for entry in self._heap if self._wakes.get(entry[2]) == entry[0]]
-                heapq.heapify(self._heap)
+            self._sweep()
             self._set_timer()
+
+    def forget(self, key: K) -> None:
+        """Take the key's wake-up back: what it stands for is gone, and its time may be weeks away."""
+        self._failures.pop(key, None)
+        if self._wakes.pop(key, None) is not None:
+            self._sweep()
 
     async def shutdown(self) -> None:
         """Take no more keys, finish those that are due or in hand, forget the wake-ups, and return when all is done."""
@@ -129,6 +133,12 @@ class WorkQueue(Generic[K]):
         while self._idle:
             _wake(self._idle.popleft())
         await asyncio.gather(*self._tasks, return_exceptions=True)  # one that has failed was told of by who spawned it
+
+    def _sweep(self) -> None:
+        """Take out of the heap what was overtaken or forgotten, once it is most of it."""
+        if len(self._heap) > 2 * len(self._wakes) + SPARE_ENTRIES:
+            self._heap = [entry for entry in self._heap if self._wakes.get(entry[2]) == entry[0]]
+            heapq.heapify(self._heap)
 
     def _put(self, key: K) -> None:
         (self._overtaking if key in self._hurried else self._ready)[key] = None
@@ -204,12 +214,13 @@ class WorkQueue(Generic[K]):
             at, _, key = self._heap[0]
             self._timer_at = at
             wait = at - self._clock.now()
-            if wait > 0:
+            # An entry that an earlier wake-up has overtaken, or that is forgotten, is dead: only `_wakes` counts.
+            lives = self._wakes.get(key) == at
+            if lives and wait > 0:
                 await self._clock.sleep(min(max(wait, SHORTEST_SLEEP), LONGEST_SLEEP))
                 continue
             heapq.heappop(self._heap)
-            # An entry that an earlier wake-up has overtaken is dead: only the one in `_wakes` counts.
-            if self._wakes.get(key) == at:
+            if lives:
                 del self._wakes[key]
                 self.add(key)
 

@@ -207,7 +207,8 @@ class Outbox:
             finally:
                 if (waiting := self._slots.give_back(*place)) is not None:
                     self._queue.add(waiting)
-        await self._ledger.save(delivery)
+        if _run_key(delivery.run) in self._runs:  # else it was deleted, and its ledger with it
+            await self._ledger.save(delivery)
         if delivery.state is State.Pending:
             self._queue.add_after(key, delivery.due)
         else:

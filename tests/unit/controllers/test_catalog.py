@@ -68,6 +68,22 @@ def test_indexes_follow_what_happens(catalog: Catalog) -> None:
     assert catalog.child_runs(RunKey("ns", "uid-parent")) == catalog.runs_of_workflow("ns", "w") == []
 
 
+def test_child_runs_that_have_ended_are_not_walked_any_more_unless_they_are_to_run_again(catalog: Catalog) -> None:
+    def tell(version: str, *, finished: str, **spec: Any) -> list[str]:
+        child = run("child", owner="uid-parent", version=version, phase="Failed", **spec)
+        child["status"]["conditions"] = [{"type": "Finished", "status": finished}]
+        catalog.apply(WORKFLOW_RUNS, "MODIFIED", child)
+        return names(catalog.child_runs(RunKey("ns", "uid-parent")))
+
+    assert tell("2", finished="False") == ["child"]
+    assert tell("3", finished="True") == []
+    assert tell("4", finished="True", rerun={"generation": 1, "from": "Failed"}) == ["child"]
+    assert tell("5", finished="False", rerun={"generation": 1, "from": "Failed"}, rerunGeneration=1) == ["child"]
+    assert tell("6", finished="True", rerun={"generation": 1, "from": "Failed"}, rerunGeneration=1) == []
+    catalog.apply(WORKFLOW_RUNS, "DELETED", run("child", owner="uid-parent", version="7"))
+    assert catalog._by_owner._found == {}
+
+
 def test_a_run_made_again_under_its_name_is_another(catalog: Catalog) -> None:
     heard = told(catalog, WORKFLOW_RUNS)
     catalog.apply(WORKFLOW_RUNS, None, run("a", uid="first"))

@@ -11,7 +11,7 @@ from support.shell import World
 from weft.api.times import milli_timestamp
 from weft.controllers.cleanup import Cleanup
 from weft.kube.objects import Obj
-from weft.kube.resources import JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
+from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 
 
@@ -183,3 +183,45 @@ async def test_a_run_whose_revision_is_gone_stays(world: Runs) -> None:
     await world.ended("r", workflowRevision="w-gone")
     await world.settle(1000)
     assert world.left() == ["r"]
+
+
+async def test_a_run_that_goes_before_its_time_is_not_waited_for(world: Runs) -> None:
+    spec = {"ttlSecondsAfterFinished": 365 * 86_400}
+    for number in range(100):
+        await world.ended(f"r{number}", spec=spec)
+    await world.settle(5)
+    assert len(world.cleanup._queue._wakes) == 100
+
+    async def while_its_spec_is_read(asked: Asked) -> None:
+        if asked.method == "GET" and asked.resource is CONTROLLER_REVISIONS and asked.name:
+            world.api.remove(WORKFLOW_RUNS, "ns", "late")
+            await world.sync()
+
+    for number in range(100):
+        world.api.remove(WORKFLOW_RUNS, "ns", f"r{number}")
+    await world.ended("late", spec=spec | {"description": "read anew"})
+    world.api.before.append(while_its_spec_is_read)
+    await world.settle(5)
+    assert world.left() == []
+    assert (world.cleanup._queue._wakes, world.cleanup._queue._heap) == ({}, [])
+
+
+async def test_the_end_of_a_child_run_has_nobody_walk_its_workflows_history(world: Runs) -> None:
+    def walk(namespace: str, name: str) -> list[Obj]:
+        walks.append(name)
+        return runs_of_workflow(namespace, name)
+
+    walks: list[str] = []
+    runs_of_workflow = world.catalog.runs_of_workflow
+    world.catalog.runs_of_workflow = walk  # type: ignore[method-assign]
+    world.add(workflow(historyLimits={"succeeded": 1}))
+    await world.settle(5)
+    walks.clear()
+    await world.ended("child", owner="u")
+    await world.settle(5)
+    assert walks == []
+    await world.ended("one")
+    await world.ended("two")
+    await world.settle(5)
+    assert walks
+    assert len(world.left()) == 2

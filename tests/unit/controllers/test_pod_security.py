@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.rig import NAMESPACE, Rig
 from support.shell import World
-from weft.controllers.pod_security import KNOWN_SECONDS, LABEL, PodSecurity
+from weft.controllers.pod_security import FORGOTTEN_SECONDS, KNOWN_SECONDS, LABEL, PodSecurity
 from weft.kube.errors import ServerError
 from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, NAMESPACES
@@ -59,6 +59,19 @@ async def test_what_may_not_be_read_any_more_demands_what_it_did(world: World) -
     await world.clock.advance(KNOWN_SECONDS)
     world.api.fail(403)
     assert await security.restricted("n")
+
+
+async def test_namespaces_that_nobody_asks_for_any_more_are_forgotten(world: World) -> None:
+    security = PodSecurity(world.client, everywhere=False, clock=world.clock)
+    for number in range(300):
+        world.add(namespace(f"n{number}", "restricted"))
+        assert await security.restricted(f"n{number}")
+    await world.clock.advance(FORGOTTEN_SECONDS + 1)
+    for _ in range(200):
+        assert await security.restricted("n0")
+        assert await security.restricted("n1")
+        await world.clock.advance(KNOWN_SECONDS)
+    assert len(security._known) == 2
 
 
 async def test_what_cannot_be_read_now_is_not_guessed(world: World) -> None:

@@ -146,6 +146,7 @@ def test_child_runs_pass_by_and_do_not_count() -> None:
     line.hear("parent")
     assert line.ask("parent")
     assert line.queues.begins(run("parent"))
+    line.hear("child", owner="uid-parent")
     assert line.ask("child", owner="uid-parent"), "also before the status tells that its parent has begun"
     line.hear("parent", **STARTED)
     line.queues.started(run("parent", **STARTED))

@@ -14,7 +14,7 @@ from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
-from weft.kube.objects import Key
+from weft.kube.objects import Key, Obj
 from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.kube.transport import Dropped
@@ -188,6 +188,13 @@ async def test_only_those_without_a_name_in_two_sweeps_go(api: FakeApi, revision
     assert stored(api) == [names[0]]
 
 
+async def test_a_sweep_reads_no_spec(api: FakeApi, revisions: Revisions) -> None:
+    await revisions.freeze("ns", "w", SPEC, {})
+    await revisions.sweep(set)
+    (asked,) = api.asked("GET", "controllerrevisions")
+    assert "as=PartialObjectMetadataList" in asked.headers["Accept"]
+
+
 async def test_one_that_was_handed_out_since_the_last_sweep_is_spared(api: FakeApi, revisions: Revisions) -> None:
     name = await revisions.freeze("ns", "w", SPEC, {})
     for _ in range(4):
@@ -265,19 +272,18 @@ async def test_one_that_is_made_during_a_sweep_is_not_asked_for_again(api: FakeA
     assert len(api.requests) == asked
 
 
-async def test_the_spec_is_given_without_compiling(
+async def test_what_is_asked_after_a_runs_end_is_given_without_compiling_and_no_more_of_it_is_kept(
     api: FakeApi, revisions: Revisions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("weft.controllers.revisions.CAPACITY", 1)
-    names = [await revisions.freeze("ns", name, {"description": name}, {}) for name in ("one", "two")]
-    assert [await revisions.spec("ns", name) for name in [*names, *names]] == [
-        {"description": "one"},
-        {"description": "two"},
-    ] * 2
-    valid = await revisions.freeze("ns", "w", SPEC, {})
+    asked_for: list[Obj] = [{"ttlSecondsAfterFinished": 5}, {"jobs": {"keep": "All"}, "notifications": [1]}]
+    names = [await revisions.freeze("ns", "w", {"nodes": "no list"} | spec, {}) for spec in asked_for]
+    assert [await revisions.spec("ns", name) for name in [*names, *names]] == asked_for * 2
+    assert list(revisions._specs.values()) == asked_for[1:]
+    valid = await revisions.freeze("ns", "w", SPEC | {"ttlSecondsAfterFinished": 7}, {})
     await revisions.load("ns", valid)
     asked = len(api.requests)
-    assert await revisions.spec("ns", valid) == SPEC
+    assert await revisions.spec("ns", valid) == {"ttlSecondsAfterFinished": 7}
     assert len(api.requests) == asked
 
 

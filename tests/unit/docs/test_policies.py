@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 from weft.api.base import API_VERSION
+from weft.controllers.child_controls import SUSPENDED_ANNOTATION
 from weft.controllers.enforcement import WITHOUT
-from weft.controllers.outside import SUSPENDED_ANNOTATION
 from weft.expr.cel import compile_expression
 from weft.kube.store import RUN_UID_ANNOTATION
 from weft.render.names import IDENTITY_ANNOTATION, RunRef, child_annotations, run_owner

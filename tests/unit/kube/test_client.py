@@ -110,6 +110,14 @@ async def test_an_impersonating_client_says_so_in_each_request():
     ]
 
 
+async def test_a_client_of_metadata_asks_for_nothing_else_where_the_server_knows_it():
+    world = World(ok({"items": []}), ok({"items": []}))
+    await world.run(world.client.of_metadata().list(PODS))
+    await world.run(world.client.list(PODS))
+    wanted = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+    assert [request.headers for request in world.transport.requests] == [{"Accept": wanted}, {}]
+
+
 def get(client):
     return client.get(PODS, "a", namespace="ns")
 

@@ -210,6 +210,38 @@ async def test_wake_ups_that_are_overtaken_again_and_again_are_swept_away(world)
     assert len(one.queue._heap) < 100
 
 
+@pytest.mark.parametrize("count", [50, 1000])
+async def test_what_is_forgotten_does_not_wake_and_leaves_nothing(world, count):
+    one = world()
+
+    async def fail():
+        raise ValueError("no")
+
+    one.act["b"] = fail
+    one.add("b")
+    for number in range(count):
+        one.queue.add_after(number, one.clock.now() + 365 * 86400)
+    one.queue.add_after("a", one.clock.now() + 20)
+    await one.clock.advance(10)
+    for key in ("b", *range(count)):
+        one.queue.forget(key)
+    assert len(one.queue._heap) < 100
+    before = len(one.passes)
+    await one.clock.advance(1000)
+    assert one.passes[before:] == [(20.0, "a")]
+    assert (one.queue._wakes, one.queue._heap, one.queue._failures) == ({}, [], {})
+    assert one.queue._timer.done()
+
+
+async def test_what_is_forgotten_may_come_again(world):
+    one = world()
+    one.queue.add_after("a", one.clock.now() + 5)
+    one.queue.forget("a")
+    one.queue.add_after("a", one.clock.now() + 8)
+    await one.clock.advance(20)
+    assert one.passes == [(8.0, "a")]
+
+
 async def test_a_key_that_fails_comes_back_with_growing_pauses_and_is_forgiven_after_success(world, caplog):
     one = world()
     failures = iter([True] * 4 + [False, True, False])
