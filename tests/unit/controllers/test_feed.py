@@ -95,8 +95,8 @@ async def test_each_reader_hears_of_its_shard(world: World) -> None:
 async def test_what_belongs_to_nobody_here_is_not_even_parsed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     from weft.kube import sender
 
-    ours, parse = world.shard(1), sender._parsed
-    monkeypatch.setattr(sender, "_parsed", lambda body: world.parsed.append(str(body)) or parse(body))
+    ours, parse = world.shard(1), sender.parsed
+    monkeypatch.setattr(sender, "parsed", lambda body: world.parsed.append(str(body)) or parse(body))
     await world.follow()
     world.parsed.clear()
     world.pod(THEIRS, "b")

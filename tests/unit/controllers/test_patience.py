@@ -27,7 +27,7 @@ BODIES = [
     pytest.param(JOB, "jobs", "POST", id="a Job"),
     pytest.param(JOB, "pods", "POST", id="a Pod"),
     pytest.param(CHILD, "workflowruns", "POST", id="a child run"),
-    pytest.param(RESOURCE, "configmaps", "PATCH", id="a resource"),
+    pytest.param(RESOURCE, "configmaps", "POST", id="a resource"),
 ]
 
 
