@@ -23,6 +23,7 @@ import uvloop
 from weft import process
 from weft.controllers.runs import RunController
 from weft.kube.http import HttpTransport
+from weft.kube.store import RunKey
 from weft.kube.transport import Response
 
 _RUN = re.compile(rb'"weft\.dev/run-uid":"([^"]+)"')
@@ -36,13 +37,13 @@ def record_hops(file: Path) -> None:
     started: list[float] = []
     told, touch, request = file.open("a", buffering=1), RunController.touch, HttpTransport.request
 
-    def touched(self: RunController, uid: str, kind: str, name: str, *args: Any, ended: bool) -> bool:
+    def touched(self: RunController, run: RunKey, kind: str, name: str, *args: Any, ended: bool) -> bool:
         if ended and name not in known:  # a Pod that has ended is heard of again when it is let go
             known.add(name)
-            if uid not in ends:
-                ends[uid] = time.monotonic()
-                jobs.pop(uid, None)
-        return touch(self, uid, kind, name, *args, ended=ended)
+            if run.uid not in ends:
+                ends[run.uid] = time.monotonic()
+                jobs.pop(run.uid, None)
+        return touch(self, run, kind, name, *args, ended=ended)
 
     async def requested(self: HttpTransport, method: str, path: str, **options: Any) -> Response:
         if method != "GET" and not started:
