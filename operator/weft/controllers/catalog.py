@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 from weft.controllers.history import remembered
-from weft.controllers.run_facts import finished, identity, parent_of, rerun_wanted, workflow_of
+from weft.controllers.run_facts import at_rest, identity, parent_of, workflow_of
 from weft.graph.types import used_types
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
@@ -75,7 +75,7 @@ class Catalog:
         self._subscribers: dict[Resource, list[Subscriber]] = {kind: [] for kind in KINDS}
         self._by_identity = Index(identity)
         self._by_workflow = Index(lambda run: _in_namespace(run, workflow_of(run)))
-        self._by_owner = Index(lambda run: None if finished(run) and not rerun_wanted(run) else parent_of(run))
+        self._by_owner = Index(lambda run: None if at_rest(run) else parent_of(run))
         self._by_run = Index(lambda approval: RunKey(key_of(approval).namespace, approval["spec"]["run"]["uid"]))
         self._indexes = {
             WORKFLOW_RUNS: (self._by_identity, self._by_workflow, self._by_owner),

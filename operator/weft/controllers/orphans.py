@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
 from weft.controllers.releasing import finish_job, has_done_its_work, strip
-from weft.controllers.run_facts import finished, rerun_wanted
+from weft.controllers.run_facts import at_rest
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.budget import read_nodes
 from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
@@ -101,7 +101,7 @@ class Orphans:
         namespace, name = key_of(run)
         with suppress(NotFound, Conflict):
             found = await self._client.get(WORKFLOW_RUNS, name, namespace=namespace)
-            if uid_of(found) != uid_of(run) or not finished(found) or rerun_wanted(found):
+            if uid_of(found) != uid_of(run) or not at_rest(found):
                 return
             if made_again(job, (pod,)):
                 await stop_job(self._client, job)

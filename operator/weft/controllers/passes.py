@@ -195,11 +195,15 @@ class Passes:
             raise error
 
     async def _control_children(self, live: LiveRun) -> None:
-        for child in self._hooks.children(live):
-            if not (finished(child) or deleted(child) or leftovers.is_stray(live, child)):
+        for child in self._standing_children(live):
+            if not leftovers.is_stray(live, child):
                 stop = child_stop(live.state.stop, live.state.stage)
                 suspend = live.state.suspended and live.state.stop is None
                 await self._outside.control(child, suspend=suspend, stop=stop)
+
+    def _standing_children(self, live: LiveRun) -> list[Obj]:
+        """The child runs that somebody still works on; one that is deleted ends by itself."""
+        return [child for child in self._hooks.children(live) if not (finished(child) or deleted(child))]
 
     async def _stop_strays(self, live: LiveRun) -> bool:
         """Stop what nobody wants any more; True while any of it runs, for the run does not end before."""
@@ -207,11 +211,7 @@ class Passes:
             if not told:
                 await self._jobs.stop(live, id_, Reason.Stopped)
                 live.strays[id_] = True
-        strays = [
-            child
-            for child in self._hooks.children(live)
-            if not (finished(child) or deleted(child)) and leftovers.is_stray(live, child)
-        ]
+        strays = [child for child in self._standing_children(live) if leftovers.is_stray(live, child)]
         for child in strays:
             await self._outside.stop_child(live, child)
         return bool(live.strays or strays)

@@ -52,6 +52,11 @@ def rerun_wanted(run: Obj) -> bool:
     return rerun_asked(run) > rerun_known(run)
 
 
+def at_rest(run: Obj) -> bool:
+    """Whether the run has its terminal condition and asks for no rerun: no loop works on it."""
+    return finished(run) and not rerun_wanted(run)
+
+
 def workflow_of(run: Obj) -> str | None:
     """Give the name of the run's Workflow; None for an inline one."""
     name: str | None = (run["spec"].get("workflowRef") or {}).get("name")

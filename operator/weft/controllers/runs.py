@@ -27,7 +27,7 @@ from weft.controllers.outside import Outside
 from weft.controllers.passes import Passes, count_ended
 from weft.controllers.record import Record
 from weft.controllers.refused import all_cancelled
-from weft.controllers.run_facts import deleted, finished, identity, rerun_asked, rerun_wanted
+from weft.controllers.run_facts import at_rest, deleted, identity, rerun_asked, rerun_wanted
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
 from weft.kube.client import Client
@@ -173,7 +173,7 @@ class RunController:
 
     async def _load(self, run: Obj) -> LiveRun | None:
         key = key_of(run)
-        if finished(run) and not rerun_wanted(run):
+        if at_rest(run):
             return None
         loaded = await self._loader.load(run)
         if isinstance(loaded, Refusal):
