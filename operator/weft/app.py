@@ -42,6 +42,7 @@ from weft.controllers.pod_security import PodSecurity
 from weft.controllers.queue_status import QueueStatus
 from weft.controllers.queues import Queues, Verdict
 from weft.controllers.record import Record
+from weft.controllers.removal import Removal
 from weft.controllers.results import Results
 from weft.controllers.retention import jobs_to_delete, kept_jobs
 from weft.controllers.revisions import Revisions, revisions_named
@@ -118,7 +119,8 @@ class Operator:
         self.readiness = Readiness(
             self.client, self.catalog, compiler, self.revisions, self.recorder, self.enforcement, **common
         )
-        self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **common)
+        removal = Removal(self.client, self.store, clock=clock)
+        self.cleanup = Cleanup(self.client, self.catalog, self.store, removal, self.revisions, **common)
         self.approval_status = ApprovalStatus(
             self.client, self.catalog, find_state=self._state_of, enforcement=self.enforcement, **common
         )
@@ -132,7 +134,14 @@ class Operator:
         managed = settings.job_controller == "managedBy"
         security = PodSecurity(self.client, everywhere=settings.pod_security == "restricted", clock=clock)
         jobs = Jobs(
-            self.client, self.store, self.locks, security, clock=clock, managed=managed, hop=metrics.hop.observe
+            self.client,
+            self.store,
+            removal,
+            self.locks,
+            security,
+            clock=clock,
+            managed=managed,
+            hop=metrics.hop.observe,
         )
         self.channel_status = ChannelStatus(self.client, self.catalog, **common)
         self.outbox = Outbox(

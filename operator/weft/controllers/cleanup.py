@@ -7,10 +7,12 @@ than a few deletions are under way at once: there is no hurry, and a history of 
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from weft.controllers.catalog import Catalog, spec_changed
+from weft.controllers.removal import Removal
 from weft.controllers.retention import expires_at, jobs_to_delete, kept_jobs, runs_to_delete
 from weft.controllers.revisions import Revisions
 from weft.controllers.run_facts import deleted, identity, is_over, parent_uid, workflow_of
@@ -18,7 +20,7 @@ from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
 from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
-from weft.kube.resources import JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
+from weft.kube.resources import WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
@@ -41,6 +43,7 @@ class Cleanup:
         client: Client,
         catalog: Catalog,
         store: ChildStore,
+        removal: Removal,
         revisions: Revisions,
         *,
         clock: Clock,
@@ -52,6 +55,7 @@ class Cleanup:
         self._client = client
         self._catalog = catalog
         self._store = store
+        self._removal = removal
         self._revisions = revisions
         self._clock = clock
         self._slots = asyncio.Semaphore(AT_ONCE)
@@ -95,7 +99,7 @@ class Cleanup:
             limits = self._workflow_spec(place.key).get("historyLimits")
             if limits:
                 runs = self._catalog.runs_of_workflow(*place.key)
-                await self._delete(WORKFLOW_RUNS, runs_to_delete(runs, limits))
+                await self._few_at_once(self._delete, runs_to_delete(runs, limits))
             return
         run = self._catalog.runs.get(*place.key)
         if run is not None and is_over(run) and not deleted(run):
@@ -104,12 +108,12 @@ class Cleanup:
     async def _look_at_run(self, place: _Place, run: Obj) -> None:
         spec = await self._spec(run)
         families = self._store.children(place.key.namespace, uid_of(run)).jobs
-        await self._delete(JOBS, jobs_to_delete(kept_jobs(spec), families))
+        await self._few_at_once(self._removal.remove, jobs_to_delete(kept_jobs(spec), families))
         due = expires_at(run["status"], spec.get("ttlSecondsAfterFinished"))
         if due is None or parent_uid(run) is not None:
             return
         if due <= self._clock.now():
-            await self._delete(WORKFLOW_RUNS, [run])
+            await self._few_at_once(self._delete, [run])
         elif self._catalog.run(identity(run)) is not None:  # else it has gone just now, and nobody would forget it
             self._queue.add_after(place, due)
 
@@ -129,15 +133,17 @@ class Cleanup:
         workflow = self._catalog.workflows.get(*key)
         return {} if workflow is None else workflow["spec"]
 
-    async def _delete(self, resource: Resource, objects: Iterable[Obj]) -> None:
-        await asyncio.gather(*(self._delete_one(resource, obj) for obj in objects))
+    async def _delete(self, run: Obj) -> None:
+        """Delete a run only as it was judged: somebody may just have asked for a rerun."""
+        namespace, name = key_of(run)
+        with suppress(Conflict):  # else it is looked at again when the change is heard of
+            await self._client.delete(
+                WORKFLOW_RUNS, name, namespace=namespace, uid=uid_of(run), version=version_of(run)
+            )
 
-    async def _delete_one(self, resource: Resource, obj: Obj) -> None:
-        namespace, name = key_of(obj)
-        async with self._slots:
-            try:
-                # A run only as it was judged: somebody may just have asked for a rerun.
-                version = version_of(obj) if resource is WORKFLOW_RUNS else ""
-                await self._client.delete(resource, name, namespace=namespace, uid=uid_of(obj), version=version)
-            except Conflict:
-                return  # another object of that name, or changed: it is looked at again when the change is heard of
+    async def _few_at_once(self, delete: Callable[[Obj], Awaitable[None]], objects: Iterable[Obj]) -> None:
+        async def in_turn(obj: Obj) -> None:
+            async with self._slots:
+                await delete(obj)
+
+        await asyncio.gather(*map(in_turn, objects))

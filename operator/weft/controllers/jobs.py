@@ -8,7 +8,6 @@ compared before it is taken for ours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from weft.api.base import GROUP
@@ -20,6 +19,7 @@ from weft.controllers.locks import Locks
 from weft.controllers.patience import REFUSALS, hold, passing, refusal, wait_out
 from weft.controllers.pod_security import PodSecurity
 from weft.controllers.releasing import finish_job, strip
+from weft.controllers.removal import Removal
 from weft.controllers.replacing import goes_on
 from weft.controllers.stopping import made_again, stop_job, stop_pod
 from weft.engine.actions import Start
@@ -64,11 +64,12 @@ class Jobs:
     """Makes, stops and releases Jobs and Pods. `hop` is told the seconds from a Pod's end to the next Pod's POST."""
 
     def __init__(
-        self, client: Client, store: ChildStore, locks: Locks, security: PodSecurity, *, clock: Clock, managed: bool,
-        hop: Callable[[float], None],
+        self, client: Client, store: ChildStore, removal: Removal, locks: Locks, security: PodSecurity, *,
+        clock: Clock, managed: bool, hop: Callable[[float], None],
     ) -> None:  # fmt: skip
         self._client = client
         self._store = store
+        self._removal = removal
         self._locks = locks
         self._security = security
         self._clock = clock
@@ -300,9 +301,7 @@ class Jobs:
         if job is None:
             return
         if job_goes and not vanishes:  # it needs no status any more
-            with suppress(Conflict):  # another one of that name: not the one that was meant
-                await self._client.delete(JOBS, key_of(job).name, namespace=key_of(job).namespace, uid=uid_of(job))
-            self._store.remember_deleted(job)
+            await self._removal.remove_one_of_few(job)
             return
         stored = await finish_job(
             self._client, job, succeeded=release.succeeded, reason=release.reason, message=release.message, now=now

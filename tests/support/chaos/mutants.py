@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "a run is deleted though a rerun was asked for", "controllers/cleanup.py",
-        'version = version_of(obj) if resource is WORKFLOW_RUNS else ""', 'version = version_of(obj) and ""',
+        "uid=uid_of(run), version=version_of(run)", "uid=uid_of(run)",
     ),
     Mutant(
         "a Pod of a run that has ended runs on", "controllers/orphans.py",

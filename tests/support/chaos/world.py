@@ -32,6 +32,7 @@ from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import ProcessClock, Replica
 from support.storage import Event
+from weft.controllers import removal
 from weft.kube.objects import Obj
 from weft.kube.resources import LEASES, WORKFLOW_RUNS
 from weft.kube.transport import Response as Reply
@@ -48,6 +49,7 @@ TILTS = ("", "", "", "squatters", "freezes", "watches", "deletions")
 PLOT_SECONDS = 45.0
 OTHER_TROUBLE = 0.25
 """How much else happens where there is one."""
+FEW = removal.LEFT_AT_ONCE
 DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 METRICS = Metrics()
 """Nobody reads it; making one for each process would be half of the time."""
@@ -164,6 +166,7 @@ class World:
         self._replicas: list[Replica] = []
         self._born = 0
         self._leaders = 0
+        removal.LEFT_AT_ONCE = self._dice.of("removal").pick((0, FEW))  # 0: Weft deletes all the Pods
         self._squatting = self._dice.of("squatters")
         self._tilt = self._dice.of("tilt").pick(TILTS) if knobs.hardships else ""
         self._absence = self._dice.of("absence")

@@ -52,3 +52,23 @@ async def test_a_lagging_watch_costs_no_write_to_what_is_gone(rig: Rig) -> None:
     rig.api.release_watches()
     await rig.clock.advance(20)
     assert sorted(writes(rig, since)) == sorted(ONE_NODE_RUN)
+
+
+async def test_of_a_chain_each_further_node_is_seven_writes(rig: Rig) -> None:
+    """Its Pod is deleted with its Job, so that the garbage collector has nothing to read, to ask and to delete."""
+    rig.workflow("chain", "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]")
+    await rig.finish("chain", "makes-the-revision")
+    rig.behave = lambda node, attempt: Fate(seconds=0.8)
+    since = len(rig.api.requests)
+    await rig.finish("chain", "second")
+    await rig.clock.advance(20)
+    a_further_node = [
+        "POST jobs",
+        "POST pods",
+        "PATCH workflowruns/status",  # what of it is due every second
+        "PATCH pods",  # the finalizer
+        "PATCH jobs/status",
+        "DELETE pods",
+        "DELETE jobs",
+    ]
+    assert sorted(writes(rig, since)) == sorted(ONE_NODE_RUN + a_further_node)

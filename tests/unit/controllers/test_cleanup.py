@@ -10,6 +10,7 @@ from support.manifests import run, workflow
 from support.shell import World
 from weft.api.times import milli_timestamp
 from weft.controllers.cleanup import Cleanup
+from weft.controllers.removal import Removal
 from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
@@ -19,7 +20,8 @@ class Runs(World):
     def __init__(self) -> None:
         super().__init__()
         self.store = ChildStore(monotonic=self.clock.monotonic)
-        self.cleanup = Cleanup(self.client, self.catalog, self.store, self.revisions, **self.tools)
+        removal = Removal(self.client, self.store, clock=self.clock)
+        self.cleanup = Cleanup(self.client, self.catalog, self.store, removal, self.revisions, **self.tools)
         self.cleanup.follow()
 
     async def ended(self, name: str, phase: str = "Succeeded", *, spec: Obj | None = None, **fields: Any) -> Obj:
