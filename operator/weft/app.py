@@ -68,7 +68,7 @@ from weft.notify.guarded_http import GuardedHttp
 from weft.notify.ledger import ConfigMapLedger, NotifiedRun
 from weft.notify.outbox import NoChannel, Outbox
 from weft.notify.secrets import secret_reader
-from weft.render.names import MANAGED_BY_LABEL
+from weft.render.names import run_labels
 from weft.render.observe import has_ended
 from weft.settings import Settings
 
@@ -145,7 +145,7 @@ class Operator:
         )
         self.channel_status = ChannelStatus(self.client, self.catalog, **common)
         self.outbox = Outbox(
-            ledger=ConfigMapLedger(self.client, labels=lambda run: {MANAGED_BY_LABEL: "weft"}, realm=realm),
+            ledger=ConfigMapLedger(self.client, labels=self._labels_of, realm=realm),
             find_channel=self._channel,
             find_run=self.catalog.run,
             send=Sender(http, read_secret=secret_reader(self.client), clock=clock).send,
@@ -458,6 +458,11 @@ class Operator:
         run = self.catalog.run(RunKey(notified.namespace, notified.uid))
         if run is not None:
             self.recorder.record(run, "Warning", "NotificationFailed", message)
+
+    def _labels_of(self, notified: NotifiedRun) -> dict[str, str]:
+        """The labels of what is kept for a run; one that is gone takes it along, whatever it says."""
+        run = self.catalog.run(RunKey(notified.namespace, notified.uid))
+        return run_labels(notified.name, (workflow_of(run) if run is not None else None) or "")
 
     def _channel(self, namespace: str, name: str) -> NotificationChannel | NoChannel:
         obj = self.catalog.channels.get(namespace, name)
