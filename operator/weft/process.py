@@ -91,7 +91,7 @@ class _Process:
         )  # fmt: skip
         replica: Single | Sharded
         if settings.shards > 1:
-            replica = Sharded(outfit, on_led=_settle_memory)
+            replica = Sharded(outfit, on_settled=_settle_memory)
         else:
             replica = Single(outfit, on_led=_settle_memory, on_lost=_end_at_once)
         replica.follow()

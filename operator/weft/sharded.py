@@ -18,18 +18,18 @@ from weft.outfit import Outfit
 class Sharded:
     """`follow`, then `work` until it ends or is cancelled; `stop` before that, `release` after."""
 
-    def __init__(self, outfit: Outfit, *, on_led: Callable[[], None]):
-        """Take whom to tell that the work on a shard has begun."""
+    def __init__(self, outfit: Outfit, *, on_settled: Callable[[], None]):
+        """Take whom to tell that what we work on has changed, and is there to stay for a while."""
         settings = outfit.settings
         self._outfit = outfit
-        self._on_led = on_led
+        self._on_settled = on_settled
         self._limiter = outfit.limiter()
         self._crews: dict[int, _Crew] = {}
         self.feed = outfit.feed(outfit.client(_never, limiter=self._limiter), shards=settings.shards)
         self._keeper = Keeper(
             outfit.lease_client(attempts=1), namespace=settings.lease_namespace, name=settings.lease_name,
-            identity=outfit.identity, shards=settings.shards, begin=self._begin, clock=outfit.clock,
-            rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
+            identity=outfit.identity, shards=settings.shards, begin=self._begin, on_gone=self._settle,
+            clock=outfit.clock, rng=outfit.rng, spawn=outfit.spawn, metrics=outfit.metrics,
         )  # fmt: skip
 
     @property
@@ -67,12 +67,12 @@ class Sharded:
             lambda namespace: term.holds() and (not namespace or realm.has(namespace)), limiter=self._limiter
         )
         operator = self._outfit.operator(client, self.feed, realm)
-        crew = self._crews[shard] = _Crew(operator, shard, self.feed, self._led, self._forget)
+        crew = self._crews[shard] = _Crew(operator, shard, self.feed, self._settle, self._forget)
         return crew
 
-    def _led(self) -> None:
-        if all(crew.operator.leading for crew in self._crews.values()):  # of those that begin together, the last
-            self._on_led()
+    def _settle(self) -> None:
+        if all(crew.operator.leading for crew in self._crews.values()):  # of those that begin or end together, the last
+            self._on_settled()
 
     def _forget(self, shard: int) -> None:
         self._crews.pop(shard, None)

@@ -173,9 +173,11 @@ class Replica:
         self.clock = ProcessClock(clock, self.ice)
         self.wire = Wire(api, clock, name, self.ice, weather)
         self.compiling = 0.0
+        self.settle: Callable[[], None] = lambda: None
+        """What it does about its memory once its work has begun or moved."""
         self.failure: BaseException | None = None
         """Why it could not lead, or not go on."""
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: dict[asyncio.Task[Any], None] = {}  # those that run, in the order of their beginnings
         self._rng = random.Random(seed)
         self._metrics = metrics or Metrics()
         outfit = Outfit(
@@ -185,7 +187,7 @@ class Replica:
         )  # fmt: skip
         self._part: Single | Sharded
         if settings.shards > 1:
-            self._part = Sharded(outfit, on_led=lambda: None)
+            self._part = Sharded(outfit, on_settled=lambda: self.settle())
         else:
             self._part = Single(outfit, on_led=lambda: None, on_lost=self.crash)
         self.ended = False
@@ -224,10 +226,10 @@ class Replica:
     async def bury(self) -> None:
         self.crash()
         self.ice.buried = True
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._tasks = []
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _life(self) -> None:
         """What `weft.process` does: lead when the lease is ours, end when it is lost or leading fails."""
@@ -294,7 +296,6 @@ class Replica:
 
     def _spawn(self, work: Coroutine[Any, Any, Any], *, name: str) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work, name=f"{self.name}:{name}")
-        self._tasks.append(task)
-        if len(self._tasks) > 200:
-            self._tasks = [one for one in self._tasks if not one.done()]
+        self._tasks[task] = None
+        task.add_done_callback(self._tasks.pop)
         return task

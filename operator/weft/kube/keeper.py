@@ -87,6 +87,7 @@ class Keeper:
         identity: str,
         shards: int,
         begin: Callable[[int, Term], Crew],
+        on_gone: Callable[[], None],
         clock: Clock,
         rng: random.Random,
         spawn: Spawn,
@@ -94,10 +95,13 @@ class Keeper:
     ):
         """Take the Leases' place and the board's name (a shard's is `NAME-shard-N`), and who we are.
 
+        `on_gone` is told a moment after a shard has been handed over or lost, when nothing of its crew is left.
+
         The client should try once only: what fails is tried again here, and sooner than after a growing pause.
         """
         self._identity = identity
         self._begin = begin
+        self._on_gone = on_gone
         self._clock = clock
         self._rng = rng
         self._spawn = spawn
@@ -140,23 +144,29 @@ class Keeper:
             await self._clock.sleep(self._jittered() if beaten else self._jittered() / 4)
 
     async def _tend(self, shard: int) -> None:
-        """Look after one shard: its Lease is taken, renewed, handed over or lost, one step at a time."""
-        claim = self._claims[shard]
+        """Look after one shard, one step at a time."""
         while True:
-            serving, wanted = self._serving.get(shard), self._wants(shard)
-            if serving is None:
-                if not wanted:
-                    await claim.look(ATTEMPT_SECONDS)
-                elif await claim.take(ATTEMPT_SECONDS):
-                    self._start(shard)
-            elif self._left(shard) <= 0 or (
-                not await claim.take(min(self._left(shard), ATTEMPT_SECONDS)) and claim.holder != self._identity
-            ):
-                _log.error("shard %d is lost; its holder is %s", shard, claim.holder or "unknown")
-                await self._drop(shard)
-            elif not wanted or _has_failed(serving.leading):
-                await self._hand_over(shard)
+            held = shard in self._serving
+            await self._step(shard)
             await self._clock.sleep(self._pause(shard))
+            if held and shard not in self._serving:  # not before: what the step has awaited still refers to the crew
+                self._on_gone()
+
+    async def _step(self, shard: int) -> None:
+        """Look at the shard's Lease; take it, renew it, hand it over or lose it."""
+        claim, serving, wanted = self._claims[shard], self._serving.get(shard), self._wants(shard)
+        if serving is None:
+            if not wanted:
+                await claim.look(ATTEMPT_SECONDS)
+            elif await claim.take(ATTEMPT_SECONDS):
+                self._start(shard)
+        elif self._left(shard) <= 0 or (
+            not await claim.take(min(self._left(shard), ATTEMPT_SECONDS)) and claim.holder != self._identity
+        ):
+            _log.error("shard %d is lost; its holder is %s", shard, claim.holder or "unknown")
+            await self._drop(shard)
+        elif not wanted or _has_failed(serving.leading):
+            await self._hand_over(shard)
 
     def _wants(self, shard: int) -> bool:
         """Say whether the shard should be ours, as far as we see."""

@@ -1,7 +1,9 @@
 """Whole operators side by side on one API server: each works on its shards; nothing is done twice when they move."""
 
+import gc
+import weakref
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ from weft.kube.objects import Obj, annotation, key_of
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.shards import shard_of
 from weft.metrics import Metrics
+from weft.process import _settle_memory
 from weft.render.names import IDENTITY_ANNOTATION
 from weft.settings import Settings
+from weft.sharded import Sharded
 
 SHARDS = 4
 NAMESPACES = ("a", "l", "n", "o", "d", "h")
@@ -91,6 +95,12 @@ async def cluster() -> AsyncIterator[Cluster]:
     for replica in made.replicas:
         await replica.bury()
     await made.kubelet.close()
+
+
+@pytest.fixture
+def thawed() -> Iterator[None]:
+    yield
+    gc.unfreeze()
 
 
 async def test_each_works_on_the_namespaces_of_its_shards_and_on_no_other(cluster: Cluster) -> None:
@@ -191,3 +201,23 @@ async def test_numbers_of_several_shards_add_up(cluster: Cluster) -> None:
     assert sample("weft_active_runs") == sample("weft_active_nodes") == 0
     for queue in ("runs", "orphans", "cleanup", "workflows"):
         assert sample("weft_queue_depth", {"queue": queue}) == 0
+
+
+@pytest.mark.usefixtures("thawed")
+@pytest.mark.parametrize("how", ["handed over", "lost"])
+async def test_of_a_shard_that_has_gone_nothing_stays_in_memory(how: str, cluster: Cluster) -> None:
+    one = cluster.replica("one")
+    one.settle = _settle_memory
+    await cluster.shared(one)
+    cluster.start_runs()
+    await cluster.clock.advance(1.5)
+    assert isinstance(one._part, Sharded)
+    held = {shard: weakref.ref(crew.operator) for shard, crew in one._part._crews.items()}
+    if how == "lost":
+        one.freeze()
+    two = cluster.replica("two")
+    await cluster.until(lambda: len(two.shards) == (4 if how == "lost" else 2))
+    gone = {shard for shard in held if shard in two.shards}
+    one.thaw()
+    await cluster.clock.advance(2.0)
+    assert {shard for shard, operator in held.items() if operator() is None} == gone

@@ -87,8 +87,8 @@ class Member:
             limiter=Limiter(maximum=1), attempts=1,
         )  # fmt: skip
         self.keeper = Keeper(
-            client, namespace=NAMESPACE, name="weft", identity=name, shards=shards, begin=self.begin, clock=self.clock,
-            rng=random.Random(name), spawn=spawn, metrics=self.metrics,
+            client, namespace=NAMESPACE, name="weft", identity=name, shards=shards, begin=self.begin,
+            on_gone=lambda: None, clock=self.clock, rng=random.Random(name), spawn=spawn, metrics=self.metrics,
         )  # fmt: skip
         self.task = spawn(self.keeper.run(), name=name)
 
