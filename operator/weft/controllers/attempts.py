@@ -34,8 +34,9 @@ class Attempts:
         live.tasks[id_] = self._spawn(self._guarded(live, id_, work), name=f"{live.key.name}:{id_.path}")
 
     def end(self, live: LiveRun, id_: AttemptId, *, succeeded: bool, **told: Any) -> None:
-        """Tell the run that the attempt has ended, and how: what `AttemptEnded` takes."""
-        live.tasks.pop(id_, None)
+        """Tell the run that the attempt has ended, and how: what `AttemptEnded` takes; all else of it is dropped."""
+        live.tasks.pop(id_, None)  # it may be the one that tells: it is not to be cancelled
+        live.forget(id_)
         live.inbox.append(AttemptEnded(id_, self._clock.now(), succeeded=succeeded, **told))
         live.urgent = True
         self._wake(live.key)

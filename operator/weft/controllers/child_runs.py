@@ -112,9 +112,7 @@ class ChildRuns:
         """Stop the attempt's run; the attempt ends when its run has, or at once where there is none."""
         child = await self._child(live, id_)
         if child is None:
-            live.forget(id_)
-            message = "the child run is gone"
-            self._attempts.end(live, id_, succeeded=False, reason=Reason.Stopped, message=message)
+            self._attempts.end(live, id_, succeeded=False, reason=Reason.Stopped, message="the child run is gone")
         elif not finished(child):
             await self._controls.stop(live, child)
 

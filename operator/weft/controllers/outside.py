@@ -70,7 +70,7 @@ class Outside:
             return
         if kind == "resource":
             await self._resource_nodes.delete(live, id_)
-        live.forget(id_)
+        live.forget(id_)  # which ends its task
         self._attempts.end(live, id_, succeeded=False, reason=Reason.Stopped, message="stopped")
 
     def child_seen(self, live: LiveRun, id_: AttemptId, *, known: bool) -> AttemptEnded | None:

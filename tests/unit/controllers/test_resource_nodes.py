@@ -140,6 +140,18 @@ async def test_a_manifest_that_the_api_server_does_not_take_fails_the_node(rig: 
     assert rig.nodes() == {"a": "Failed(ResourceFailed)"}
 
 
+async def test_of_a_refused_attempt_nothing_is_kept_while_the_run_goes_on(rig: Rig) -> None:
+    rig.api.fail(400, method="POST", plural="configmaps")
+    rig.workflow("w2", NODE + "- {name: b, wait: {seconds: 600}}\n")
+    await rig.up()
+    rig.start("w2")
+    await rig.wait(lambda: rig.first_node().get("phase") == "Failed")
+    assert rig.replica is not None
+    [live] = rig.replica.operator.runs._live.values()
+    assert rig.nodes() == {"a": "Failed(ResourceFailed)", "b": "Waiting(WaitingForTime)"}
+    assert [*live.manifests, *live.objects, *live.refusals, *live.tasks] == []
+
+
 async def test_a_cluster_scoped_kind_is_refused(rig: Rig) -> None:
     rig.api.documents["/api/v1"] = {"resources": [{"name": "namespaces", "kind": "Namespace", "namespaced": False}]}
     rig.workflow("w2", "nodes: [{name: a, resource: {manifest: {apiVersion: v1, kind: Namespace}}}]")
