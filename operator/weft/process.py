@@ -1,8 +1,7 @@
 """The operator as a process: kopf feeds it, aiohttp serves its numbers, Leases decide on what it works.
 
-Weft's own resources come through kopf (`watching`). Jobs and Pods come through our own informers; when one of them
-ends, so does the process. Informers and workers start before kopf, which cancels at its end whatever was started after
-it.
+Weft's own resources come through kopf (`watching`), Jobs and Pods through our own informers; when one of them ends, so
+does the process: it is blind from then on.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ from weft.serving import serve
 from weft.settings import Settings
 from weft.sharded import Sharded
 from weft.single import Single
-from weft.watching import run_kopf
+from weft.watching import Kopf, start_kopf
 
 _log = logging.getLogger("weft")
 
@@ -57,7 +56,10 @@ def main(settings: Settings, environment: dict[str, str]) -> int:
     gc.set_threshold(50_000, 20, 50)  # most of what is made is there to stay: it need not be looked at so often
     # A loop in C: what this process does most is to send requests and to read the lines of watches.
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_Process(settings, environment).run())
+        exit_code = runner.run(_Process(settings, environment).run())
+        if exit_code:
+            _leave(exit_code)  # where kopf has failed, tasks of it would be waited for that do not end
+        return exit_code
 
 
 class _Process:
@@ -68,8 +70,6 @@ class _Process:
         self._environment = environment
         self._clock = SystemClock()
         self._stop = asyncio.Event()
-        self._kopf_ready = asyncio.Event()
-        self._kopf_stop = asyncio.Event()
         self._identity = settings.identity or f"{socket.gethostname()}-{secrets.token_hex(3)}"
         self._exit_code = 0
         self._turned_at = 0.0
@@ -100,22 +100,21 @@ class _Process:
         if webhook is not None:
             await webhook.start()
         work = spawn(self._work(replica), name="lead")
-        tasks = [spawn(self._tick(), name="tick"), spawn(self._take_signals(), name="signals")]
-        end = spawn(self._end_in_order(replica, work, webhook, server), name="end")
+        tick = spawn(self._tick(), name="tick")
         try:
-            await run_kopf(
-                replica.feed, settings, identity=self._identity, behind=self._behind,
-                ready=self._kopf_ready, stop=self._kopf_stop,
-            )  # fmt: skip
+            kopf = await start_kopf(replica.feed, settings, identity=self._identity, behind=self._behind)
+            self._take_signals()
+            await self._told_to_end(kopf)
         finally:
-            self._stop.set()
-            await end
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._end_in_order(replica, work, webhook, server)
+            tick.cancel()
+            await asyncio.gather(tick, return_exceptions=True)
             await http.close()
             await transport.close()
             self._thread.shutdown(wait=False, cancel_futures=True)
+        if kopf.over:
+            return 1
+        await kopf.end()
         return self._exit_code
 
     def _aside(self, work: Callable[[], T]) -> Awaitable[T]:
@@ -132,36 +131,38 @@ class _Process:
         folder, port = Path(settings.webhook_certificate_folder), settings.webhook_listen_port
         return Webhook(folder, port, lookup=lookup, clock=self._clock, spawn=Tasks(spawn, on_broken=outfit.on_broken))
 
-    async def _take_signals(self) -> None:
+    def _take_signals(self) -> None:
         """Take SIGTERM and SIGINT over from kopf, which takes them when it starts."""
-        await self._kopf_ready.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+
+    async def _told_to_end(self, kopf: Kopf) -> None:
+        """Return when somebody has said that this is to end, or kopf has ended by itself."""
+        told = spawn(self._stop.wait(), name="told")
+        await asyncio.wait({told, *kopf.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        told.cancel()
+        if kopf.over:
+            _log.error("kopf has ended by itself, and without it this process is blind: %s", kopf.reason)
 
     async def _end_in_order(
         self, replica: Single | Sharded, work: asyncio.Task[None], webhook: Webhook | None, server: web.AppRunner
     ) -> None:
-        """End all that is ours first: what was started after kopf would be cancelled by its end.
+        """End all that is ours, before kopf: what was started after it would be cancelled by its end.
 
         Kopf waits five seconds for what it does not know, such as a connection that Prometheus or the API server keeps
         open to us; and who is to lead next waits for the Lease.
         """
-        await self._stop.wait()
-        try:
-            # Where kopf has ended by itself, it has cancelled what of our work is younger; that must not end this.
-            (failure,) = await asyncio.gather(replica.stop(), return_exceptions=True)
-            if failure is not None:
-                _log.error("cannot end in order", exc_info=failure)
-                self._exit_code = 1
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            if self._exit_code == 0:
-                await replica.release()
-            if webhook is not None:
-                await webhook.close()
-            await server.cleanup()
-        finally:
-            self._kopf_stop.set()
+        (failure,) = await asyncio.gather(replica.stop(), return_exceptions=True)
+        if failure is not None:
+            _log.error("cannot end in order", exc_info=failure)
+            self._exit_code = 1
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        if self._exit_code == 0:
+            await replica.release()
+        if webhook is not None:
+            await webhook.close()
+        await server.cleanup()
 
     async def _work(self, replica: Single | Sharded) -> None:
         """Do the work; end the process when it cannot be done (when the one Lease is lost: `_end_at_once`)."""
@@ -191,8 +192,13 @@ class _Process:
 def _end_at_once() -> None:
     """The lease is lost: whatever this process still had in mind, another one does it now."""
     _log.error("the lease is lost; ending at once, so that nothing is done twice")
+    _leave(1)
+
+
+def _leave(exit_code: int) -> None:
+    """End the process, whatever still runs in it."""
     logging.shutdown()
-    os._exit(1)
+    os._exit(exit_code)
 
 
 def _settle_memory() -> None:

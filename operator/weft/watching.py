@@ -2,6 +2,10 @@
 
 It hands every event on as it came (`on.event` only: no patch, no finalizer, no memory of objects), and the probe fails
 when the event loop no longer turns. Everything else that kopf can do is turned off here.
+
+kopf ends when one of its tasks does, and at its end cancels what was started after it, which is most of the operator;
+then it waits for tasks of its own, some of which may never end, since they wait for credentials that it has let go of.
+So its tasks are watched from here, and it is only asked to end when nothing of ours runs any more.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from typing import Any
 
 import kopf
@@ -29,16 +34,35 @@ with it the process. Half an hour outlasts most outages; for ever would be too l
 authority that it knows, and takes up a new one only after a restart."""
 
 
-async def run_kopf(
-    feed: Feed,
-    settings: Settings,
-    *,
-    identity: str,
-    behind: Callable[[], float],
-    ready: asyncio.Event,
-    stop: asyncio.Event,
-) -> None:
-    """Run kopf until `stop` is set, or until it ends by itself; `ready` is set when it has begun.
+@dataclass(frozen=True)
+class Kopf:
+    """kopf, at work."""
+
+    tasks: Collection[asyncio.Task[Any]]
+    """Without any of them it does not work any more."""
+    _stop: asyncio.Event
+    _others: Collection[asyncio.Task[Any]]
+
+    @property
+    def over(self) -> bool:
+        """Say whether it has ended by itself; what is left of it may never end."""
+        return any(task.done() for task in self.tasks)
+
+    @property
+    def reason(self) -> str:
+        """Say why it has, as far as it tells."""
+        ended = [task for task in self.tasks if task.done() and not task.cancelled()]
+        errors = [f"{type(error).__name__}: {error}" for task in ended if (error := task.exception()) is not None]
+        return "; ".join(errors) or "it does not say why"
+
+    async def end(self) -> None:
+        """End it in order, and with it all that was started after it."""
+        self._stop.set()
+        await kopf.run_tasks(self.tasks, ignored=self._others)
+
+
+async def start_kopf(feed: Feed, settings: Settings, *, identity: str, behind: Callable[[], float]) -> Kopf:
+    """Start kopf, which takes the signals.
 
     `behind` gives the seconds since the event loop has last turned.
     """
@@ -56,7 +80,8 @@ async def run_kopf(
 
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     namespaces: Collection[str] = settings.namespaces
-    await kopf.operator(
+    others, stop = asyncio.all_tasks(), asyncio.Event()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=_settings(),
         standalone=True,
@@ -64,9 +89,9 @@ async def run_kopf(
         clusterwide=not namespaces,
         namespaces=namespaces,
         liveness_endpoint=f"http://0.0.0.0:{settings.probe_listen_port}/healthz",
-        ready_flag=ready,
         stop_flag=stop,
     )
+    return Kopf(tasks, stop, others)
 
 
 def _settings() -> kopf.OperatorSettings:

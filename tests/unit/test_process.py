@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -71,9 +72,11 @@ class World:
         denied = (ip_network("192.0.2.0/24"),)
         settings = Settings(metrics_listen_port=ports[0], probe_listen_port=ports[1], notify_denied_cidrs=denied)
         self.process = _Process(settings, {})
+        self.kopf: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """When it has a result, kopf ends by itself."""
         self.running = asyncio.create_task(self.process.run())
         self.left: set[asyncio.Task[Any]] = set()
-        """What kopf found still running when it was told to end; it would wait for it."""
+        """What kopf found still running when it was told to end; it would wait for it, and cancel it."""
 
     async def began(self) -> None:
         await asyncio.wait_for(self.replica.following.wait(), 5)
@@ -85,11 +88,16 @@ class World:
 
 @pytest.fixture
 async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callable[[], int]) -> AsyncIterator[World]:
-    async def kopf(*, stop_flag: asyncio.Event, **_: Any) -> None:
-        before = asyncio.all_tasks()
-        await stop_flag.wait()
+    async def start(**_: Any) -> list[asyncio.Task[None]]:
+        async def watch() -> None:
+            await made.kopf
+
+        return [asyncio.create_task(watch())]
+
+    async def end(tasks: list[asyncio.Task[None]], *, ignored: set[asyncio.Task[Any]]) -> None:
         made.replica.told.append("kopf")
-        made.left = {task for task in asyncio.all_tasks() - before if not task.done()}
+        made.left = {task for task in asyncio.all_tasks() - ignored - set(tasks) if not task.done()}
+        tasks[0].cancel()
 
     monkeypatch.setattr(process, "Connection", lambda load: Connection())
 
@@ -98,7 +106,8 @@ async def world(monkeypatch: pytest.MonkeyPatch, unused_tcp_port_factory: Callab
         return made.replica
 
     monkeypatch.setattr(process, "Single", single)
-    monkeypatch.setattr(watching.kopf, "operator", kopf)
+    monkeypatch.setattr(watching.kopf, "spawn_tasks", start)
+    monkeypatch.setattr(watching.kopf, "run_tasks", end)
     made = World((unused_tcp_port_factory(), unused_tcp_port_factory()))
     await made.began()
     yield made
@@ -165,7 +174,46 @@ async def test_it_ends_when_it_cannot_lead_and_traces_what_only_we_can_mend(
     assert told in (None, record.getMessage())
 
 
-async def test_everything_is_ended_although_kopf_has_cancelled_our_work(
+async def test_it_ends_when_kopf_has_failed_and_says_why(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.kopf.set_exception(KeyError("metadata"))
+    assert await world.exit_code() == 1
+    assert world.replica.told == ["stop", "release"]  # kopf's own end is not waited for: there may be none
+    assert "kopf has ended by itself, and without it this process is blind: KeyError: 'metadata'" in caplog.messages
+
+
+async def test_it_ends_when_kopf_has_ended_early(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.kopf.set_result(None)
+    assert await world.exit_code() == 1
+    assert world.replica.told == ["stop", "release"]
+    assert "kopf has ended by itself" in caplog.text
+
+
+def test_what_kopf_has_left_behind_does_not_keep_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def stuck() -> None:
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3600)
+
+    async def run(_: _Process) -> int:
+        left.append(asyncio.create_task(stuck()))
+        await asyncio.sleep(0)
+        return 1
+
+    def leave(code: int) -> None:
+        left[0].get_coro().close()
+        codes.append(code)
+
+    left: list[Any] = []
+    codes: list[int] = []
+    monkeypatch.setattr(_Process, "run", run)
+    monkeypatch.setattr(process.os, "_exit", leave)
+    monkeypatch.setattr(process, "set_up_logging", lambda settings: None)
+    monkeypatch.setattr(process.gc, "set_threshold", lambda *thresholds: None)
+    process.main(Settings(), {})
+    assert codes == [1]
+
+
+async def test_everything_is_ended_although_our_work_has_been_cancelled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(key: str) -> None:
@@ -184,14 +232,14 @@ async def test_everything_is_ended_although_kopf_has_cancelled_our_work(
     monkeypatch.setattr(world.replica, "stop", stop)
     for task in queue._tasks:
         task.cancel()
-    world.process._kopf_stop.set()
+    world.process._stop.set()
     assert await world.exit_code() == 0
-    assert world.replica.told == ["kopf", "stop", "release"]
+    assert world.replica.told == ["stop", "release", "kopf"]
 
 
 async def test_a_cancellation_that_comes_out_of_our_work_skips_no_other_step(world: World) -> None:
     world.replica.failure = asyncio.CancelledError()
-    world.process._kopf_stop.set()  # it ends by itself
+    world.kopf.set_result(None)
     assert await world.exit_code() == 1
     port = world.process._settings.metrics_listen_port
     with pytest.raises(ConnectionRefusedError):
