@@ -1,11 +1,11 @@
 """The API server as the commands see it: plain objects, a handful of verbs, one kind of error.
 
 The official client knows kubeconfigs, credentials and connections; here its typed models are left aside, since what
-the commands print is what the API server said. Whatever goes wrong comes out as the ApiError of `kube/errors`.
+the commands print is what the API server said, and so is its parser, which one object that is nested deeply enough
+would end (`kube/deep`). Whatever goes wrong comes out as the ApiError of `kube/errors`.
 `watch` outlives broken connections: a person who follows a run should not notice that the API server restarted.
 """
 
-import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,12 +13,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from kubernetes import config as kubernetes_config
 from kubernetes.client import ApiClient, ApiException, Configuration, CustomObjectsApi
-from kubernetes.watch import Watch
 from urllib3.exceptions import HTTPError
 
 from weft.cli.kubeconfig import NoKubeconfig, read_kubeconfig
+from weft.kube.deep import readable
 from weft.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Unreachable, from_response
 from weft.kube.objects import Obj, Objects, version_of
 from weft.kube.resources import Resource
@@ -53,43 +54,42 @@ class Cluster:
 
     def get(self, resource: Resource, name: str) -> Obj:
         """Give an object; raises NotFound."""
-        found: Obj = self._call(self._objects.get_namespaced_custom_object, *self._place(resource), name)
-        return found
+        return self._json(self._objects.get_namespaced_custom_object, *self._place(resource), name)
 
     def find_all(self, resource: Resource, *, all_namespaces: bool = False) -> Objects:
         """Give the objects of the namespace, or of all."""
         call, place = self._collection(resource, all_namespaces)
-        return _pages(lambda more: self._call(call, *place, limit=PAGE, **more))
+        return _pages(lambda more: self._json(call, *place, limit=PAGE, **more))
 
     def create(self, resource: Resource, obj: Obj) -> Obj:
         """Create an object; give it as stored. Raises AlreadyExists."""
-        created: Obj = self._call(self._objects.create_namespaced_custom_object, *self._place(resource), obj)
-        return created
+        return self._json(self._objects.create_namespaced_custom_object, *self._place(resource), obj)
 
     def patch(self, resource: Resource, name: str, patch: Obj) -> Obj:
         """Merge a patch into an object; give it as stored."""
         call = self._objects.patch_namespaced_custom_object
         merge = {"_content_type": "application/merge-patch+json"}
-        patched: Obj = self._call(call, *self._place(resource), name, patch, **merge)
-        return patched
+        return self._json(call, *self._place(resource), name, patch, **merge)
 
     def watch(self, resource: Resource, name: str) -> Iterator[Obj]:
         """Give an object as it is and then each time it has changed; the end means that it was deleted."""
         for stored in self._until_gone(resource, name):
             yield stored
             try:
-                for event in Watch().stream(  # type: ignore[no-untyped-call]
-                    self._objects.list_namespaced_custom_object,
-                    *self._place(resource),
-                    field_selector=f"metadata.name={name}",
-                    resource_version=version_of(stored),
+                for line in self._lines(
+                    self._objects.list_namespaced_custom_object, *self._place(resource), watch=True,
+                    field_selector=f"metadata.name={name}", resource_version=version_of(stored),
                     timeout_seconds=WATCH_SECONDS,
                     _request_timeout=(CONNECT_SECONDS, WATCH_SECONDS + READ_SECONDS),
-                ):
+                ):  # fmt: skip
+                    event = orjson.loads(readable(line))
+                    if event["type"] == "ERROR":
+                        self.sleep(1)
+                        break
                     if event["type"] == "DELETED":
                         return
                     yield event["object"]
-            except (ApiException, HTTPError):
+            except ApiError:
                 self.sleep(1)
 
     def patiently(self, call: Callable[[], T]) -> T:
@@ -104,14 +104,13 @@ class Cluster:
     def table(self, resource: Resource, *, all_namespaces: bool = False) -> Obj:
         """Give the objects as kubectl prints them: the server's own Table, without the objects themselves."""
         call, place = self._collection(resource, all_namespaces)
-        table: Obj = self._call(call, *place, _headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
-        return table
+        return self._json(call, *place, _headers={"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"})
 
     def whoami(self) -> tuple[str, list[str]]:
         """Give the user as the API server knows him, and his groups."""
         review = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         create = self._objects.create_cluster_custom_object
-        user = self._call(create, "authentication.k8s.io", "v1", "selfsubjectreviews", review)["status"]["userInfo"]
+        user = self._json(create, "authentication.k8s.io", "v1", "selfsubjectreviews", review)["status"]["userInfo"]
         return user["username"], list(user.get("groups") or ())
 
     def config_map(self, name: str) -> dict[str, str]:
@@ -144,21 +143,10 @@ class Cluster:
     def log(self, pod: str, *, container: str, follow: bool, timestamps: bool = False) -> Iterator[bytes]:
         """Give the lines of a container's log, without their ends; with `follow`, until the container has ended."""
         patience = (CONNECT_SECONDS, SILENCE_SECONDS if follow else READ_SECONDS)
-        answer = self._call(
+        return self._lines(
             self._core.read_namespaced_pod_log, pod, self.namespace, container=container, follow=follow,
-            timestamps=timestamps, _preload_content=False, _request_timeout=patience,
+            timestamps=timestamps, _request_timeout=patience,
         )  # fmt: skip
-        try:
-            rest = b""
-            for chunk in answer.stream(2**16):
-                *lines, rest = (rest + chunk).split(b"\n")
-                yield from lines
-            if rest:
-                yield rest
-        except HTTPError as error:
-            raise Unreachable(f"the log of Pod {pod} broke off: {error}") from None
-        finally:
-            answer.close()
 
     @cached_property
     def _core(self) -> Any:
@@ -185,14 +173,33 @@ class Cluster:
         return self._objects.list_namespaced_custom_object, self._place(resource)
 
     def _json(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Obj:
-        """What a typed call of the core group answers, as it came."""
-        answer: Obj = json.loads(self._call(call, *arguments, **options, _preload_content=False).data)
+        """What a call answers, as it came."""
+        body: bytes = self._call(call, *arguments, **options).data
+        try:
+            answer: Obj = orjson.loads(readable(body))
+        except orjson.JSONDecodeError:
+            raise ApiError(f"{self.host} answers something that is not JSON: {body[:80]!r}") from None
         return answer
+
+    def _lines(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Iterator[bytes]:
+        """The lines of what a call answers, as they come."""
+        answer = self._call(call, *arguments, **options)
+        try:
+            rest = b""
+            for chunk in answer.stream(2**16):
+                *lines, rest = (rest + chunk).split(b"\n")
+                yield from lines
+            if rest:
+                yield rest
+        except HTTPError as error:
+            raise Unreachable(f"the answer of {self.host} broke off: {error}") from None
+        finally:
+            answer.close()
 
     def _call(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         options.setdefault("_request_timeout", (CONNECT_SECONDS, READ_SECONDS))
         try:
-            answer = call(*arguments, **options)
+            answer = call(*arguments, **options, _preload_content=False)
         except ApiException as error:
             if not error.status:
                 raise Unreachable(f"cannot reach {self.host}: {error.reason}") from None
@@ -202,9 +209,8 @@ class Cluster:
             raise Unreachable(f"cannot reach {self.host}: {_cause(error)}") from None
         except (OSError, ValueError, kubernetes_config.ConfigException) as error:  # credentials, when they are renewed
             raise ApiError(f"cannot ask {self.host}: {error}") from None
-        status = getattr(answer, "status", 200) if options.get("_preload_content") is False else 200
-        if status >= 300:
-            raise from_response(status, answer.data, answer.headers)
+        if answer.status >= 300:
+            raise from_response(answer.status, answer.data, answer.headers)
         return answer
 
 

@@ -1,40 +1,20 @@
 """What somebody has nested without end, as the API server stores it, harms nobody else and is told what is wrong."""
 
-from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Any
 
 import pytest
 import yaml
-from support.fakeapi import FakeApi
+from support.deep import LEVELS, hold_deep_values
 from support.rig import NAMESPACE, Rig
 from weft.kube.resources import CONFIG_MAPS, NODE_TYPES, WORKFLOWS
-from weft.kube.transport import Response
-
-STANDING = b'"(deep)"'
-"""Stands for what is nested so deep: the API server in memory cannot hold it."""
-
-LEVELS = (300, 1_000, 1_100, 9_000)
-"""What orjson reads but does not write, and what it reads no more."""
 
 
 @pytest.fixture(params=LEVELS)
 def levels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """Let the API server's answers and watches hold it."""
     levels: int = request.param
-    deep = b'{"a":' * (levels // 2) + b"[" * (levels // 2) + b"]" * (levels // 2) + b"}" * (levels // 2)
-    answer, lines = FakeApi.request, FakeApi.stream
-
-    async def answered(self: FakeApi, *args: Any, **rest: Any) -> Response:
-        found = await answer(self, *args, **rest)
-        return Response(found.status, found.body.replace(STANDING, deep), found.headers)
-
-    async def told(self: FakeApi, *args: Any, **rest: Any) -> AsyncGenerator[bytes, None]:
-        async for line in lines(self, *args, **rest):
-            yield line.replace(STANDING, deep)
-
-    monkeypatch.setattr(FakeApi, "request", answered)
-    monkeypatch.setattr(FakeApi, "stream", told)
+    hold_deep_values(monkeypatch, levels)
     return levels
 
 
