@@ -23,7 +23,9 @@ import orjson
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.workflow import Notification
 from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import Forbidden
 from weft.kube.objects import Obj
+from weft.kube.retry import jittered_backoff
 from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics, NotificationResult
@@ -41,6 +43,9 @@ IN_FLIGHT_PER_NAMESPACE = 8
 """Nor must several of them that are one tenant's."""
 MAX_NODE_DELIVERIES = 100
 """Of one run, over all channels: nobody reads the thousandth, and the ledger of a run is one ConfigMap."""
+
+FIRST_KEEP_BACKOFF, LONGEST_KEEP_BACKOFF = 1.0, 300.0
+"""Seconds until the ledger is asked again for what the API server did not let it keep: a quota may be full for days."""
 
 RETRY_FOR_SECONDS = 86_400
 """Of a delivery that has no channel (yet)."""
@@ -113,6 +118,8 @@ class Outbox:
         self._open: dict[_Key, Delivery] = {}
         self._slots: Slots[_Key] = Slots(per_namespace=IN_FLIGHT_PER_NAMESPACE, per_channel=IN_FLIGHT_PER_CHANNEL)
         self._gone: set[tuple[str, int]] = set()
+        self._unkept: dict[_Key, int] = {}
+        """How often in a row how it went could not be kept."""
         self._queue = WorkQueue(
             "notifications", self._advance, workers=WORKERS, clock=clock, rng=rng, spawn=spawn, metrics=metrics
         )
@@ -208,11 +215,24 @@ class Outbox:
                 if (waiting := self._slots.give_back(*place)) is not None:
                     self._queue.add(waiting)
         if _run_key(delivery.run) in self._runs:  # else it was deleted, and its ledger with it
-            await self._ledger.save(delivery)
+            try:
+                await self._ledger.save(delivery)
+            except Forbidden as error:
+                self._keep_later(key, delivery, error)
+                return
+        self._unkept.pop(key, None)
         if delivery.state is State.Pending:
             self._queue.add_after(key, delivery.due)
         else:
             del self._open[key]
+
+    def _keep_later(self, key: _Key, delivery: Delivery, error: Forbidden) -> None:
+        times = self._unkept[key] = self._unkept.get(key, 0) + 1
+        delay = jittered_backoff(times, first=FIRST_KEEP_BACKOFF, longest=LONGEST_KEEP_BACKOFF, rng=self._rng)
+        told = "notification of %s: how it stands cannot be kept, again in %.0f s: %s"
+        _log.warning(told, _what(delivery), delay, error.message)
+        at = self._clock.now() + delay
+        self._queue.add_after(key, min(at, delivery.due) if delivery.state is State.Pending else at)
 
     async def _attempt(self, delivery: Delivery) -> Delivery:
         channel = self._find_channel(delivery.run.namespace, delivery.channel)
@@ -223,8 +243,7 @@ class Outbox:
         tried = replace(delivery, attempts=delivery.attempts + 1, error=outcome.error)
         if outcome.result is Result.Delivered:
             return self._ended(tried, State.Delivered)
-        what = f"{delivery.kind} of run {delivery.run.namespace}/{delivery.run.name} to channel {delivery.channel}"
-        _log.warning("notification of %s, attempt %d: %s", what, tried.attempts, outcome.error)
+        _log.warning("notification of %s, attempt %d: %s", _what(delivery), tried.attempts, outcome.error)
         due = self._clock.now() + backoff_seconds(tried.attempts, retry_after=outcome.retry_after, rng=self._rng)
         last = delivery.since + (spec.retry_for_seconds if spec else RETRY_FOR_SECONDS)
         if outcome.result is not Result.Retry or due > last:
@@ -264,6 +283,10 @@ class Outbox:
 
 def _run_key(run: NotifiedRun) -> RunKey:
     return RunKey(run.namespace, run.uid)
+
+
+def _what(delivery: Delivery) -> str:
+    return f"{delivery.kind} of run {delivery.run.namespace}/{delivery.run.name} to channel {delivery.channel}"
 
 
 def _must_be_told(delivery: Delivery, run: Obj) -> bool:

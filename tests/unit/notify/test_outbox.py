@@ -17,6 +17,7 @@ from support.clock import VirtualClock, settle
 from weft.api.notificationchannel import NotificationChannel
 from weft.api.workflow import Notification
 from weft.kube.clock import spawn
+from weft.kube.errors import QuotaExceeded
 from weft.kube.store import RunKey
 from weft.metrics import Metrics
 from weft.notify.addresses import AddressPolicy
@@ -74,11 +75,12 @@ def channel(
 
 
 class MemoryLedger:
-    """Keeps deliveries; `failures` saves raise first."""
+    """Keeps deliveries; `failures` saves raise `failure` first."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Delivery] = {}
         self.failures = 0
+        self.failure: Exception = ConnectionError("the API server is away")
         self.saved: asyncio.Queue[Delivery] = asyncio.Queue()
 
     async def load(self) -> Sequence[Delivery]:
@@ -88,7 +90,7 @@ class MemoryLedger:
         await asyncio.sleep(0)
         if self.failures:
             self.failures -= 1
-            raise ConnectionError("the API server is away")
+            raise self.failure
         self.kept[delivery.key] = delivery
         self.saved.put_nowait(delivery)
 
@@ -419,6 +421,38 @@ async def test_while_the_ledger_is_away_a_failed_try_is_not_repeated_early() -> 
     assert world.ledger.states() == [State.Pending]
     await world.clock.advance(3)
     assert len(world.sent) == 2
+
+
+async def test_what_a_full_quota_does_not_let_the_ledger_keep_is_said_in_a_line_and_rarely(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = await World().started()
+    world.ledger.failure, world.ledger.failures = QuotaExceeded("exceeded quota: few-config-maps", code=403), 10_000
+
+    world.observe(run(), [subscribe()])
+    await world.clock.advance(3600)
+
+    assert world.types() == ["run.started"]
+    assert 15 < 10_000 - world.ledger.failures < 35
+    assert caplog.messages[-1].startswith("notification of Started of run shop/run-u1 to channel ops: ")
+    assert caplog.messages[-1].endswith(": exceeded quota: few-config-maps")
+    assert not any(record.exc_info for record in caplog.records)
+
+    world.ledger.failures = 0
+    await world.clock.advance(300)
+    assert world.ledger.states() == [State.Delivered]
+    assert world.types() == ["run.started"]
+
+
+async def test_a_full_quota_delays_no_further_try() -> None:
+    world = await World(Outcome(result=Result.Retry, error="busy", retry_after=100)).started()
+    world.ledger.failure, world.ledger.failures = QuotaExceeded("exceeded quota: few-config-maps", code=403), 10_000
+
+    world.observe(run(), [subscribe()])
+    await world.clock.advance(3600)
+
+    first, second = (at for *_, at in world.sent)
+    assert second - first == pytest.approx(100, abs=1)
 
 
 async def test_a_deleted_run_still_gets_what_is_on_its_way() -> None:
