@@ -304,11 +304,14 @@ def stopped_before(state: RunState, unit: Unit, seen: AttemptEnded) -> AttemptEn
     """Take up a stop that was carried out by an operator which died before any status told of it; gives what is left.
 
     What has nothing to do with how the run goes on (a time that is over, a key that was lost) holds as it was. A graph
-    that is not being closed any more needs the attempt again: that stop was a disruption.
+    that is not being closed any more needs the attempt again: that stop was a disruption, unless the work had been done
+    before it came.
     """
     why = seen.stopped
     if why in _FINAL_STOPS or unit.frame.closing is not None or state.stop is not None:
         unit.stage, unit.stop_reason = STOPPING, why
+        return seen
+    if seen.succeeded and not unit.node.service:
         return seen
     message = "stopped by an operator that did not live to say why"
     return replace(seen, succeeded=False, reason=Reason.PodDeleted, message=message, disruption=True)

@@ -201,10 +201,11 @@ async def test_a_stop_is_remembered_by_the_pod_when_no_status_told_of_it(
     await rig.close()
 
 
-async def test_a_pod_stopped_for_a_failure_that_was_not_to_be_is_run_again() -> None:
-    """What failed is gone without a trace, and runs again: so must what had been stopped for it."""
+@pytest.mark.parametrize(("seconds", "attempts"), [(8, 2), (4.3, 1)], ids=["cut off", "done before the stop came"])
+async def test_a_pod_stopped_for_a_failure_that_was_not_to_be_is_run_again(seconds: float, attempts: int) -> None:
+    """What failed is gone without a trace, and runs again: so must what had been cut off for it, and nothing else."""
     rig = Rig(status_interval_seconds=60.0)
-    rig.behave = lambda node, attempt: Fate(seconds=4, code=1) if (node, attempt) == ("b", 1) else Fate(seconds=8)
+    rig.behave = lambda node, attempt: Fate(4, code=1) if (node, attempt) == ("b", 1) else Fate(seconds, text="n=1")
     rig.workflow("w", "{failurePolicy: Cancel, nodes: [{name: a, job: {image: i}}, {name: b, job: {image: i}}]}")
     await rig.up()
     rig.start("w")
@@ -217,6 +218,8 @@ async def test_a_pod_stopped_for_a_failure_that_was_not_to_be_is_run_again() -> 
     await rig.up()
     await rig.wait(lambda: rig.ended(), seconds=60)
     assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}
+    node = rig.run()["status"]["nodes"][0]
+    assert (node["attempts"], node["outputs"]) == (attempts, {"n": "1"})
     await rig.close()
 
 

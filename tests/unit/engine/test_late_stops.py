@@ -79,3 +79,14 @@ def test_a_graph_succeeds_when_all_that_is_in_it_was_done(nodes: int, expected: 
     end(run, "pay/pay", at=2)
     assert phase(run) == expected
     assert run.state.finished
+
+
+@pytest.mark.parametrize("service", [False, True])
+def test_what_a_dead_operator_had_stopped_in_vain_is_done_but_a_service_is_needed_again(service: bool) -> None:
+    """The graph is not being closed any more: what failed has gone without a trace."""
+    run = drive(
+        {"nodes": [{**PAY, "service": service}, {"name": "next", "dependsOn": ["pay:Ready"] * service, "job": "J"}]}
+    )
+    seen = AttemptEnded(run.attempt("pay"), START + 1, succeeded=True, text="paid=1", stopped="RunFailed")
+    run.see(seen, at=1)
+    assert phase(run) == (("Running", None, None) if service else PAID)
