@@ -1,4 +1,7 @@
-"""Invariants 1 and 2: one Job per attempt, never two Pods of an item, and what has succeeded is not run again."""
+"""Invariants 1 and 2: one Job per attempt, never two Pods of an item, and what has succeeded is not run again.
+
+A Pod that succeeded although the operator had told it to stop has succeeded: its work is done.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -33,8 +36,7 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
     told: set[Attempt] = set()  # attempts that a status has told of
     recorded: set[Attempt] = set()  # and those whose success it has told of
     live: dict[tuple[str, str, int | None], dict[str, Attempt]] = defaultdict(dict)
-    stopped: set[str] = set()  # UIDs of Pods that the operator has stopped
-    late: set[str] = set()  # and of those whose creation arrived when their Job was gone: they must not run
+    late: set[str] = set()  # UIDs of Pods whose creation arrived when their Job was gone: they must not run
     done: dict[tuple[object, ...], tuple[int, int, int]] = {}  # unit: (attempt that succeeded, rerun asked, rerun told)
     suspects: dict[str, list[tuple[int, str]]] = defaultdict(list)  # by run, until its status tells of its rerun
     for event in history:
@@ -87,10 +89,8 @@ def check_attempts(history: list[Event], specs: Specs) -> Iterator[str]:
             pods.pop(uid, None)
         else:
             pods[uid] = attempt
-        if by_operator(event) and _stops(event):
-            stopped.add(uid)
         ended_well = (event.obj.get("status") or {}).get("phase") == "Succeeded"
-        if ended_well and event.type == "MODIFIED" and uid not in stopped and attempt.unit not in done:
+        if ended_well and event.type == "MODIFIED" and attempt.unit not in done:
             spec = specs.of(run) if run is not None else None
             node = node_of(spec, attempt.path) if spec is not None else None
             once = run is not None and spec is not None and not (node or {}).get("service")
@@ -165,7 +165,3 @@ def _untracked(event: Event) -> bool:
     """Whether our finalizer was taken off."""
     before = (event.old or {}).get("metadata", {}).get("finalizers") or ()
     return FINALIZER in before and FINALIZER not in (event.obj["metadata"].get("finalizers") or ())
-
-
-def _stops(event: Event) -> bool:
-    return event.obj["spec"].get("activeDeadlineSeconds") == 1 or bool(event.obj["metadata"].get("deletionTimestamp"))
