@@ -32,12 +32,10 @@ from weft.engine.step import Step, frames
 from weft.engine.units import prepare, stop_attempt
 from weft.expr.cel import ExpressionError, Program
 from weft.graph.compiled import Body, ForEach
+from weft.graph.outputs import GIVEN
 
 AHEAD = 1000
 """Units that one step creates of one forEach, at most, when it is not to take long; it starts fewer."""
-
-_GIVEN: dict[str, tuple[str, ...]] = {"http": ("status", "body"), "resource": ("name", "kind", "status")}
-"""The outputs that bodies of a kind have whatever they do."""
 
 
 def begin(step: Step, frame: Frame, node: NodeState) -> None:
@@ -318,7 +316,7 @@ def item_outputs(node: NodeState) -> dict[str, list[Any]]:
 def _declared_outputs(body: Body) -> Iterable[str]:
     """The outputs that a body is known to have before it runs; what a job or a child run gives, nobody knows."""
     named = body.results or body.values or (() if body.graph is None else body.graph.outputs)
-    return [name for name, _ in named] or _GIVEN.get(body.kind, ())
+    return [name for name, _ in named] or GIVEN.get(body.kind, ())
 
 
 def end_node(step: Step, frame: Frame, node: NodeState, phase: str, reason: str | None, message: str) -> None:

@@ -58,10 +58,11 @@ class Program:
 
     `text` is the bare expression. `roots` are the variables it needs; `nodes`, `params` the names read from these two
     (None: all of them, the name is computed), `node_fields` the (node, field) pairs, `run_fields` what is read of
-    `run`; `dashed` what reads like a node's name with a dash, but is a subtraction.
+    `run`, `outputs` the (node, output) pairs it cannot do without; `dashed` what reads like a node's name with a dash,
+    but is a subtraction.
     """
 
-    __slots__ = ("_plan", "dashed", "node_fields", "nodes", "params", "roots", "run_fields", "text")
+    __slots__ = ("_plan", "dashed", "node_fields", "nodes", "outputs", "params", "roots", "run_fields", "text")
 
     def __init__(self, text: str, run: Plan, found: References, dashed: frozenset[str]) -> None:
         self.text = text
@@ -70,6 +71,7 @@ class Program:
         self.node_fields = found.node_fields
         self.params = found.params
         self.run_fields = found.run_fields
+        self.outputs = found.outputs
         self.dashed = dashed
         self._plan = run
 

@@ -5,7 +5,7 @@ Everywhere: `params`, `nodes`, `run`. In a forEach the item (by `item` or its `a
 or the response.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from weft.expr import lexical
 from weft.expr.cel import Program, suggestion
@@ -19,6 +19,7 @@ RESOURCE_NAMES = frozenset({"object"})
 HTTP_NAMES = frozenset({"response"})
 
 NODE_FIELDS = frozenset({"outputs", "phase", "reason", "exitCode"})
+NOTHING_KNOWN: Mapping[str, Collection[str]] = {}
 
 
 def loop_names(alias: str | None) -> frozenset[str]:
@@ -32,11 +33,12 @@ def check_references(
     ancestors: Collection[str],
     all_nodes: Collection[str],
     params: Collection[str],
+    outputs: Mapping[str, Collection[str]] = NOTHING_KNOWN,
 ) -> list[str]:
     """What is wrong with the nodes and parameters an expression reads, as messages (none: all is well).
 
     `ancestors` are the nodes that have surely ended before, `all_nodes` those of the same graph, `params` the declared
-    parameters.
+    parameters, `outputs` what nodes can give, where that is known.
     """
     messages: list[str] = []
     for program in _programs(subject):
@@ -44,6 +46,7 @@ def check_references(
         messages += [f'write nodes["{name}"]: a dash in a name reads as a subtraction' for name in dashed]
         split = {name.split("-")[0] for name in dashed}
         messages += _node_messages(program, split, ancestors=ancestors, all_nodes=all_nodes)
+        messages += _output_messages(program, outputs)
         for name in sorted((program.params or frozenset()) - frozenset(params)):
             messages.append(
                 f'{_written("params", name)}: there is no parameter named "{name}"{suggestion(name, params)}'
@@ -68,6 +71,15 @@ def _node_messages(
             if field not in NODE_FIELDS:
                 known = ", ".join(sorted(NODE_FIELDS))
                 yield f'{written}.{field}: a node has no "{field}"{suggestion(field, NODE_FIELDS)} (it has {known})'
+
+
+def _output_messages(program: Program, outputs: Mapping[str, Collection[str]]) -> Iterable[str]:
+    for name, output in sorted(program.outputs):
+        known = outputs.get(name)
+        if known is not None and output not in known:
+            read = _written(f"{_written('nodes', name)}.outputs", output)
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            yield f'{read}: {name} has no output "{output}"{suggestion(output, known)} ({has})'
 
 
 def _written(root: str, name: str) -> str:

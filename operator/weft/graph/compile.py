@@ -27,6 +27,7 @@ from weft.graph.enough import Enough, unless_enough
 from weft.graph.injection import plain_defaults
 from weft.graph.jobs import job_defaults
 from weft.graph.modifiers import cache_key, for_each, item_names, retry_policy
+from weft.graph.outputs import Givers, Names
 from weft.graph.scoping import Scope, Written
 from weft.graph.wiring import Wiring, wire
 
@@ -57,6 +58,12 @@ def compile_workflow(
     if workflow is None or problems or unknown:
         raise InvalidWorkflow([*problems, *unknown])
     return workflow
+
+
+def compile_on_trust(spec: WorkflowSpec, node_types: Mapping[str, NodeTypeSpec]) -> CompiledWorkflow | None:
+    """The workflow, where nothing but NodeTypes that are not known is wrong with it: such bodies stay of kind `use`."""
+    workflow, problems, _ = _compile(spec, "", node_types, {}, {}, "spec")
+    return None if problems else workflow
 
 
 def check_workflow(
@@ -103,6 +110,7 @@ class _Compiler:
         self.at = at
         self.problems = problems
         self.written = Written()
+        self.givers = Givers(spec, node_types)
         self.library = Library(
             job_defaults(spec.defaults, f"{at}.defaults", self.problems),
             {
@@ -153,7 +161,10 @@ class _Compiler:
     ) -> Graph:
         self.problems += check_declarations(parameters, f"{outside}.parameters")
         params = {parameter.name for parameter in parameters}
-        whole = Scope(self.problems, BASE_NAMES, params, wiring.positions, graph=called, written=self.written)
+        whole = Scope(
+            self.problems, BASE_NAMES, params, wiring.positions, outputs=self._outputs(models), graph=called,
+            written=self.written,
+        )  # fmt: skip
         nodes = [
             self._node(model, index, wiring, replace(whole, ancestors=wiring.ancestors(index)), f"{at}[{index}]")
             for index, model in enumerate(models)
@@ -184,7 +195,8 @@ class _Compiler:
                 )
         params = {parameter.name for parameter in self.spec.parameters}
         seen = {**main, **wiring.positions}
-        scope = Scope(self.problems, BASE_NAMES, params, seen, ended=True, written=self.written)
+        outputs = self._outputs([*self.spec.nodes, *models])
+        scope = Scope(self.problems, BASE_NAMES, params, seen, outputs=outputs, ended=True, written=self.written)
         nodes = [
             self._node(
                 model, index, wiring, replace(scope, ancestors=_Either(main, wiring.ancestors(index))), f"{at}[{index}]"
@@ -192,6 +204,11 @@ class _Compiler:
             for index, model in enumerate(models)
         ]
         return Graph("finally", _ranked(nodes, wiring), wiring.positions, wiring.order, failure_policy="Continue")
+
+    def _outputs(self, models: Sequence[NodeModel]) -> dict[str, Names]:
+        """What these nodes can give, those left out of which nobody knows."""
+        known = {model.name: self.givers.outputs_of(model) for model in models}
+        return {name: outputs for name, outputs in known.items() if outputs is not None}
 
     def _node(self, model: NodeModel, index: int, wiring: Wiring, scope: Scope, at: str) -> Node:
         unless_enough(self.problems)

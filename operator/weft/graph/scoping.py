@@ -62,8 +62,9 @@ class Scope:
     """The names of one place.
 
     `names` are the variables, `params` the parameters declared, `nodes` the nodes of the graph, `ancestors` those that
-    have surely ended before; `ended` says that the graph is over, so that `run.outcome` is known. `graph` is the named
-    graph that the place is in, if it is in one. `problems` is shared, and each is told with the `remark`.
+    have surely ended before, `outputs` what nodes can give, where that is known. `ended` says that the graph is over,
+    so that `run.outcome` is known. `graph` is the named graph that the place is in, if it is in one. `problems` is
+    shared, and each is told with the `remark`.
     """
 
     problems: list[Problem]
@@ -71,6 +72,7 @@ class Scope:
     params: Collection[str]
     nodes: Collection[str] = ()
     ancestors: Collection[str] = ()
+    outputs: Mapping[str, Collection[str]] = field(default_factory=dict)
     ended: bool = False
     graph: str | None = None
     remark: str = ""
@@ -147,7 +149,9 @@ class Scope:
             mend = "hand large values on as parameters, or call other Workflows"
             self.report(path, f"all expressions together have at most {MAX_WRITTEN} characters, this is beyond; {mend}")
             raise Enough
-        for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
+        for message in check_references(
+            program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params, outputs=self.outputs
+        ):
             self.report(path, f"{message} (in `{program.text}`)" if program.text not in message else message)
         for message in self._run_messages(program.run_fields):
             self.report(path, message)

@@ -1,5 +1,7 @@
 """What an expression refers to: exact for fixed names, everything (None) for computed ones, never too little."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +61,26 @@ def test_references(text: str, roots: str, nodes: str | None, fields: str, param
 )
 def test_what_is_read_of_the_run(text: str, fields: str) -> None:
     assert compile_expression(text, NAMES).run_fields == set(fields.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "outputs"),
+    [
+        ("nodes.a.outputs.x + nodes['b'].outputs['y z'].deep[0]", "a.x b.y z"),
+        ("params.p || nodes.a.outputs.x.map(v, v + nodes.b.outputs.n) == []", "a.x b.n"),
+        ("nodes.a.outputs[params.p] + nodes.b.phase", ""),
+        ("[{'outputs': {'x': 1}}].map(nodes, nodes.outputs.x) == [nodes.a.exitCode]", ""),
+        ("nodes.a.outputs.?x.orValue(0) + nodes.?b.outputs.y.orValue(0)", ""),
+        ("has(nodes.a.outputs.x) ? nodes.a.outputs.x : nodes.a.outputs.y", "a.y"),
+        ("nodes.a.outputs[?'x'].hasValue() ? nodes.a.outputs.x : 0", ""),
+        ("'x' in nodes.a.outputs ? nodes.a.outputs.x : nodes.b.outputs.x", "b.x"),
+        ("size(nodes.a) > 1 && nodes.a.outputs.x", ""),
+        ("nodes.exists(n, nodes[n].phase == 'Failed') && nodes.a.outputs.x", ""),
+    ],
+)
+def test_which_outputs_an_expression_cannot_do_without(text: str, outputs: str) -> None:
+    found = {f"{node}.{output}" for node, output in compile_expression(text, NAMES).outputs}
+    assert found == set(re.findall(r"\w\.\w(?: z)?", outputs))
 
 
 @pytest.mark.parametrize(
