@@ -30,7 +30,7 @@ from weft.kube.discovery import Discovery
 from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import Resource
-from weft.render.names import child_labels, job_name, run_owner
+from weft.render.names import child_labels, object_name, run_owner
 
 _log = logging.getLogger(__name__)
 
@@ -179,8 +179,7 @@ def _manifest(live: LiveRun, id_: AttemptId, payload: Obj) -> Obj:
     manifest: Obj = dict(payload)
     metadata = manifest["metadata"] = dict(manifest.get("metadata") or {})
     metadata.setdefault("namespace", live.key.namespace)
-    if not metadata.get("name"):
-        metadata["name"] = job_name(live.ref, id_)
+    metadata["name"] = object_name(live.ref, id_, payload)
     metadata["labels"] = (metadata.get("labels") or {}) | child_labels(live.ref, id_.path, id_.attempt)
     metadata["ownerReferences"] = [run_owner(live.ref) | {"controller": False, "blockOwnerDeletion": False}]
     return manifest

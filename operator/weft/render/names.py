@@ -8,6 +8,7 @@ Labels are for people and selectors: whatever does not fit into one is cut and g
 
 import re
 from base64 import b32encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -87,6 +88,12 @@ def job_name(run: RunRef, attempt: Identity) -> str:
     start = _slug(run.name)[: max(room - len(node), room - _NODE)].strip("-")
     end = node[-(room - len(start)) :].strip("-")  # the end of a path tells more than its beginning
     return "-".join(part for part in (start, end, short_hash(identity_text(run.uid, attempt), _HASH)) if part)
+
+
+def object_name(run: RunRef, attempt: Identity, manifest: Mapping[str, Any]) -> str:
+    """Give the name of the object that a `resource` node makes: the one in its manifest, or one like a Job's."""
+    metadata = manifest.get("metadata")
+    return (metadata.get("name") if isinstance(metadata, Mapping) else None) or job_name(run, attempt)
 
 
 def label_value(text: str) -> str:

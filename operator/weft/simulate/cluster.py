@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from weft.api.conditions import Reason
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.state import AttemptId
+from weft.render.names import RunRef, object_name
 from weft.simulate.agenda import ENDS, NEWS, Agenda
 from weft.simulate.history import START, Attempt, Run
 from weft.simulate.outcome import Course, course_of
@@ -46,7 +48,8 @@ class Cluster:
                 iteration=place.iteration,
                 attempt=action.id.attempt,
             )
-            self._follow(attempt, course_of(action.kind, action.node, event, self._default))
+            made = _made(run, action) if action.kind == "resource" else None
+            self._follow(attempt, course_of(action.kind, action.node, event, self._default, made=made))
         return attempt
 
     def _follow(self, attempt: Attempt, course: Course) -> None:
@@ -87,3 +90,10 @@ class Cluster:
         attempt = self._flying.get((run.number, id_))
         if attempt is not None:
             self.end_soon(attempt, reason=Reason.Stopped)
+
+
+def _made(run: Run, action: Start) -> dict[str, Any]:
+    """The outputs of a resource node whose object is what it was asked to be, and has no status yet."""
+    context = run.context
+    ref = RunRef(context.namespace, context.name, context.uid, run.state.workflow.name)
+    return {"name": object_name(ref, action.id, action.payload), "kind": action.payload["kind"], "status": {}}

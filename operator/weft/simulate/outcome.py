@@ -6,11 +6,13 @@ job       runs for durationSeconds, then ends by exitCode (0: Succeeded) or reas
 service   is ready after readySeconds and runs until it is stopped, unless the event says how or when it ends.
 http      answers {status: 200, body: null}, overlaid by outputs; exitCode or reason: no answer came. A request
           that takes longer than http.timeoutSeconds fails then.
-resource  gives outputs; exitCode or reason: it failed.
+resource  gives the name and the kind that the object was made with and an empty status, overlaid by outputs; exitCode
+          or reason: it failed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,8 +62,13 @@ class Course:
     ending: Ending | None = None
 
 
-def course_of(kind: str, node: Node, event: Event | None, default_seconds: float) -> Course:
-    """Say how an attempt of this node goes, given its event (None: none speaks of it)."""
+def course_of(
+    kind: str, node: Node, event: Event | None, default_seconds: float, *, made: Mapping[str, Any] | None = None
+) -> Course:
+    """Say how an attempt of this node goes, given its event (None: none speaks of it).
+
+    `made` are the outputs of a resource node about whose object the event says nothing.
+    """
     event = event or Event(node=node.name)
     if kind == "job" and event.reason in PENDING_REASONS:
         return _pending(node, event, default_seconds)
@@ -72,7 +79,7 @@ def course_of(kind: str, node: Node, event: Event | None, default_seconds: float
     if limit is not None and seconds > limit:
         late = Ending(succeeded=False, reason=Reason.RequestFailed, message=f"no answer within {limit:g} s")
         return Course(ends_after=limit, ending=late)
-    return Course(ends_after=seconds, ending=_ending(kind, event))
+    return Course(ends_after=seconds, ending=_ending(kind, event, made))
 
 
 def _pending(node: Node, event: Event, default_seconds: float) -> Course:
@@ -99,7 +106,7 @@ def _service(event: Event, default_seconds: float) -> Course:
     return Course(ready_after=ready, ends_after=seconds, ending=_ending("job", event))
 
 
-def _ending(kind: str, event: Event) -> Ending:
+def _ending(kind: str, event: Event, made: Mapping[str, Any] | None = None) -> Ending:
     failed = event.reason is not None or bool(event.exit_code)
     if kind == "job":
         text = _text(event.outputs)
@@ -114,11 +121,8 @@ def _ending(kind: str, event: Event) -> Ending:
         words = f"exit code {event.exit_code}" if event.reason is None else event.reason
         why = Reason.RequestFailed if kind == "http" else Reason.ResourceFailed
         return Ending(succeeded=False, reason=why, message=event.message or words)
-    given = event.outputs
-    if kind == "http":
-        answer = {"status": 200, "body": None}
-        return Ending(succeeded=True, outputs=answer | given if isinstance(given, dict) else answer)
-    return Ending(succeeded=True, outputs={} if given is None else given)
+    usual = {"status": 200, "body": None} if kind == "http" else dict(made or {})
+    return Ending(succeeded=True, outputs=usual | event.outputs if isinstance(event.outputs, dict) else usual)
 
 
 def _text(outputs: Any) -> str | None:

@@ -1,7 +1,13 @@
 """Small bodies, services, outputs, keys, caches, child runs and limits of design section 3."""
 
+import re
+from typing import Any
+
 import pytest
+import yaml
 from support.simulation import simulate
+from weft.api.workflow import WorkflowSpec
+from weft.graph.outputs import Givers
 
 
 def test_a_switch_chooses_the_first_true_case() -> None:
@@ -56,10 +62,55 @@ def test_http_is_judged_by_its_answer(body: str, event: str, expected: str, outp
 def test_a_resource_gives_what_the_scenario_says() -> None:
     ran = simulate(
         "nodes: [{name: a, resource: {manifest: {apiVersion: v1, kind: ConfigMap}}}]",
-        "events: [{node: a, outputs: {name: x}}]",
+        "events: [{node: a, outputs: {name: x, status: {ready: true}}}]",
     )
     assert ran.nodes["a"] == "Succeeded 0-1"
-    assert ran.outputs("a") == {"name": "x"}
+    assert ran.outputs("a") == {"name": "x", "kind": "ConfigMap", "status": {"ready": True}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "name"),
+    [
+        ({"name": "cm"}, "cm"),
+        ({"name": "cm-${{ run.attempt }}"}, "cm-1"),
+        ({}, r"\w+-a-[a-z2-7]+"),
+        ("${{ {'name': 'whole'} }}", "whole"),
+    ],
+)
+def test_a_resource_is_called_as_its_manifest_says_or_as_a_job_would_be(metadata: Any, name: str) -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}
+    found = "nodes.a.outputs.kind + '/' + nodes.a.outputs.name"
+    ran = simulate(
+        {
+            "nodes": [{"name": "a", "resource": {"manifest": manifest}}],
+            "outputs": [{"name": "found", "value": found}, {"name": "status", "value": "nodes.a.outputs.status"}],
+        }
+    )
+    outputs = ran.report["outputs"]
+    assert re.fullmatch(f"ConfigMap/{name}", outputs["found"])
+    assert outputs["status"] == {}
+
+
+GIVERS = {
+    "switch": "{name: a, switch: {cases: [{name: x, when: 'true'}]}}",
+    "approval": "{name: a, approval: {timeoutSeconds: 1, onTimeout: Approve}}",
+    "rejected": "{name: a, allowFailure: true, approval: {timeoutSeconds: 1}}",
+    "wait": "{name: a, wait: {seconds: 1}}",
+    "http": "{name: a, http: {url: 'http://x/'}}",
+    "resource": "{name: a, resource: {manifest: {apiVersion: v1, kind: ConfigMap}}}",
+    "items": "{name: a, forEach: {range: 2}, resource: {manifest: {apiVersion: v1, kind: ConfigMap}}}",
+    "expr": "{name: a, expr: {x: '1', y: '2'}}",
+    "rounds": "{name: a, while: {condition: 'iteration < 1'}, expr: {x: '1', y: '2'}}",
+    "graph": "{name: a, graph: {name: g}}",
+}
+
+
+@pytest.mark.parametrize("case", GIVERS)
+def test_what_a_node_is_known_to_give_is_what_it_gives(case: str) -> None:
+    text = f"{{nodes: [{GIVERS[case]}], graphs: [{{name: g, nodes: [{{name: b, expr: {{x: '1'}}}}],"
+    raw = yaml.safe_load(f"{text} outputs: [{{name: o, value: '1'}}]}}]}}")
+    spec = WorkflowSpec.model_validate(raw, by_alias=True)
+    assert set(simulate(raw).outputs("a")) == set(Givers(spec, {}).outputs_of(spec.nodes[0]) or ())
 
 
 SERVICE = """
