@@ -2,7 +2,7 @@
 
 What is wrong with the workflow, its parameters or the scenario goes to stderr as `file: path: message`, exit status 1.
 However the run itself ends, the exit status is 0. What a scenario says of nodes that are not there is only told, and so
-is what it does not say of outputs that are read, and which jobs have no image.
+is what it does not say of outputs that are read, and what `weft validate` notes of the workflows.
 """
 
 import re
@@ -20,8 +20,7 @@ from weft.api.problems import Problem, parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.cli.parameters import read_parameters
 from weft.cli.visible import visible
-from weft.graph.foreign import foreign_templates
-from weft.graph.images import without_image
+from weft.graph.notes import notes_on
 from weft.simulate.history import History
 from weft.simulate.program import Document, Program, load_program
 from weft.simulate.report import json_report, node_reports, pods
@@ -72,11 +71,12 @@ def _program(file: str) -> Program:
     program, problems = load_program(Document(one.content, one.path) for one in manifests)
     if program is None:
         _refuse(file, problems)
-    kinds = [one for one in manifests if isinstance(one.content, dict)]
-    types = [parse(NodeType, one.content)[0] for one in kinds if one.content.get("kind") == "NodeType"]
+    kinds = ("Workflow", "NodeType")
+    simulated = [one for one in manifests if isinstance(one.content, dict) and one.content.get("kind") in kinds]
+    types = [parse(NodeType, one.content)[0] for one in simulated if one.content["kind"] == "NodeType"]
     known = {one.metadata.name: one.spec for one in types if one is not None}
-    for one in (one for one in kinds if one.content.get("kind") == "Workflow"):
-        for note in (*without_image(one.content, known), *foreign_templates(one.content)):
+    for one in simulated:
+        for note in notes_on(one.content, known):
             print(line(file, one.at(note.path), note.message), file=sys.stderr)
     return program
 

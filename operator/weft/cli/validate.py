@@ -18,8 +18,7 @@ from weft.api.nodetype import NodeType, NodeTypeSpec
 from weft.api.problems import parse
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.graph.declared import NONE_KNOWN, Declared, declared_by
-from weft.graph.foreign import foreign_templates
-from weft.graph.images import without_image
+from weft.graph.notes import notes_on
 from weft.graph.validate import is_weft, name_problems
 from weft.graph.validate import validate as check
 
@@ -76,7 +75,7 @@ def _lines(file: str, manifests: list[Manifest], known: _Known) -> list[str]:
             problems = [*name_problems(content), *problems]
             trusted |= names_in(content, "").types if types is None else set()
         lines += [line(file, manifest.at(problem.path), problem.message) for problem in problems]
-        for note in () if problems else (*without_image(content, types or {}), *foreign_templates(content)):
+        for note in () if problems else notes_on(content, types or {}):
             click.echo(line(file, manifest.at(note.path), note.message), err=True)
     if trusted:
         click.echo(line(file, "", f"taken on trust, no file holds NodeTypes: {', '.join(sorted(trusted))}"), err=True)

@@ -42,6 +42,7 @@ from weft.engine.step import Step
 from weft.expr.cel import TOGETHER, ExpressionError
 from weft.expr.frame import Variables
 from weft.expr.template import to_text
+from weft.graph.compiled import NEVER_RETRIED
 
 IN_FLIGHT = frozenset({"job", "http", "resource", "workflow"})
 """Bodies whose attempts run outside the engine and have to be stopped there."""
@@ -51,8 +52,6 @@ PODLESS = "Pod"
 
 SUCCESS_WHEN = "successWhen: "
 """Put before what the object of a resource node lacks so that it could succeed."""
-
-NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
 
 
 def prepare(step: Step, unit: Unit) -> None:

@@ -19,6 +19,9 @@ from weft.expr.template import Structure, Template
 SUCCEEDED, FAILED, DONE, READY = "Succeeded", "Failed", "Done", "Ready"
 """The edge outcomes that are not switch cases."""
 
+NEVER_RETRIED = frozenset({"switch", "approval", "wait", "expr"})
+"""Bodies that would fail again in the same way."""
+
 
 @dataclass(slots=True, frozen=True)
 class Edge:

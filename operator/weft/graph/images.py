@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-from weft.api.base import ResourceModel
 from weft.api.bodies import OneBody
 from weft.api.job import JobSettings
 from weft.api.nodetype import NodeTypeSpec
-from weft.api.problems import Problem, parse
-from weft.api.workflow import Defaults, Workflow
-from weft.api.workflowrun import WorkflowRun
+from weft.api.problems import Problem
+from weft.api.workflow import Defaults, WorkflowSpec
 from weft.expr.template import is_templated
-from weft.graph.placed import placed, spec_of
+from weft.graph.placed import placed
 from weft.render.template import main_of
 
 SHOWN = 5
 """Of a manifest's jobs without an image; one mend helps them all."""
 
-_MODELS: dict[str, type[ResourceModel]] = {"Workflow": Workflow, "WorkflowRun": WorkflowRun}
 
-
-def without_image(manifest: Mapping[str, Any], types: Mapping[str, NodeTypeSpec]) -> list[Problem]:
-    """Give a note for each such job (of very many, the first) of a manifest that is right in all else.
-
-    `types` are the NodeTypes that are known; others are taken on trust.
-    """
-    model = _MODELS.get(str(manifest.get("kind")))
-    found = None if model is None else spec_of(parse(model, manifest)[0])
-    if found is None:
-        return []
-    spec, at = found
+def without_image(spec: WorkflowSpec, at: str, types: Mapping[str, NodeTypeSpec]) -> list[Problem]:
+    """Give a note for each such job (of very many, the first) of the spec that stands at the path `at`."""
     bare = [
         (f"{one.at}.{one.owner.body_kind}", one.node)
         for one in placed(spec, at)

@@ -312,3 +312,14 @@ def test_of_very_many_jobs_without_an_image_some_are_noted(run):
 
 def test_what_is_wrong_comes_before_an_image(run):
     assert run(bad=BAD.replace("{image: i}", "{}")).stderr == ""
+
+
+def test_what_does_nothing_is_noted_and_is_no_error(run):
+    nodes = "{name: a, approval: {onTimeout: Approve}}, {name: b, retry: {}, use: {name: t}}"
+    workflow = HEAD.format("Workflow", "w") + f"spec: {{nodes: [{nodes}]}}\n"
+    result = run(w=workflow, t=HEAD.format("NodeType", "t") + "spec: {expr: {x: '1'}}\n")
+    assert (result.exit_code, result.stdout) == (0, "w.yaml: ok (1 document)\nt.yaml: ok (1 document)\n")
+    assert result.stderr.splitlines() == [
+        "w.yaml: spec.nodes[0].approval.onTimeout: does nothing without timeoutSeconds beside it",
+        "w.yaml: spec.nodes[1].retry: does nothing, as the body 'expr' is never tried again",
+    ]

@@ -157,7 +157,7 @@ metadata: {name: reads}
 spec:
   nodes:
   - {name: sub, graph: {name: inner}}
-  - {name: ask, http: {url: "http://a.example"}}
+  - {name: ask, cache: {key: "'k'"}, http: {url: "http://a.example"}}
   - {name: c, dependsOn: [ask], join: Any, expr: {x: nodes.ask.outputs.nothing}}
   - {name: price-list, job: {image: i}}
   - name: d
@@ -217,6 +217,32 @@ def test_a_job_without_an_image_is_noted_and_runs() -> None:
         " one in spec.defaults.image\n"
     )
     assert call("-", stdin=WORKFLOW).stderr == ""
+
+
+def test_what_validate_notes_is_told_here_too(file: str) -> None:
+    mounts = "volumeMounts: [{name: data, mountPath: /data}]"
+    Path(file).write_text(
+        f"""
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {{name: w}}
+spec: {{nodes: [{{name: a, retry: {{}}, wait: {{seconds: 1}}}}, {{name: b, use: {{name: t}}}}]}}
+---
+apiVersion: weft.dev/v1alpha1
+kind: NodeType
+metadata: {{name: t}}
+spec: {{job: {{script: "echo {{{{params.x}}}}", {mounts}}}}}
+"""
+    )
+    result, notes = call(file), CliRunner().invoke(weft, ["validate", file]).stderr
+    assert result.exit_code == 0
+    assert result.stderr == notes
+    assert [line.split(": ")[1] for line in notes.splitlines()] == [
+        "documents[0].spec.nodes[1].use",
+        "documents[0].spec.nodes[0].retry",
+        "documents[0].spec.nodes[1].use",
+        "documents[1].spec.job.script",
+    ]
 
 
 def test_a_cache_key_may_be_a_text_with_expressions_in_it() -> None:

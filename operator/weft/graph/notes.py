@@ -1,0 +1,32 @@
+"""What the author of a manifest should know although it is no error: it can be carried out, but hardly as it was meant.
+
+The cluster may add what is missing (a webhook gives images and volumes), and a setting that does nothing harms nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weft.api.base import ResourceModel
+from weft.api.nodetype import NodeTypeSpec
+from weft.api.problems import Problem, parse
+from weft.api.workflow import Workflow
+from weft.api.workflowrun import WorkflowRun
+from weft.graph.foreign import foreign_templates
+from weft.graph.idle import idle_settings
+from weft.graph.images import without_image
+from weft.graph.placed import spec_of
+
+_MODELS: dict[str, type[ResourceModel]] = {"Workflow": Workflow, "WorkflowRun": WorkflowRun}
+
+
+def notes_on(manifest: Mapping[str, Any], types: Mapping[str, NodeTypeSpec]) -> list[Problem]:
+    """Give the notes on a manifest that is right in all else.
+
+    `types` are the NodeTypes that are known; others are taken on trust.
+    """
+    model = _MODELS.get(str(manifest.get("kind")))
+    found = None if model is None else spec_of(parse(model, manifest)[0])
+    graph = [] if found is None else [*without_image(*found, types), *idle_settings(*found, types)]
+    return [*graph, *foreign_templates(manifest)]
