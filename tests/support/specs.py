@@ -5,7 +5,7 @@ from typing import Any
 from weft.api.nodetype import NodeTypeSpec
 from weft.api.problems import parse
 from weft.api.workflow import WorkflowSpec
-from weft.graph.compile import InvalidWorkflow, compile_workflow
+from weft.graph.compile import InvalidWorkflow, compile_on_trust, compile_workflow
 from weft.graph.compiled import CompiledWorkflow
 
 BODIES = {"job", "graph", "workflow", "switch", "approval", "wait", "expr", "http", "resource", "use"}
@@ -35,6 +35,16 @@ def wrong(*nodes: dict[str, Any], **spec: Any) -> list[str]:
     except InvalidWorkflow as error:
         return [str(problem) for problem in error.problems]
     return []
+
+
+def doubted(*nodes: dict[str, Any], types: dict[str, dict[str, Any]] | None = None, **spec: Any) -> list[str]:
+    """What of the workflow of these nodes can only fail should it be evaluated, as lines `path: message`."""
+    model, problems = parse(
+        WorkflowSpec, {"nodes": list(nodes), **{key.rstrip("_"): spec[key] for key in spec}}, at="spec"
+    )
+    assert model is not None, problems
+    known = {name: _node_type(one) for name, one in (types or {}).items()}
+    return [str(doubt) for doubt in compile_on_trust(model, known, at="spec")[1]]
 
 
 def _node_type(raw: dict[str, Any]) -> NodeTypeSpec:

@@ -19,7 +19,6 @@ RESOURCE_NAMES = frozenset({"object"})
 HTTP_NAMES = frozenset({"response"})
 
 NODE_FIELDS = frozenset({"outputs", "phase", "reason", "exitCode"})
-NOTHING_KNOWN: Mapping[str, Collection[str]] = {}
 
 
 def loop_names(alias: str | None) -> frozenset[str]:
@@ -33,12 +32,11 @@ def check_references(
     ancestors: Collection[str],
     all_nodes: Collection[str],
     params: Collection[str],
-    outputs: Mapping[str, Collection[str]] = NOTHING_KNOWN,
 ) -> list[str]:
     """What is wrong with the nodes and parameters an expression reads, as messages (none: all is well).
 
     `ancestors` are the nodes that have surely ended before, `all_nodes` those of the same graph, `params` the declared
-    parameters, `outputs` what nodes can give, where that is known.
+    parameters.
     """
     messages: list[str] = []
     for program in _programs(subject):
@@ -46,7 +44,6 @@ def check_references(
         messages += [f'write nodes["{name}"]: a dash in a name reads as a subtraction' for name in dashed]
         split = {name.split("-")[0] for name in dashed}
         messages += _node_messages(program, split, ancestors=ancestors, all_nodes=all_nodes)
-        messages += _output_messages(program, outputs)
         for name in sorted((program.params or frozenset()) - frozenset(params)):
             messages.append(
                 f'{_written("params", name)}: there is no parameter named "{name}"{suggestion(name, params)}'
@@ -73,7 +70,11 @@ def _node_messages(
                 yield f'{written}.{field}: a node has no "{field}"{suggestion(field, NODE_FIELDS)} (it has {known})'
 
 
-def _output_messages(program: Program, outputs: Mapping[str, Collection[str]]) -> Iterable[str]:
+def output_messages(program: Program, outputs: Mapping[str, Collection[str]]) -> Iterable[str]:
+    """Give a message for each output the expression needs and a node can never have.
+
+    `outputs` are those that nodes can have, without the nodes of which nobody knows.
+    """
     for name, output in sorted(program.outputs):
         known = outputs.get(name)
         if known is not None and output not in known:

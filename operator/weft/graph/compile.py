@@ -8,6 +8,7 @@ nodes run it. Defaults end here; the engine finds everything in the node.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -60,10 +61,20 @@ def compile_workflow(
     return workflow
 
 
-def compile_on_trust(spec: WorkflowSpec, node_types: Mapping[str, NodeTypeSpec]) -> CompiledWorkflow | None:
-    """The workflow, where nothing but NodeTypes that are not known is wrong with it: such bodies stay of kind `use`."""
-    workflow, problems, _ = _compile(spec, "", node_types, {}, {}, "spec")
-    return None if problems else workflow
+def compile_on_trust(
+    spec: WorkflowSpec, node_types: Mapping[str, NodeTypeSpec], *, at: str
+) -> tuple[CompiledWorkflow | None, list[Problem]]:
+    """The workflow, and what in it can only fail should it ever be evaluated; None where it cannot be carried out.
+
+    A NodeType that is not known is no hindrance: such bodies stay of kind `use`.
+    """
+    problems: list[Problem] = []
+    compiler = _Compiler(spec, at, node_types, {}, problems, [])
+    with suppress(Enough):
+        workflow = compiler.workflow("", {})
+        if not problems:
+            return workflow, list(compiler.doubts)
+    return None, []
 
 
 def check_workflow(
@@ -110,6 +121,7 @@ class _Compiler:
         self.at = at
         self.problems = problems
         self.written = Written()
+        self.doubts: dict[Problem, None] = {}
         self.givers = Givers(spec, node_types)
         self.library = Library(
             job_defaults(spec.defaults, f"{at}.defaults", self.problems),
@@ -163,7 +175,7 @@ class _Compiler:
         params = {parameter.name for parameter in parameters}
         whole = Scope(
             self.problems, BASE_NAMES, params, wiring.positions, outputs=self._outputs(models), graph=called,
-            written=self.written,
+            written=self.written, doubts=self.doubts,
         )  # fmt: skip
         nodes = [
             self._node(model, index, wiring, replace(whole, ancestors=wiring.ancestors(index)), f"{at}[{index}]")
@@ -196,7 +208,10 @@ class _Compiler:
         params = {parameter.name for parameter in self.spec.parameters}
         seen = {**main, **wiring.positions}
         outputs = self._outputs([*self.spec.nodes, *models])
-        scope = Scope(self.problems, BASE_NAMES, params, seen, outputs=outputs, ended=True, written=self.written)
+        scope = Scope(
+            self.problems, BASE_NAMES, params, seen, outputs=outputs, ended=True, written=self.written,
+            doubts=self.doubts,
+        )  # fmt: skip
         nodes = [
             self._node(
                 model, index, wiring, replace(scope, ancestors=_Either(main, wiring.ancestors(index))), f"{at}[{index}]"

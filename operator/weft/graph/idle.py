@@ -1,4 +1,4 @@
-"""Settings that do nothing where they stand, and mounts of a volume that the Pod does not have.
+"""Settings that do nothing where they stand, mounts of a volume that the Pod does not have, outputs that never are.
 
 All of it is read from the compiled nodes, where the defaults and the NodeTypes are in place.
 """
@@ -28,12 +28,12 @@ Owner = NodeModel | Compensate
 
 def idle_settings(spec: WorkflowSpec, at: str, types: Mapping[str, NodeTypeSpec]) -> list[Problem]:
     """Give a note for each such setting (of very many, the first) of the spec that stands at the path `at`."""
-    workflow = compile_on_trust(spec, types)
+    workflow, doubts = compile_on_trust(spec, types, at=at)
     if workflow is None:
         return []
     places = list(_places(spec, at, workflow))
     found = (note for where, owner, node in places for note in _of_node(owner, node, where))
-    return [*islice(found, SHOWN), *_of_defaults(spec, at, types, places)]
+    return [*islice(found, SHOWN), *_of_defaults(spec, at, types, places), *doubts[:SHOWN]]
 
 
 def _of_node(owner: Owner, node: Node, at: str) -> Iterator[Problem]:

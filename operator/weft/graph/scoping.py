@@ -15,7 +15,7 @@ from typing import Any
 from weft.api.problems import Problem, path_text
 from weft.expr import lexical
 from weft.expr.cel import ExpressionError, Program, compile_expression, suggestion
-from weft.expr.scope import check_references
+from weft.expr.scope import check_references, output_messages
 from weft.expr.template import Structure, Template, compile_template
 from weft.graph.enough import Enough, unless_enough
 
@@ -64,7 +64,7 @@ class Scope:
     `names` are the variables, `params` the parameters declared, `nodes` the nodes of the graph, `ancestors` those that
     have surely ended before, `outputs` what nodes can give, where that is known. `ended` says that the graph is over,
     so that `run.outcome` is known. `graph` is the named graph that the place is in, if it is in one. `problems` is
-    shared, and each is told with the `remark`.
+    shared, and each is told with the `remark`; so is `doubts`: what can only fail, should it ever be evaluated.
     """
 
     problems: list[Problem]
@@ -77,6 +77,7 @@ class Scope:
     graph: str | None = None
     remark: str = ""
     written: Written = field(default_factory=Written)
+    doubts: dict[Problem, None] = field(default_factory=dict)
 
     def with_names(self, *more: Collection[str]) -> Scope:
         """The same place with further variables."""
@@ -149,10 +150,10 @@ class Scope:
             mend = "hand large values on as parameters, or call other Workflows"
             self.report(path, f"all expressions together have at most {MAX_WRITTEN} characters, this is beyond; {mend}")
             raise Enough
-        for message in check_references(
-            program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params, outputs=self.outputs
-        ):
-            self.report(path, f"{message} (in `{program.text}`)" if program.text not in message else message)
+        for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
+            self.report(path, _with_text(program, message))
+        for message in output_messages(program, self.outputs):
+            self.doubts[Problem(path, _with_text(program, message) + self.remark)] = None
         for message in self._run_messages(program.run_fields):
             self.report(path, message)
 
@@ -168,6 +169,10 @@ class Scope:
                 for field in sorted(used & AFTERWARDS)
             ]
         return messages
+
+
+def _with_text(program: Program, message: str) -> str:
+    return message if program.text in message else f"{message} (in `{program.text}`)"
 
 
 def structure(root: Any) -> Structure:

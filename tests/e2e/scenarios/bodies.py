@@ -105,7 +105,7 @@ def when_is_false(place: Place) -> None:
         node("a", expr={"n": "1"}),
         node("skipped", after=["a"], when="nodes.a.outputs.n > 1"),
         node("next", after=["skipped"]),
-        node("broken", after=["a"], when="nodes.a.outputs.n.missing > 1", allowFailure=True),
+        node("broken", after=["a"], when="nodes.a.outputs.missing > 1", allowFailure=True),
     ]
     run = place.start("when", spec(nodes)).finish()
     assert run.node("skipped")["reason"] == "ConditionFalse"
