@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Literal
 
 from weft.api.notificationchannel import NotificationChannel
+from weft.api.objects import Key, Obj, key_of, owner_of
 from weft.api.problems import parse
 from weft.api.workflow import Notification
 from weft.controllers.approval_status import ApprovalStatus
@@ -56,7 +57,6 @@ from weft.kube.client import Client
 from weft.kube.clock import Aside, Clock, Spawn
 from weft.kube.errors import ApiError
 from weft.kube.events import Recorder
-from weft.kube.objects import Key, Obj, key_of, owner_of
 from weft.kube.realm import Realm
 from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
 from weft.kube.store import ChildStore, RunKey, run_key_of

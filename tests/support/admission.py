@@ -6,7 +6,7 @@ WorkflowRun's spec is fixed but for its controls. A Pod is bound once, and its d
 
 from typing import Any
 
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 
 _ENDS = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}

@@ -20,7 +20,7 @@ import yaml
 from aiohttp import web
 from support.fakeapi import FakeApi
 from weft.api.base import GROUP
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.transport import StreamRefused
 
 COLUMNS = (("Name", 0), ("Status", 0), ("Queue", 1))

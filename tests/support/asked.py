@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+from weft.api.objects import Obj
 from weft.kube import resources
-from weft.kube.objects import Obj
 from weft.kube.resources import Resource
 
 RESOURCES = {

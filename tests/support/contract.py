@@ -12,9 +12,9 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import pytest
+from weft.api.objects import Obj, uid_of, version_of
 from weft.kube.client import Client, PatchType
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, Gone, Invalid, NotFound
-from weft.kube.objects import Obj, uid_of, version_of
 from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, Resource
 
 Contract = Callable[[Client, str], Awaitable[None]]

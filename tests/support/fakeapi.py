@@ -25,9 +25,9 @@ from support.clock import VirtualClock
 from support.patches import PatchDoesNotFit, json_patched, merged
 from support.storage import Event, Refusal, Storage, has_status
 from support.transport import status
+from weft.api.objects import Key, Obj
 from weft.kube.client import Client, PatchType
 from weft.kube.limiter import Limiter
-from weft.kube.objects import Key, Obj
 from weft.kube.resources import Resource
 from weft.kube.transport import Response, StreamRefused
 from weft.metrics import Metrics

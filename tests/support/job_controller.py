@@ -10,8 +10,8 @@ from typing import Any
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
+from weft.api.objects import Obj, key_of, owner_of, uid_of
 from weft.api.times import moment, timestamp
-from weft.kube.objects import Obj, key_of, owner_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.render.facts import condition
 from weft.render.pod import is_tracked, pod_for

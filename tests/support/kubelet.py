@@ -16,8 +16,8 @@ from typing import Any
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
 from support.storage import Event
+from weft.api.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.api.times import timestamp
-from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.render.pod import TRACKING_FINALIZER
 

@@ -6,7 +6,7 @@ run("r", priority="High", phase="Running", startTime="...")     # spec fields, a
 from typing import Any
 
 from weft.api.base import API_VERSION
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 
 NAMESPACE = "ns"
 _STATUS = ("phase", "startTime", "completionTime", "rerunGeneration", "workflowRevision", "nodes", "state")

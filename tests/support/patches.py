@@ -3,7 +3,7 @@
 from copy import deepcopy
 from typing import Any
 
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 
 
 class PatchDoesNotFit(Exception):

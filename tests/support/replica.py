@@ -20,13 +20,13 @@ from typing import Any, Protocol, TypeVar
 
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
+from weft.api.objects import version_of
 from weft.app import Operator
 from weft.controllers.catalog import KINDS
 from weft.kube.client import Client, items_of
 from weft.kube.errors import ApiError, Gone
 from weft.kube.fence import Fence
 from weft.kube.limiter import Limiter
-from weft.kube.objects import version_of
 from weft.kube.resources import Resource
 from weft.kube.transport import Response, Transport
 from weft.metrics import Metrics

@@ -21,7 +21,7 @@ from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import Replica
-from weft.kube.objects import Obj, annotation
+from weft.api.objects import Obj, annotation
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 from weft.metrics import Metrics
 from weft.notify.guarded_http import RequestFailed

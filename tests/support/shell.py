@@ -11,6 +11,7 @@ from typing import Any
 
 from support.clock import VirtualClock, at_once
 from support.fakeapi import FakeApi
+from weft.api.objects import Obj
 from weft.controllers.catalog import KINDS, Catalog, list_kind
 from weft.controllers.compiler import Compiler
 from weft.controllers.enforcement import Enforcement
@@ -18,7 +19,6 @@ from weft.controllers.revisions import Revisions
 from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.events import Recorder
-from weft.kube.objects import Obj
 from weft.kube.realm import Realm
 from weft.kube.resources import Resource
 from weft.metrics import Metrics

@@ -16,8 +16,8 @@ from support.asked import BY_KIND, RESOURCES
 from support.clock import VirtualClock
 from support.transport import status
 from weft.api.base import GROUP
+from weft.api.objects import Key, Obj, key_of
 from weft.api.times import timestamp
-from weft.kube.objects import Key, Obj, key_of
 from weft.kube.resources import JOBS, NAMESPACES, PODS, Resource
 
 _SERVER_SIDE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation", "resourceVersion")

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from weft.api.objects import Obj
 from weft.api.problems import Problem
 from weft.graph.declared import declared_by
 from weft.graph.types import check_with_types, used_types
 from weft.graph.validate import validate
-from weft.kube.objects import Obj
 
 CHECKED = ("Workflow", "WorkflowRun", "NodeType")
 """The kinds whose meaning no schema can hold to."""

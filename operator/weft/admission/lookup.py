@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from weft.admission.judge import Found, Names
+from weft.api.objects import Obj, key_of
 from weft.kube.client import Client
 from weft.kube.errors import NotFound
-from weft.kube.objects import Obj, key_of
 from weft.kube.resources import NODE_TYPES, WORKFLOWS
 
 

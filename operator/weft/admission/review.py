@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from weft.admission.judge import Verdict
+from weft.api.objects import Obj
 from weft.api.problems import summary
 from weft.kube.deep import parsed
-from weft.kube.objects import Obj
 
 API_VERSION = "admission.k8s.io/v1"
 MOST_PROBLEMS = 10

@@ -1,9 +1,9 @@
 """Why there are no logs: nothing has run yet, nothing ever will, or its Pods are gone, and how to keep them."""
 
 from weft.api.conditions import NodePhase, Reason
+from weft.api.objects import Obj
 from weft.cli import runs
 from weft.cli.nodes import Entry
-from weft.kube.objects import Obj
 from weft.render.names import NODE_LABEL, RUN_LABEL, label_value
 
 

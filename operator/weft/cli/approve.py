@@ -14,13 +14,13 @@ import click
 
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
+from weft.api.objects import Obj, cut_name, uid_of
 from weft.cli import runs
 from weft.cli.frozen import frozen_workflow, node_spec
 from weft.cli.nodes import Entry, matching, unknown_node
 from weft.cli.session import Session, in_cluster
 from weft.controllers.run_facts import rerun_known, workflow_of
 from weft.kube.errors import AlreadyExists
-from weft.kube.objects import Obj, cut_name, uid_of
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
 from weft.render.names import NODE_LABEL, label_value, run_labels, short_hash
 

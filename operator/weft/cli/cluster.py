@@ -18,10 +18,10 @@ from kubernetes import config as kubernetes_config
 from kubernetes.client import ApiClient, ApiException, Configuration, CustomObjectsApi
 from urllib3.exceptions import HTTPError
 
+from weft.api.objects import Obj, Objects, version_of
 from weft.cli.kubeconfig import NoKubeconfig, read_kubeconfig
 from weft.kube.deep import readable
 from weft.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Unreachable, from_response
-from weft.kube.objects import Obj, Objects, version_of
 from weft.kube.resources import Resource
 
 CONNECT_SECONDS, READ_SECONDS = 10, 60

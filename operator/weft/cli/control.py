@@ -10,6 +10,7 @@ from typing import get_args
 
 import click
 
+from weft.api.objects import Obj
 from weft.api.paths import plain_path
 from weft.api.workflowrun import RerunFrom, Stop
 from weft.cli import runs
@@ -17,7 +18,6 @@ from weft.cli.follow import follow
 from weft.cli.nodes import Entry, unknown_node
 from weft.cli.session import Session, in_cluster
 from weft.controllers.run_facts import rerun_asked, rerun_known
-from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 
 STOPS: tuple[str, ...] = get_args(Stop)

@@ -10,10 +10,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from weft.api.objects import Obj
 from weft.cli.nodes import Entry, Row, fitting
 from weft.cli.runs import assignments, next_steps, phase_of, summary
 from weft.cli.table import COLOURS, node_table, one_line, safe
-from weft.kube.objects import Obj
 
 _SPACE_AROUND = 5
 """Lines that are neither rows of the table nor lines of the summary: its header, what was left out, blank lines."""

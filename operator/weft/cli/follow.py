@@ -14,13 +14,13 @@ from rich.live import Live
 from rich.text import Text
 
 from weft.api.conditions import NodePhase, Reason
+from weft.api.objects import Obj, uid_of
 from weft.api.times import moment
 from weft.cli import nodes, runs
 from weft.cli.detail import run_detail
 from weft.cli.nodes import Row
 from weft.cli.session import Session
 from weft.cli.table import console, safe
-from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 
 INTERRUPTED = 130

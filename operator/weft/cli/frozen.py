@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from weft.api.node import BODIES
+from weft.api.objects import Obj
 from weft.api.paths import segment_name
 from weft.cli.cluster import Cluster
 from weft.kube.errors import Forbidden, NotFound
-from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from weft.api.objects import Obj, uid_of
 from weft.api.paths import plain_path
 from weft.cli import runs
 from weft.cli.absence import no_logs, no_logs_of_run
@@ -26,7 +27,6 @@ from weft.cli.visible import visible
 from weft.controllers.retention import kept_jobs
 from weft.controllers.run_facts import rerun_asked
 from weft.kube.errors import ApiError, NotFound
-from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.render.names import RUN_LABEL, label_value
 

@@ -14,6 +14,7 @@ import click
 
 from weft.api.base import API_VERSION
 from weft.api.conditions import ConditionType, find_condition
+from weft.api.objects import Obj
 from weft.api.parameters import Parameter, check_parameters
 from weft.api.problems import parse
 from weft.api.workflowrun import Priority
@@ -23,7 +24,6 @@ from weft.cli.refusals import explain
 from weft.cli.session import Session, in_cluster
 from weft.cli.startable import startable
 from weft.kube.errors import AlreadyExists, Forbidden
-from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS, WORKFLOWS
 
 PRIORITIES = get_args(Priority)

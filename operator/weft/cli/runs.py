@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from weft.api.conditions import ConditionType, NodePhase, Reason, RunPhase, find_condition
+from weft.api.objects import Obj, uid_of
 from weft.api.times import moment, timestamp
 from weft.cli.cluster import Cluster
 from weft.cli.nodes import Entry
@@ -20,7 +21,6 @@ from weft.controllers.writer import chunk_name
 from weft.engine.budget import chunk_names, read_nodes
 from weft.engine.status import duration_text
 from weft.kube.errors import Forbidden, NotFound
-from weft.kube.objects import Obj, uid_of
 
 EXIT_CODES = {RunPhase.Succeeded: 0, RunPhase.Failed: 1, RunPhase.Cancelled: 2}
 """Of commands that wait for a run's end."""

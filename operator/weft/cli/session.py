@@ -16,12 +16,12 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
+from weft.api.objects import Obj, Objects
 from weft.api.problems import Problem
 from weft.cli.cluster import Cluster, connect
 from weft.cli.refusals import closest, explain
 from weft.kube.errors import ApiError, NotFound
 from weft.kube.missing import is_missing_kind
-from weft.kube.objects import Obj, Objects
 from weft.kube.resources import WORKFLOW_RUNS, Resource
 
 P = ParamSpec("P")

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from weft.api.objects import Obj, annotation
 from weft.api.paths import place_of, plain_path
 from weft.cli.nodes import Entry
-from weft.kube.objects import Obj, annotation
 from weft.render.names import IDENTITY_ANNOTATION, parse_identity
 
 CONTAINER = "main"

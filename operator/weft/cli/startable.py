@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import click
 
+from weft.api.objects import Obj
 from weft.api.problems import Problem
 from weft.cli.manifests import Manifest, UnreadableManifest, line, load_manifests
 from weft.cli.session import refuse
 from weft.graph.validate import is_weft, validate
-from weft.kube.objects import Obj
 
 
 class Startable(NamedTuple):

@@ -11,13 +11,13 @@ from typing import Any
 import click
 import yaml
 
+from weft.api.objects import Obj
 from weft.api.times import moment
 from weft.cli import nodes, runs
 from weft.cli.detail import run_detail
 from weft.cli.session import Session, in_cluster
 from weft.cli.table import COLOURS, phase_text, show, table
 from weft.cli.visible import visible
-from weft.kube.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 
 

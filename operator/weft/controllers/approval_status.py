@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
@@ -16,7 +17,6 @@ from weft.engine.budget import read_nodes
 from weft.engine.state import RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import APPROVALS
 from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue

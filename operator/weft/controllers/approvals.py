@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason, message_for
+from weft.api.objects import Obj, Objects, key_of
 from weft.api.paths import plain_path, positions
 from weft.api.times import moment
 from weft.engine.observation import Decision
 from weft.engine.state import ACTIVE, TERMINAL, Frame, RunState, Unit
 from weft.engine.step import frames
 from weft.graph.compiled import Approvers, CompiledWorkflow
-from weft.kube.objects import Obj, Objects, key_of
 
 
 class Verdict(NamedTuple):

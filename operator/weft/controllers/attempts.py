@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from weft.api.conditions import Reason
+from weft.api.objects import Key
 from weft.controllers.live import LiveRun
 from weft.engine.observation import AttemptEnded
 from weft.engine.state import AttemptId
 from weft.kube.clock import Clock, Spawn
-from weft.kube.objects import Key
 
 _log = logging.getLogger(__name__)
 

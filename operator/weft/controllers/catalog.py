@@ -10,13 +10,13 @@ import logging
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
+from weft.api.objects import Key, Obj, Objects, key_of, version_of
 from weft.controllers.history import remembered
 from weft.controllers.run_facts import at_rest, identity, parent_of, workflow_of
 from weft.graph.types import used_types
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client, items_of
 from weft.kube.errors import NotFound
-from weft.kube.objects import Key, Obj, Objects, key_of, version_of
 from weft.kube.resources import (
     APPROVALS,
     NODE_TYPES,

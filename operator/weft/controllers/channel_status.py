@@ -12,12 +12,12 @@ import random
 from typing import Any, NamedTuple
 
 from weft.api.conditions import shortened
+from weft.api.objects import Key, Obj, uid_of, version_of
 from weft.api.times import timestamp
 from weft.controllers.catalog import Catalog
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
-from weft.kube.objects import Key, Obj, uid_of, version_of
 from weft.kube.resources import NOTIFICATION_CHANNELS
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics

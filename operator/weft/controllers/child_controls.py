@@ -10,11 +10,11 @@ import logging
 from typing import Any, Protocol
 
 from weft.api.base import GROUP
+from weft.api.objects import Obj, annotation, key_of, uid_of
 from weft.controllers.live import LiveRun
 from weft.controllers.run_facts import finished
 from weft.kube.client import Client
 from weft.kube.errors import BadRequest, Invalid, NotFound
-from weft.kube.objects import Obj, annotation, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 
 _log = logging.getLogger(__name__)

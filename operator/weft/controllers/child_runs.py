@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
+from weft.api.objects import Obj
 from weft.controllers.attempts import Attempts
 from weft.controllers.child_controls import ChildControls
 from weft.controllers.jobs import TAKEN_SECONDS
@@ -23,7 +24,6 @@ from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import AlreadyExists, NotFound
-from weft.kube.objects import Obj
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.render.names import (
     RUN_LABEL,

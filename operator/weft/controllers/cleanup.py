@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from weft.api.objects import Key, Obj, key_of, uid_of, version_of
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.removal import Removal
 from weft.controllers.retention import expires_at, jobs_to_delete, kept_jobs, runs_to_delete
@@ -19,7 +20,6 @@ from weft.controllers.run_facts import deleted, identity, is_over, parent_uid, w
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Conflict, NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
 from weft.kube.resources import WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 from weft.kube.workqueue import WorkQueue

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from weft.api.objects import Obj, Objects, key_of
 from weft.controllers.catalog import KINDS, Catalog, list_kind
 from weft.kube.cache import Cache, Change
 from weft.kube.client import Client
@@ -21,7 +22,6 @@ from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NotFound
 from weft.kube.informer import Informer
 from weft.kube.missing import KindMissing, is_missing_kind
-from weft.kube.objects import Obj, Objects, key_of
 from weft.kube.resources import JOBS, PODS, Resource
 from weft.kube.shards import shard_of
 from weft.kube.store import ChildStore

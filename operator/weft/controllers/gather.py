@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from weft.api.conditions import Reason, message_for
+from weft.api.objects import Obj, annotation, key_of
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.releasing import has_done_its_work
 from weft.controllers.replacing import passed_over
@@ -18,7 +19,6 @@ from weft.engine.lookup import reckon, settled
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.restore import RESEND
 from weft.engine.state import STOPPING, AttemptId, Unit
-from weft.kube.objects import Obj, annotation, key_of
 from weft.kube.store import ChildStore
 from weft.render.facts import POD_GONE, PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, MAIN_ENDED_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity

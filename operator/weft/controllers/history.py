@@ -8,8 +8,8 @@ for a rerun changes the run, and it is told anew, whole.
 from collections.abc import Mapping
 from typing import Any
 
+from weft.api.objects import Obj
 from weft.controllers.run_facts import finished, is_over
-from weft.kube.objects import Obj
 from weft.kube.packed import Packed
 
 _ASKED_OF_A_SPEC = frozenset({"notifications", "ttlSecondsAfterFinished", "historyLimits", "jobs"})

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from weft.api.objects import Key, Obj
 from weft.controllers.live import LiveRun
 from weft.engine.observation import Observation
 from weft.engine.state import AttemptId
-from weft.kube.objects import Key, Obj
 
 
 @dataclass(slots=True)

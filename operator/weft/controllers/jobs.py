@@ -12,6 +12,7 @@ from typing import Any
 
 from weft.api.base import GROUP
 from weft.api.conditions import Reason
+from weft.api.objects import Obj, key_of, uid_of
 from weft.controllers.gather import attempt_of, job_of, overtaken
 from weft.controllers.leftovers import crowded, overbooked
 from weft.controllers.live import LiveRun, Release
@@ -34,7 +35,6 @@ from weft.kube.errors import (
     NotFound,
     ServerError,
 )
-from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import ChildStore
 from weft.kube.trim import has_template

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 
+from weft.api.objects import Obj
 from weft.controllers.gather import attempt_of
 from weft.controllers.live import LiveRun
 from weft.controllers.locks import Holder, Locks
 from weft.engine.actions import Start
 from weft.engine.lookup import settled
 from weft.engine.state import AttemptId
-from weft.kube.objects import Obj
 from weft.kube.store import ChildStore
 from weft.render.observe import pod_fact
 

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from weft.api.objects import Obj, annotation
 from weft.controllers.gather import attempt_of
 from weft.controllers.jobs import LOCK_ANNOTATION
 from weft.controllers.live import LiveRun
@@ -19,7 +20,6 @@ from weft.controllers.run_facts import finished, identity
 from weft.engine.actions import Release
 from weft.engine.lookup import settled
 from weft.engine.state import AttemptId
-from weft.kube.objects import Obj, annotation
 from weft.kube.resources import PODS
 from weft.kube.store import ChildStore, RunKey, run_key_of
 from weft.render.observe import pod_fact

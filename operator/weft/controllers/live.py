@@ -11,10 +11,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from weft.api.objects import Key, Obj
 from weft.engine.actions import Action, Start
 from weft.engine.observation import Observation
 from weft.engine.state import AttemptId, RunState
-from weft.kube.objects import Key, Obj
 from weft.kube.store import RunKey
 from weft.render.job import JobTemplate
 from weft.render.names import RunRef

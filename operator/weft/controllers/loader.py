@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from weft.api.conditions import Reason, RunPhase, message_for
+from weft.api.objects import Key, Obj, key_of, uid_of, version_of
 from weft.api.parameters import check_parameters
 from weft.api.problems import summary
 from weft.api.times import milli_timestamp, moment
@@ -33,7 +34,6 @@ from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of, version_of
 from weft.kube.resources import NODE_TYPES, WORKFLOWS, Resource
 from weft.render.names import RunRef
 

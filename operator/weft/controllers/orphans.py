@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from weft.api.conditions import Reason
+from weft.api.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
 from weft.controllers.releasing import finish_job, has_done_its_work, strip
 from weft.controllers.run_facts import at_rest
 from weft.controllers.stopping import made_again, stop_job, stop_pod
@@ -22,7 +23,6 @@ from weft.engine.state import COMPENSATE, COMPENSATED, SUCCEEDED
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import Conflict, NotFound
-from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of, version_of
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.kube.store import ChildStore, RunKey, run_key_of
 from weft.render.facts import POD_GONE, PodFact

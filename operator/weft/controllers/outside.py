@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from weft.api.conditions import Reason
+from weft.api.objects import Obj
 from weft.controllers import child_controls, child_runs
 from weft.controllers.attempts import Attempts, Wake
 from weft.controllers.child_controls import ChildControls
@@ -23,7 +24,6 @@ from weft.engine.observation import AttemptEnded
 from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.objects import Obj
 from weft.notify.guarded_http import GuardedHttp
 
 

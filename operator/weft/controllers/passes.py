@@ -14,6 +14,7 @@ from collections.abc import Awaitable
 from typing import NamedTuple, TypeVar
 
 from weft.api.conditions import Reason
+from weft.api.objects import Obj
 from weft.controllers import gather, leftovers
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
@@ -29,7 +30,6 @@ from weft.engine.observation import AttemptEnded, AttemptPending, LockAnswer, Ob
 from weft.engine.run import child_stop
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError
-from weft.kube.objects import Obj
 from weft.kube.store import ChildStore
 from weft.metrics import Metrics
 

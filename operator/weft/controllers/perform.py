@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from weft.api.conditions import Reason, message_for
+from weft.api.objects import Key
 from weft.controllers.jobs import Jobs
 from weft.controllers.leftovers import outlived
 from weft.controllers.live import LiveRun
@@ -23,7 +24,6 @@ from weft.engine.observation import CacheAnswer, LockAnswer
 from weft.engine.state import AttemptId
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError
-from weft.kube.objects import Key
 from weft.kube.store import ChildStore
 
 KEY_SECONDS = 2.0

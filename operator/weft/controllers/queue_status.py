@@ -3,11 +3,11 @@
 import random
 from collections.abc import Callable
 
+from weft.api.objects import Key, key_of
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.queues import Count
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.objects import Key, key_of
 from weft.kube.resources import WORKFLOW_QUEUES
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics

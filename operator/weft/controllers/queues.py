@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from weft.api.conditions import Reason, message_for
+from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.controllers.run_facts import deleted, identity, is_active, is_over, parent_of, queue_of
-from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.store import RunKey
 
 DEFAULT_QUEUE = "default"

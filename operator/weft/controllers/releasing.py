@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from weft.api.conditions import Reason
+from weft.api.objects import Obj, annotation, key_of, uid_of
 from weft.api.times import moment
 from weft.engine.units import SERVICE_DONE
 from weft.kube.client import Client
 from weft.kube.errors import Conflict, Invalid, NotFound
-from weft.kube.objects import Obj, annotation, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.render.facts import PodFact, PodState
 from weft.render.job_status import failed_status, succeeded_status

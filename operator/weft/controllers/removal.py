@@ -11,11 +11,11 @@ A Job without its Pod says no longer how it ended; the status of its run does, a
 import asyncio
 from contextlib import suppress
 
+from weft.api.objects import Obj, key_of, uid_of
 from weft.controllers.stopping import stop_job
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import Conflict
-from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import PODS
 from weft.kube.store import ChildStore
 from weft.render.observe import pod_fact

@@ -7,7 +7,7 @@ deleted, uncounted: once the suspension ends, the same attempt gets another one.
 
 from __future__ import annotations
 
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.render.observe import JobState, has_ended, job_fact
 from weft.render.pod import is_managed, is_tracked
 

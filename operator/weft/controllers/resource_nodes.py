@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 
 from weft.api.conditions import Reason
+from weft.api.objects import Obj, uid_of
 from weft.controllers.attempts import Attempts, Wake
 from weft.controllers.in_flight import InFlight
 from weft.controllers.live import LiveRun
@@ -28,7 +29,6 @@ from weft.kube.client import Client, PatchType
 from weft.kube.clock import Clock
 from weft.kube.discovery import Discovery
 from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
-from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import Resource
 from weft.render.names import child_labels, object_name, run_owner
 

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 
 from weft.api.base import GROUP
+from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.api.paths import plain_path
 from weft.api.times import milli_timestamp, moment
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.render.names import MANAGED_BY_LABEL, NODE_LABEL, WORKFLOW_LABEL, label_value, short_hash

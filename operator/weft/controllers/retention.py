@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.api.conditions import RunPhase
+from weft.api.objects import Obj, Objects
 from weft.api.times import moment
 from weft.controllers.releasing import has_done_its_work
 from weft.controllers.run_facts import deleted, is_over, parent_uid
-from weft.kube.objects import Obj, Objects
 from weft.kube.store import JobFamily
 from weft.render.observe import JobState, job_fact, pod_fact
 

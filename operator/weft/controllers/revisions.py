@@ -18,12 +18,12 @@ from weakref import WeakValueDictionary
 
 import orjson
 
+from weft.api.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.controllers.compiler import Compiler, content_of
 from weft.controllers.history import asked_afterwards
 from weft.graph.compiled import CompiledWorkflow
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from weft.kube.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.render.names import MANAGED_BY_LABEL, WORKFLOW_LABEL, label_value, short_hash

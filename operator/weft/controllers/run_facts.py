@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weft.api.conditions import RunPhase
-from weft.kube.objects import Obj, key_of, owner_of, uid_of
+from weft.api.objects import Obj, key_of, owner_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.store import RunKey
 

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from weft.api.conditions import run_conditions
+from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.api.times import milli_timestamp
 from weft.controllers import gather
 from weft.controllers.compiler import Compiling
@@ -33,7 +34,6 @@ from weft.engine import advance
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound
-from weft.kube.objects import Key, Obj, key_of, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 from weft.kube.store import ChildStore, RunKey
 from weft.kube.workqueue import WorkQueue

@@ -10,9 +10,9 @@ as it is suspended, and there are no logs to be kept.
 from __future__ import annotations
 
 from weft.api.conditions import Reason
+from weft.api.objects import Obj, key_of, uid_of
 from weft.controllers.replacing import goes_on, passed_over
 from weft.kube.client import Client
-from weft.kube.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS
 from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 

@@ -8,9 +8,9 @@ their results.
 import asyncio
 from collections.abc import Sequence
 
+from weft.api.objects import Obj
 from weft.controllers.releasing import strip
 from weft.kube.client import Client
-from weft.kube.objects import Obj
 from weft.kube.resources import PODS
 from weft.render.names import MANAGED_BY_LABEL
 from weft.render.pod import is_tracked

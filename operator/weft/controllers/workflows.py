@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from weft.api.conditions import ConditionType, Reason, find_condition, ready_condition
+from weft.api.objects import Key, Obj, key_of
 from weft.api.problems import Problem, summary
 from weft.controllers.catalog import Catalog, spec_changed, write_status
 from weft.controllers.compiler import Compiler
@@ -22,7 +23,6 @@ from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import NamespaceTerminating
 from weft.kube.events import Recorder
-from weft.kube.objects import Key, Obj, key_of
 from weft.kube.resources import NODE_TYPES, NOTIFICATION_CHANNELS, WORKFLOWS, Resource
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from weft.api.objects import Obj, version_of
 from weft.controllers.live import LiveRun
 from weft.engine import budget
 from weft.engine import status as engine_status
@@ -32,7 +33,6 @@ from weft.kube.errors import (
     OutcomeUnknown,
     ServerError,
 )
-from weft.kube.objects import Obj, version_of
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 from weft.metrics import Metrics
 from weft.render.names import run_labels, run_owner

@@ -26,6 +26,7 @@ from weft.api.bodies import (
 )
 from weft.api.job import JobBody
 from weft.api.nodetype import NodeTypeSpec
+from weft.api.objects import is_api_version, is_name
 from weft.api.parameters import Parameter, check_declarations, check_parameters
 from weft.api.problems import Problem
 from weft.expr.cel import Program, suggestion
@@ -38,7 +39,6 @@ from weft.graph.injection import plain, plain_defaults
 from weft.graph.jobs import JobDefaults, compile_job
 from weft.graph.modifiers import retry_policy
 from weft.graph.scoping import Scope, structure
-from weft.kube.resources import is_api_version, is_name
 
 HTTP_NAMES = frozenset({"response", "status", "body", "headers"})
 TYPE_NAMES = frozenset({"params", "run"})

@@ -13,11 +13,11 @@ change of the setting is an upgrade like any other. Each replica trusts only its
 
 import json
 
+from weft.api.objects import Obj, annotation
 from weft.api.times import micro_timestamp
 from weft.kube.claim import Claim
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
-from weft.kube.objects import Obj, annotation
 
 MEMBERS_ANNOTATION = "weft.dev/members"
 LIVE_SECONDS = 10.0

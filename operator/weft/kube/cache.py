@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from weft.kube.objects import Key, Obj, is_older, key_of, owner_of, uid_of, version_of
+from weft.api.objects import Key, Obj, is_older, key_of, owner_of, uid_of, version_of
 
 _REMEMBER_DEAD_SECONDS = 300.0
 """Longer than any answer to a write of ours can take."""

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from weft.api.objects import Obj, version_of
 from weft.api.times import micro_timestamp
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn, within
 from weft.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from weft.kube.limiter import Priority
-from weft.kube.objects import Obj, version_of
 from weft.kube.resources import LEASES
 
 _log = logging.getLogger(__name__)

@@ -16,10 +16,10 @@ from enum import Enum
 
 import orjson
 
+from weft.api.objects import Obj, Objects
 from weft.kube.clock import Clock
 from weft.kube.errors import NotFound, from_status
 from weft.kube.limiter import Limiter, Priority
-from weft.kube.objects import Obj, Objects
 from weft.kube.resources import Resource
 from weft.kube.sender import Call, Sender
 from weft.kube.transport import Transport

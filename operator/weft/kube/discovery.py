@@ -4,9 +4,10 @@ Answers are kept: a kind does not move. A kind that was not there is asked for a
 installed at any moment.
 """
 
+from weft.api.objects import is_api_version
 from weft.kube.client import Client
 from weft.kube.errors import Invalid, NotFound
-from weft.kube.resources import Resource, is_api_version
+from weft.kube.resources import Resource
 
 
 class Discovery:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 
 
 class ApiError(Exception):

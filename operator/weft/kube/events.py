@@ -19,11 +19,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from weft.api.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.api.times import timestamp
 from weft.kube.client import Client
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError, NotFound
-from weft.kube.objects import Key, Obj, cut_name, key_of, uid_of
 from weft.kube.resources import EVENTS
 from weft.metrics import Metrics
 

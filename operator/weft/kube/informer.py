@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable
 from contextlib import aclosing
 from typing import Protocol
 
+from weft.api.objects import Obj, Objects, version_of
 from weft.kube.cache import Change
 from weft.kube.client import Client, items_of
 from weft.kube.clock import Clock
 from weft.kube.errors import ApiError, Gone, OutcomeUnknown, TimedOut, Unreachable
-from weft.kube.objects import Obj, Objects, version_of
 from weft.kube.resources import Resource
 from weft.kube.retry import jittered_backoff
 from weft.metrics import Metrics

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import orjson
 
-from weft.kube.objects import Obj, Objects
+from weft.api.objects import Obj, Objects
 
 _LEVEL = 1
 """The cheapest: what repeats here (keys, phases, dates) it finds nevertheless."""

@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
+from weft.api.objects import Obj, Objects, key_of
 from weft.kube.client import Client, items_of
-from weft.kube.objects import Obj, Objects, key_of
 from weft.kube.resources import Resource
 from weft.kube.shards import shard_of
 

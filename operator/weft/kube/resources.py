@@ -4,11 +4,11 @@ A resource is five words; everything else (typed models, discovery on each start
 and is not needed: these kinds do not change.
 """
 
-import re
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from weft.api.base import GROUP, VERSION
+from weft.api.objects import is_name
 from weft.kube.errors import Invalid
 
 
@@ -42,19 +42,6 @@ class Resource:
         if subresource:
             parts.append(subresource)
         return "/".join(parts)
-
-
-def is_name(text: str) -> bool:
-    """Say whether a text may be an object's name as far as its path goes; what a kind wants beyond is the kind's."""
-    return text not in (".", "..") and "/" not in text and "%" not in text
-
-
-def is_api_version(text: str) -> bool:
-    """Say whether a text has the form of an `apiVersion`, so that it leads to a group's discovery and nowhere else."""
-    return _API_VERSION.fullmatch(text) is not None
-
-
-_API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[a-z0-9]+")
 
 
 def _segment(text: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from weft.api.objects import Obj
 from weft.kube.clock import Clock
 from weft.kube.deep import parsed
 from weft.kube.errors import (
@@ -26,7 +27,6 @@ from weft.kube.errors import (
     from_response,
 )
 from weft.kube.limiter import Limiter, Priority
-from weft.kube.objects import Obj
 from weft.kube.resources import Resource
 from weft.kube.retry import delay_before, may_retry
 from weft.kube.transport import Dropped, NotSent, Stalled, StreamRefused, Transport

@@ -11,11 +11,9 @@ caught up sees what it made, and never makes it twice.
 from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
+from weft.api.objects import RUN_UID_ANNOTATION, Key, Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.cache import Cache, Change
-from weft.kube.objects import Key, Obj, annotation, key_of, owner_of, uid_of
 from weft.kube.trim import trim_job, trim_pod
-
-RUN_UID_ANNOTATION = "weft.dev/run-uid"
 
 Group = TypeVar("Group")
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from weft.api.base import GROUP
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 
 _METADATA = (
     "name", "namespace", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp",

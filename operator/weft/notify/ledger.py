@@ -23,11 +23,11 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from weft.api.base import API_VERSION
+from weft.api.objects import Obj, key_of, owner_of
 from weft.api.times import moment, timestamp
 from weft.kube.client import Client
 from weft.kube.errors import AlreadyExists, NamespaceTerminating, NotFound
 from weft.kube.limiter import Priority
-from weft.kube.objects import Obj, key_of, owner_of
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.notify.events import EventKind, is_event_of

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from weft.api.notificationchannel import NotificationChannel
+from weft.api.objects import Obj
 from weft.api.workflow import Notification
 from weft.kube.clock import Clock, Spawn
 from weft.kube.errors import Forbidden
-from weft.kube.objects import Obj
 from weft.kube.retry import jittered_backoff
 from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue

@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 from weft.api.conditions import DISRUPTIONS, Reason, message_for
+from weft.api.objects import Obj
 from weft.api.times import moment
-from weft.kube.objects import Obj
 
 
 class PodState(StrEnum):

@@ -8,8 +8,8 @@ here but the script, which has no templates and whose `$(...)` is the shell's, n
 from collections.abc import Mapping
 from typing import Any
 
+from weft.api.objects import Obj
 from weft.expr.template import to_text
-from weft.kube.objects import Obj
 from weft.render.names import Identity, RunRef, child_annotations, child_labels, job_name, run_owner
 from weft.render.overlay import MAIN
 from weft.render.template import KUEUE, OUTPUTS_PATH, main_of, pod_template

@@ -17,8 +17,7 @@ from typing import Any
 import orjson
 
 from weft.api.base import API_VERSION, GROUP
-from weft.kube.objects import Obj, annotation
-from weft.kube.store import RUN_UID_ANNOTATION
+from weft.api.objects import RUN_UID_ANNOTATION, Obj, annotation
 
 WORKFLOW_LABEL = f"{GROUP}/workflow"
 RUN_LABEL = f"{GROUP}/run"

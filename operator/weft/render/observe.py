@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
-from weft.kube.objects import Obj, annotation
+from weft.api.objects import Obj, annotation
 from weft.render.facts import POD_GONE as POD_GONE
 from weft.render.facts import PodFact as PodFact
 from weft.render.facts import PodState as PodState

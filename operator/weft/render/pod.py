@@ -7,7 +7,7 @@ finalizer keeps a finished Pod, whoever deletes it, until its result is recorded
 
 from typing import Any
 
-from weft.kube.objects import Obj, key_of, uid_of
+from weft.api.objects import Obj, key_of, uid_of
 from weft.render.job import MANAGED_BY
 from weft.render.names import short_hash
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weft.api.conditions import Reason, message_for
+from weft.api.objects import Obj, annotation
 from weft.api.times import moment
-from weft.kube.objects import Obj, annotation
 from weft.render.facts import PodFact, PodState, condition, container_state, ending, in_time, never_ran, start_cut_short
 from weft.render.names import MAIN_ENDED_ANNOTATION
 from weft.render.overlay import MAIN

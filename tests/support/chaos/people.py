@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from support.chaos.dice import Dice
 from support.chaos.plan import NAMESPACE
 from support.fakeapi import FakeApi
-from weft.kube.objects import Key, Obj, key_of, owner_of, uid_of
+from weft.api.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.kube.resources import (
     APPROVALS,
     JOBS,

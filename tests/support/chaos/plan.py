@@ -13,7 +13,7 @@ from typing import Any
 from support.chaos.dice import Dice
 from support.kubelet import Fate
 from support.workflows import Chooser, random_case
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.render.names import IDENTITY_ANNOTATION, parse_identity
 
 NAMESPACE = "n"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from support.storage import Event
-from weft.kube.objects import Obj, annotation
+from weft.api.objects import Obj, annotation
 from weft.kube.resources import EVENTS, JOBS, LEASES, PODS, WORKFLOW_RUNS
 from weft.render.names import IDENTITY_ANNOTATION
 

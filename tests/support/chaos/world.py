@@ -32,8 +32,8 @@ from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import ProcessClock, Replica
 from support.storage import Event
+from weft.api.objects import Obj
 from weft.controllers import removal
-from weft.kube.objects import Obj
 from weft.kube.resources import LEASES, WORKFLOW_RUNS
 from weft.kube.transport import Response as Reply
 from weft.metrics import Metrics

@@ -22,7 +22,7 @@ from support.checker.reading import (
     status_of,
 )
 from support.storage import Event
-from weft.kube.objects import Obj, uid_of
+from weft.api.objects import Obj, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 
 REFUSED = ("QuotaExceeded", "Forbidden", "NameTaken", "PreviousPodRunning", "ApiServerError")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from support.checker.reading import Attempt, Specs, attempt_of, node_of, owned, pod_over, status_of
 from support.storage import Event
-from weft.kube.objects import Obj, key_of, uid_of
+from weft.api.objects import Obj, key_of, uid_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_QUEUES, WORKFLOW_RUNS
 
 LAG_SECONDS = 40.0

@@ -7,7 +7,7 @@ from typing import Any
 from support.chaos.plan import WITNESS_ENDS
 from support.checker.reading import FINALIZER, by_operator, finished, nodes_of, owned, status_of
 from support.storage import Event
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 
 _THEIRS = ("labels", "annotations", "finalizers", "ownerReferences")

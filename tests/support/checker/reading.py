@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from support.storage import Event
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS
 
 IDENTITY = "weft.dev/identity"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from support.checker.reading import Specs, asked_generation, by_operator, finished, owned, status_of
 from support.storage import Event
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS, WORKFLOWS
 
 

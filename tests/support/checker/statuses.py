@@ -5,7 +5,7 @@ from typing import Any
 
 from support.checker.reading import ENDED, asked_generation, nodes_of, status_of
 from support.storage import Event
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import WORKFLOW_RUNS
 
 _NEVER_LESS = ("observedGeneration", "rerunGeneration")

@@ -11,7 +11,7 @@ from support.checker.reading import Specs
 from support.checker.retention import check_retention
 from support.checker.statuses import check_statuses
 from support.storage import Event
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import Resource
 
 

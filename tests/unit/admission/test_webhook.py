@@ -18,8 +18,8 @@ from weft.admission.judge import judge
 from weft.admission.lookup import Lookup
 from weft.admission.review import LONGEST_WARNING
 from weft.admission.server import MAX_BYTES, RELOAD_SECONDS, Webhook
+from weft.api.objects import Obj
 from weft.kube.clock import spawn
-from weft.kube.objects import Obj
 from weft.kube.resources import NODE_TYPES, WORKFLOWS
 
 BROKEN = {"nodes": [{"name": "a", "when": "1 +", "job": {"image": "i"}}]}

@@ -6,12 +6,12 @@ import pytest
 from support.engine import restored
 from support.manifests import approval
 from support.specs import compiled, node
+from weft.api.objects import Obj
 from weft.controllers.approvals import ACCEPTED, decisions_for, judge
 from weft.engine import advance
 from weft.engine.observation import AttemptEnded, Decision
 from weft.engine.state import RunContext, RunState
 from weft.graph.compiled import CompiledWorkflow
-from weft.kube.objects import Obj
 
 ANYBODY: dict[str, Any] = {}
 REVIEW = {"quorum": 2, "from": {"users": ["ann", "bob"], "groups": ["merchants"]}}

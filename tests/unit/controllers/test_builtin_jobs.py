@@ -7,7 +7,7 @@ from support.asked import Asked
 from support.job_controller import JobController
 from support.kubelet import Fate
 from support.rig import NAMESPACE, Rig, most_at_once
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import JOBS, PODS, Resource
 from weft.render.facts import condition
 

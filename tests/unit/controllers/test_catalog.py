@@ -7,8 +7,8 @@ from support.clock import VirtualClock
 from support.fakeapi import FakeApi
 from support.manifests import approval, node_type, queue, run, workflow
 from support.shell import sync
+from weft.api.objects import Obj
 from weft.controllers.catalog import Catalog, spec_changed
-from weft.kube.objects import Obj
 from weft.kube.resources import APPROVALS, NODE_TYPES, WORKFLOW_QUEUES, WORKFLOW_RUNS, WORKFLOWS
 from weft.kube.store import RunKey
 

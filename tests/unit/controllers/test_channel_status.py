@@ -11,10 +11,10 @@ from support.manifests import channel
 from support.rig import NAMESPACE, Rig
 from support.shell import World
 from weft.api.crd import KINDS, crd
+from weft.api.objects import Obj
 from weft.api.times import timestamp
 from weft.controllers.channel_status import PAUSE_SECONDS, ChannelStatus
 from weft.controllers.workflows import Readiness
-from weft.kube.objects import Obj
 from weft.kube.resources import NOTIFICATION_CHANNELS
 from weft.notify.addresses import AddressPolicy
 from weft.notify.events import EventKind

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from support.rig import Fate, Rig
+from weft.api.objects import Obj, owner_of
 from weft.engine.budget import MAX_INLINE_OUTPUTS
-from weft.kube.objects import Obj, owner_of
 from weft.kube.resources import CONFIG_MAPS, JOBS, PODS, WORKFLOW_RUNS
 from weft.notify.guarded_http import Response
 

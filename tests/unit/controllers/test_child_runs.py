@@ -7,7 +7,7 @@ from support.asked import Asked
 from support.kubelet import Fate
 from support.rig import NAMESPACE, Rig, most_at_once
 from support.transport import status
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 
 

@@ -8,10 +8,10 @@ from support.asked import Asked
 from support.clock import START
 from support.manifests import run, workflow
 from support.shell import World
+from weft.api.objects import Obj
 from weft.api.times import milli_timestamp
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.removal import Removal
-from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 

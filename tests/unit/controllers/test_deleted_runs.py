@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
+from weft.api.objects import Key, Obj
 from weft.controllers.queues import Count
-from weft.kube.objects import Key, Obj
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from support.manifests import node_type, workflow
 from support.shell import World
+from weft.api.objects import Obj
 from weft.controllers.enforcement import WITHOUT
 from weft.controllers.workflows import Readiness
-from weft.kube.objects import Obj
 from weft.kube.resources import NODE_TYPES, VALIDATING_ADMISSION_POLICY_BINDINGS, WORKFLOWS, Resource
 
 API = "admissionregistration.k8s.io/v1"

@@ -1,7 +1,7 @@
 """What `kubectl describe` shows of a run whose loop has much to tell."""
 
 from support.rig import Fate, Rig
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import EVENTS
 
 

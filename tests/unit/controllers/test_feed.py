@@ -10,12 +10,12 @@ from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
 from support.transport import status
+from weft.api.objects import Obj, key_of
 from weft.controllers.catalog import Catalog
 from weft.controllers.feed import SELECTOR, Feed
 from weft.kube.clock import spawn
 from weft.kube.errors import ApiError, NotFound
 from weft.kube.missing import KindMissing
-from weft.kube.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.store import ChildStore
 from weft.metrics import Metrics

@@ -4,11 +4,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from weft.api.objects import Key, Obj
 from weft.controllers.gather import children_seen, touch_all
 from weft.controllers.live import LiveRun
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
-from weft.kube.objects import Key, Obj
 from weft.kube.store import ChildStore
 from weft.render.names import RunRef, child_annotations, child_labels
 

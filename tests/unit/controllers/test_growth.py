@@ -16,7 +16,7 @@ from support.rig import NAMESPACE, Rig
 from support.storage import Refusal
 from support.transport import status
 from weft.api.base import API_VERSION
-from weft.kube.objects import Obj, key_of
+from weft.api.objects import Obj, key_of
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, Resource
 from weft.kube.transport import Dropped, NotSent, Response
 from weft.notify.guarded_http import Response as Answer

@@ -8,11 +8,11 @@ import orjson
 import pytest
 from support.clock import VirtualClock
 from support.manifests import run
+from weft.api.objects import Obj
 from weft.controllers.catalog import Catalog
 from weft.controllers.history import remembered
 from weft.controllers.run_facts import finished
 from weft.engine.budget import read_nodes
-from weft.kube.objects import Obj
 from weft.kube.packed import Packed
 from weft.kube.resources import WORKFLOW_RUNS
 

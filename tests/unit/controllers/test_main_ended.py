@@ -6,7 +6,7 @@ import pytest
 from support.job_controller import JobController
 from support.kubelet import Fate
 from support.rig import Rig, most_at_once
-from weft.kube.objects import Obj, annotation
+from weft.api.objects import Obj, annotation
 from weft.kube.resources import JOBS, PODS
 from weft.render.facts import condition
 from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION

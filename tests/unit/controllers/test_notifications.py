@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 from support.rig import NAMESPACE, Fate, Rig
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONFIG_MAPS, EVENTS, NOTIFICATION_CHANNELS, WORKFLOW_RUNS, WORKFLOWS
 from weft.notify.guarded_http import Response
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from support.rig import NAMESPACE, Rig
 from support.shell import World
+from weft.api.objects import Obj
 from weft.controllers.pod_security import FORGOTTEN_SECONDS, KNOWN_SECONDS, LABEL, PodSecurity
 from weft.kube.errors import ServerError
-from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, NAMESPACES
 
 

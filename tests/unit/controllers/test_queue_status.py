@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from support.manifests import queue, run
 from support.shell import World
+from weft.api.objects import Key
 from weft.controllers.queue_status import QueueStatus
 from weft.controllers.queues import Queues
-from weft.kube.objects import Key
 from weft.kube.resources import WORKFLOW_QUEUES
 
 

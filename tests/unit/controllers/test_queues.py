@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.manifests import queue, run
+from weft.api.objects import Key, Obj, uid_of
 from weft.controllers.catalog import Catalog
 from weft.controllers.queues import Count, Queues, Verdict
-from weft.kube.objects import Key, Obj, uid_of
 from weft.kube.resources import WORKFLOW_RUNS
 
 DEFAULT = Key("ns", "default")

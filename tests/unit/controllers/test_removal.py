@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from support.shell import World
+from weft.api.objects import Obj
 from weft.controllers.removal import LEFT_AT_ONCE, LEFT_PER_SECOND, Removal
-from weft.kube.objects import Obj
 from weft.kube.resources import JOBS, PODS
 from weft.kube.store import ChildStore
 from weft.render.job import MANAGED_BY

@@ -7,8 +7,8 @@ import pytest
 from support.asked import Asked
 from support.rig import NAMESPACE, Rig
 from support.transport import status
+from weft.api.objects import Obj, uid_of
 from weft.controllers.in_flight import OF_A_NAMESPACE
-from weft.kube.objects import Obj, uid_of
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
 
 CORE = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}

@@ -2,8 +2,8 @@
 
 import pytest
 from support.fakeapi import FakeApi
+from weft.api.objects import Key
 from weft.controllers.results import KEEP_SECONDS, Results
-from weft.kube.objects import Key
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.kube.transport import Dropped

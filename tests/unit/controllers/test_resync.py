@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from support.replica import Replica
 from support.rig import Rig
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import (
     JOBS,
     VALIDATING_ADMISSION_POLICIES,

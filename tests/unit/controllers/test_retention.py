@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from support.manifests import run
+from weft.api.objects import Obj
 from weft.api.times import moment
 from weft.controllers.retention import expires_at, jobs_to_delete, runs_to_delete
-from weft.kube.objects import Obj
 from weft.kube.store import JobFamily
 
 

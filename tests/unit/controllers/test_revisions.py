@@ -7,6 +7,7 @@ import pytest
 from support.clock import at_once, settle
 from support.fakeapi import FakeApi
 from support.manifests import run, workflow
+from weft.api.objects import Key, Obj
 from weft.controllers.compiler import Compiler
 from weft.controllers.revisions import RevisionNameTaken, Revisions, revisions_named
 from weft.graph.compile import InvalidWorkflow
@@ -14,7 +15,6 @@ from weft.graph.types import used_types
 from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.errors import Invalid, NotFound, OutcomeUnknown
-from weft.kube.objects import Key, Obj
 from weft.kube.realm import Realm
 from weft.kube.resources import CONTROLLER_REVISIONS
 from weft.kube.transport import Dropped

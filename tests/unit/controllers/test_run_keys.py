@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.store import run_uid_of
 

@@ -9,7 +9,7 @@ from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig
 from support.storage import Event
 from support.transport import over_quota
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.transport import Dropped
 from weft.render.job import JobTemplate

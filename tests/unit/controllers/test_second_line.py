@@ -5,7 +5,7 @@ from support.asked import Asked
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
 from weft.api.conditions import Reason
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.transport import Dropped, Response
 from weft.render.job_status import failed_status

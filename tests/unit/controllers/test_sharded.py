@@ -12,7 +12,7 @@ from support.fakeapi import FakeApi
 from support.kubelet import Fate, Kubelet
 from support.replica import Replica
 from support.rig import Http
-from weft.kube.objects import Obj, annotation, key_of
+from weft.api.objects import Obj, annotation, key_of
 from weft.kube.resources import CONTROLLER_REVISIONS, JOBS, PODS, WORKFLOW_RUNS, WORKFLOWS, Resource
 from weft.kube.shards import shard_of
 from weft.metrics import Metrics

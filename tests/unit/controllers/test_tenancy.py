@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import orjson
 import pytest
 from support.rig import NAMESPACE, Fate, Rig
+from weft.api.objects import Obj
 from weft.engine.state import AttemptId
-from weft.kube.objects import Obj
 from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_RUNS
 from weft.render.names import RunRef, job_name
 

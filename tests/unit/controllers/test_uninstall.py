@@ -1,8 +1,8 @@
 """Before the operator goes, its finalizers do."""
 
 from support.fakeapi import FakeApi
+from weft.api.objects import Obj
 from weft.controllers.uninstall import strip_finalizers
-from weft.kube.objects import Obj
 from weft.kube.resources import PODS
 from weft.render.pod import TRACKING_FINALIZER
 

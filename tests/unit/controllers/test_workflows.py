@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from support.manifests import node_type, queue, workflow
 from support.shell import World
+from weft.api.objects import Obj
 from weft.api.problems import Problem, summary
 from weft.controllers.workflows import Readiness
-from weft.kube.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, EVENTS, NODE_TYPES, NOTIFICATION_CHANNELS, WORKFLOWS, Resource
 
 JOB = {"job": {"image": "i"}}

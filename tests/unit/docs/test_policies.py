@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 from weft.api.base import API_VERSION
+from weft.api.objects import RUN_UID_ANNOTATION
 from weft.controllers.child_controls import SUSPENDED_ANNOTATION
 from weft.controllers.enforcement import WITHOUT
 from weft.expr.cel import compile_expression
-from weft.kube.store import RUN_UID_ANNOTATION
 from weft.render.names import IDENTITY_ANNOTATION, RunRef, child_annotations, run_owner
 
 CHART = Path(__file__).resolve().parents[3] / "charts" / "weft"

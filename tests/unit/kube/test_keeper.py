@@ -10,12 +10,12 @@ import pytest
 from support.clock import VirtualClock
 from support.fakeapi import FakeApi
 from support.replica import Ice, ProcessClock, Threshold, Wire
+from weft.api.objects import annotation
 from weft.kube.client import Client
 from weft.kube.clock import spawn
 from weft.kube.errors import Forbidden
 from weft.kube.keeper import Keeper, Term
 from weft.kube.limiter import Limiter
-from weft.kube.objects import annotation
 from weft.kube.resources import LEASES
 from weft.kube.transport import NotSent, Response
 from weft.metrics import Metrics

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from support.clock import VirtualClock, settle
 from support.fakeapi import FakeApi
+from weft.api.objects import Obj
 from weft.kube.client import PatchType
 from weft.kube.errors import (
     AlreadyExists,
@@ -19,7 +20,6 @@ from weft.kube.errors import (
     NotFound,
     OutcomeUnknown,
 )
-from weft.kube.objects import Obj
 from weft.kube.resources import CONFIG_MAPS, JOBS, PODS, WORKFLOW_RUNS, Resource
 from weft.kube.transport import Dropped
 

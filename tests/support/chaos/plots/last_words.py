@@ -8,7 +8,7 @@ from typing import ClassVar
 from support.asked import Asked
 from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.kubelet import Fate
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 from weft.kube.transport import Response
 

@@ -6,7 +6,7 @@ from support.asked import Asked
 from support.chaos.plots.plot import JOB, Plot, attempt_of
 from support.kubelet import Fate
 from support.transport import status
-from weft.kube.objects import Obj, key_of
+from weft.api.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS
 from weft.kube.transport import Dropped, Response
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from support.asked import Asked
 from support.chaos.plan import NAMESPACE, Plan, document_of, run_of
 from support.chaos.plots.plot import JOB, Plot
-from weft.kube.objects import Obj
+from weft.api.objects import Obj
 from weft.kube.resources import CONTROLLER_REVISIONS, WORKFLOW_RUNS
 from weft.kube.transport import Response
 

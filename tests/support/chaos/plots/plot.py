@@ -14,7 +14,7 @@ from support.chaos.plan import NAMESPACE, Plan, document_of, run_of
 from support.fakeapi import FakeApi
 from support.kubelet import Fate
 from support.transport import status
-from weft.kube.objects import Obj, key_of
+from weft.api.objects import Obj, key_of
 from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
 from weft.kube.transport import Response
 from weft.render.names import ATTEMPT_LABEL

@@ -1,10 +1,13 @@
-"""The few questions the shell asks of a Kubernetes object, which is a plain dict of JSON.
+"""The few questions that are asked of a Kubernetes object, which is a plain dict of JSON.
 
 Typed models cost ten times the CPU on the hot path (see the measurements in the design), so objects stay as the JSON
 parser made them. What is asked of them everywhere (key, uid, version, owner) is asked here, in one place.
 """
 
+import re
 from typing import Any, NamedTuple
+
+from weft.api.base import GROUP
 
 Obj = dict[str, Any]
 """A Kubernetes object as parsed JSON."""
@@ -12,6 +15,9 @@ Obj = dict[str, Any]
 Objects = list[Obj]
 """Several of them."""
 
+
+RUN_UID_ANNOTATION = f"{GROUP}/run-uid"
+"""On a child object: the UID of its run."""
 
 LONGEST_NAME = 253
 """Of most kinds: a DNS subdomain."""
@@ -60,6 +66,19 @@ def owner_of(obj: Obj, kind: str) -> Obj | None:
 def cut_name(start: str, end: str) -> str:
     """Give the name `start` followed by `end`, cut between them where it would be too long, and valid even so."""
     return start[: LONGEST_NAME - len(end)].rstrip("-.") + end
+
+
+def is_name(text: str) -> bool:
+    """Say whether a text may be an object's name as far as its path goes; what a kind wants beyond is the kind's."""
+    return text not in (".", "..") and "/" not in text and "%" not in text
+
+
+def is_api_version(text: str) -> bool:
+    """Say whether a text has the form of an `apiVersion`, so that it leads to a group's discovery and nowhere else."""
+    return _API_VERSION.fullmatch(text) is not None
+
+
+_API_VERSION = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?v[a-z0-9]+")
 
 
 def is_older(version: str, than: str) -> bool:
