@@ -23,8 +23,11 @@ from weft.api.problems import parse
 from weft.api.workflow import Notification
 from weft.controllers.approval_status import ApprovalStatus
 from weft.controllers.approvals import decisions_for
+from weft.controllers.attempts import Attempts
 from weft.controllers.catalog import Catalog, spec_changed
 from weft.controllers.channel_status import ChannelStatus
+from weft.controllers.child_controls import ChildControls
+from weft.controllers.child_runs import ChildRuns
 from weft.controllers.cleanup import Cleanup
 from weft.controllers.compiler import Compiler
 from weft.controllers.enforcement import Enforcement
@@ -127,10 +130,15 @@ class Operator:
         self.results = Results(self.client, clock=clock, realm=realm)
         self.locks = Locks(granted=self._lock_granted, lost=self._lock_lost)
         self._lent_keys = LentKeys(self.locks, self.store, is_active=self._is_active)
-        self._outside = Outside(
-            self.client, self.catalog.runs, http, remember=self._remember_run, wake=self._news, clock=clock,
-            spawn=spawn, impersonate=settings.resource_impersonation,
-        )  # fmt: skip
+        attempts = Attempts(wake=self._news, clock=clock, spawn=spawn)
+        controls = ChildControls(self.client, self.catalog.runs)
+        child_runs = ChildRuns(
+            self.client, self.catalog.runs, controls, attempts, remember=self._remember_run, clock=clock
+        )
+        impersonate = settings.resource_impersonation
+        outside = Outside(
+            self.client, attempts, child_runs, http, wake=self._news, clock=clock, impersonate=impersonate
+        )
         managed = settings.job_controller == "managedBy"
         security = PodSecurity(self.client, everywhere=settings.pod_security == "restricted", clock=clock)
         jobs = Jobs(
@@ -185,9 +193,10 @@ class Operator:
         record = Record(writer, jobs, hooks=hooks, clock=clock)
         passes = Passes(
             self.store,
-            performer=Performer(self.store, jobs, self._outside, self.locks, self.results, self._say, clock=clock),
+            performer=Performer(self.store, jobs, outside, self.locks, self.results, self._say, clock=clock),
             jobs=jobs,
-            outside=self._outside,
+            child_runs=child_runs,
+            controls=controls,
             record=record,
             hooks=hooks,
             clock=clock,
@@ -200,7 +209,7 @@ class Operator:
             find_run=self.catalog.runs.get,
             loader=loader,
             jobs=jobs,
-            outside=self._outside,
+            controls=controls,
             record=record,
             passes=passes,
             hooks=hooks,

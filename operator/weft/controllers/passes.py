@@ -16,11 +16,12 @@ from typing import NamedTuple, TypeVar
 from weft.api.conditions import Reason
 from weft.api.objects import Obj
 from weft.controllers import gather, leftovers
+from weft.controllers.child_controls import ChildControls
+from weft.controllers.child_runs import ChildRuns
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import BUDGET, controls_of
-from weft.controllers.outside import Outside
 from weft.controllers.perform import Performer
 from weft.controllers.record import Record
 from weft.controllers.run_facts import deleted, finished, rerun_asked
@@ -59,7 +60,8 @@ class Passes:
         *,
         performer: Performer,
         jobs: Jobs,
-        outside: Outside,
+        child_runs: ChildRuns,
+        controls: ChildControls,
         record: Record,
         hooks: Hooks,
         clock: Clock,
@@ -69,7 +71,8 @@ class Passes:
         self._store = store
         self._performer = performer
         self._jobs = jobs
-        self._outside = outside
+        self._child_runs = child_runs
+        self._controls = controls
         self._record = record
         self._hooks = hooks
         self._clock = clock
@@ -131,7 +134,7 @@ class Passes:
                 known = id_ in live.objects and id_ not in live.held
                 live.objects.setdefault(id_, None)
                 # While another run has its name, what that one tells is not about this one.
-                ended = None if id_ in live.held else self._outside.child_seen(live, id_, known=known)
+                ended = None if id_ in live.held else self._child_runs.seen(live, id_, known=known)
                 if ended is not None:
                     live.forget(id_)
                     seen.append(ended)
@@ -199,7 +202,7 @@ class Passes:
             if not leftovers.is_stray(live, child):
                 stop = child_stop(live.state.stop, live.state.stage)
                 suspend = live.state.suspended and live.state.stop is None
-                await self._outside.control(child, suspend=suspend, stop=stop)
+                await self._controls.control(child, suspend=suspend, stop=stop)
 
     def _standing_children(self, live: LiveRun) -> list[Obj]:
         """The child runs that somebody still works on; one that is deleted ends by itself."""
@@ -213,7 +216,7 @@ class Passes:
                 live.strays[id_] = True
         strays = [child for child in self._standing_children(live) if leftovers.is_stray(live, child)]
         for child in strays:
-            await self._outside.stop_child(live, child)
+            await self._controls.stop(live, child)
         return bool(live.strays or strays)
 
     def _next_look(self, live: LiveRun, wake_at: float | None, *, failed: bool) -> float:

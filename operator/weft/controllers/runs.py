@@ -19,12 +19,12 @@ from weft.api.conditions import run_conditions
 from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.api.times import milli_timestamp
 from weft.controllers import gather
+from weft.controllers.child_controls import ChildControls
 from weft.controllers.compiler import Compiling
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
 from weft.controllers.loader import BUDGET, Loader, Refusal, controls_of
-from weft.controllers.outside import Outside
 from weft.controllers.passes import Passes, count_ended
 from weft.controllers.record import Record
 from weft.controllers.refused import all_cancelled
@@ -53,7 +53,7 @@ class RunController:
         find_run: Callable[[str, str], Obj | None],
         loader: Loader,
         jobs: Jobs,
-        outside: Outside,
+        controls: ChildControls,
         record: Record,
         passes: Passes,
         hooks: Hooks,
@@ -65,7 +65,7 @@ class RunController:
         self._find_run = find_run
         self._loader = loader
         self._jobs = jobs
-        self._outside = outside
+        self._controls = controls
         self._record = record
         self._passes = passes
         self._hooks = hooks
@@ -102,7 +102,7 @@ class RunController:
         live = self._live.get(identity(run))
         try:
             if live is None:
-                run = await self._outside.with_its_parents(run)
+                run = await self._controls.with_its_parents(run)
                 live = await self._load(run)
             elif not await self._still_there(live, run):
                 return

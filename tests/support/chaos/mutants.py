@@ -93,7 +93,7 @@ MUTANTS = (
     Mutant(
         "a child run is written like a user's", "controllers/passes.py",
         "for child in self._standing_children(live):\n            if not",
-        "for child in (*self._standing_children(live), self._outside._child_runs._runs.get(*live.key)):\n            if child and not finished(child) and not",
+        "for child in (*self._standing_children(live), self._child_runs._runs.get(*live.key)):\n            if child and not finished(child) and not",
     ),
     # What the simulation found in Weft itself, planted again.
     Mutant("a run begins in a place it has lost", "controllers/runs.py", "and not self._hooks.begins(run):", "and False:"),
