@@ -175,7 +175,7 @@ class Operator:
         )
         writer = StatusWriter(
             self.client, clock=clock, metrics=metrics, interval=settings.status_interval_seconds,
-            bytes_per_second=settings.status_bytes_per_second,
+            bytes_per_second=settings.status_bytes_per_second, active_runs=lambda: len(self.runs),
         )  # fmt: skip
         hooks = Hooks(
             begins=self.queues.begins,

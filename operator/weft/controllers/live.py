@@ -73,7 +73,7 @@ class LiveRun:
     manifests: dict[AttemptId, Obj] = field(default_factory=dict)  # what they were asked to be
     written_at: float = float("-inf")  # monotonic
     written_bytes: int = 0
-    refresh_at: float = float("inf")  # epoch seconds: when the duration shown is a tenth behind
+    refresh_at: float = float("inf")  # epoch seconds: when the duration shown is too old
     urgent: bool = False  # something that no child object remembers has been seen
     ended_at: float | None = None  # monotonic: when the first Pod's end of this pass was seen
 

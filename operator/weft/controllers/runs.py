@@ -169,7 +169,11 @@ class RunController:
 
     def active(self) -> tuple[int, int]:
         """Give the numbers of runs in memory, and of their nodes that are running or waiting."""
-        return len(self._live), sum(len(live.state.active) for live in self._live.values())
+        return len(self), sum(len(live.state.active) for live in self._live.values())
+
+    def __len__(self) -> int:
+        """Give the number of runs in memory."""
+        return len(self._live)
 
     async def _load(self, run: Obj) -> LiveRun | None:
         key = key_of(run)

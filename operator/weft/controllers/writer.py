@@ -11,6 +11,7 @@ does without them as well as it can: it is written in any case, its end above al
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -51,6 +52,19 @@ _TOLD = (
 """What tells one status from another; the rest follows from it, or from the time."""
 
 
+REFRESHES_PER_SECOND = 5.0
+"""Statuses written only because time has passed, of all runs: each costs as much as one that tells something."""
+
+
+def refresh_seconds(elapsed: float, active_runs: int) -> float:
+    """Give the seconds after which a status is written again because it shows how long the run takes.
+
+    What it shows is a tenth behind by then, or ten seconds; more where so many runs are active that this would crowd
+    out the writes that somebody waits for.
+    """
+    return max(10.0, elapsed / 10, active_runs / REFRESHES_PER_SECOND)
+
+
 class Superseded(Exception):
     """The run's status was written by somebody else: what is held of it is out of date."""
 
@@ -59,13 +73,15 @@ class StatusWriter:
     """Writes the statuses of runs."""
 
     def __init__(
-        self, client: Client, *, clock: Clock, metrics: Metrics, interval: float, bytes_per_second: int
-    ) -> None:
+        self, client: Client, *, clock: Clock, metrics: Metrics, interval: float, bytes_per_second: int,
+        active_runs: Callable[[], int],
+    ) -> None:  # fmt: skip
         self._client = client
         self._clock = clock
         self._metrics = metrics
         self._interval = interval
         self._rate = bytes_per_second
+        self._active_runs = active_runs
 
     def due_at(self, live: LiveRun) -> float:
         """When the next progress may be written, on the monotonic clock."""
@@ -87,7 +103,7 @@ class StatusWriter:
             raise
         live.status, live.version = stored["status"], version_of(stored)
         live.written_at = self._clock.monotonic()
-        live.refresh_at = now + max(10.0, (now - live.state.start) / 10)
+        live.refresh_at = now + refresh_seconds(now - live.state.start, self._active_runs())
         live.written_bytes += chunk_bytes
         live.urgent = False
         return stored

@@ -1,0 +1,41 @@
+"""A status shows how long its run takes, also while nothing happens: fresh for few runs, cheap for many."""
+
+import pytest
+from support.rig import Fate, Rig
+from weft.controllers.writer import REFRESHES_PER_SECOND, refresh_seconds
+
+
+@pytest.mark.parametrize(
+    ("elapsed", "active_runs", "seconds"),
+    [
+        (0, 1, 10),
+        (100, 1, 10),
+        (101, 1, 10.1),
+        (3600, 1, 360),
+        (0, 50, 10),
+        (0, 100, 20),
+        (60, 1000, 200),
+        (3600, 1000, 360),
+    ],
+)
+def test_a_status_is_refreshed_less_often_the_longer_the_run_and_the_more_there_are(
+    elapsed: float, active_runs: int, seconds: float
+) -> None:
+    assert refresh_seconds(elapsed, active_runs) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("runs", [1, 150])
+async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(runs: int) -> None:
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(seconds=1000)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    for number in range(runs):
+        rig.start("w", f"r{number}")
+    await rig.clock.advance(40)
+    since = len(rig.api.asked("PATCH", "workflowruns", subresource="status"))
+    await rig.clock.advance(60)
+    written = len(rig.api.asked("PATCH", "workflowruns", subresource="status")) - since
+    assert 0.5 * min(6 * runs, 60 * REFRESHES_PER_SECOND) <= written <= 60 * REFRESHES_PER_SECOND + 10
+    assert written <= 6 * runs
+    await rig.close()
