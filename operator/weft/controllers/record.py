@@ -15,7 +15,8 @@ from weft.engine.actions import Start
 from weft.kube.clock import Clock
 
 MADE_IS_TOLD_SECONDS = 1.0
-"""After that, a status tells that what was announced is made, unless one was due anyway; short runs are spared it.
+"""After that (later, where many runs are active) a status tells that what was announced is made, unless one was due
+anyway; short runs are spared it.
 
 Until then its Job and Pod alone tell it: should both be deleted while no operator is there, it is made again.
 """
@@ -65,7 +66,7 @@ class Record:
             for unit in starting:
                 unit.unmade = False
         if starting:
-            live.refresh_at = min(live.refresh_at, self._clock.now() + MADE_IS_TOLD_SECONDS)
+            self._writer.refresh_within(live, MADE_IS_TOLD_SECONDS)
         self._hooks.written(live, stored)
         await self.release(live)
 

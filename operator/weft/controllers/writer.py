@@ -59,10 +59,14 @@ REFRESHES_PER_SECOND = 5.0
 def refresh_seconds(elapsed: float, active_runs: int) -> float:
     """Give the seconds after which a status is written again because it shows how long the run takes.
 
-    What it shows is a tenth behind by then, or ten seconds; more where so many runs are active that this would crowd
-    out the writes that somebody waits for.
+    What it shows is a tenth behind by then, or ten seconds; more where many runs are active.
     """
-    return max(10.0, elapsed / 10, active_runs / REFRESHES_PER_SECOND)
+    return seconds_among(active_runs, least=max(10.0, elapsed / 10))
+
+
+def seconds_among(active_runs: int, *, least: float) -> float:
+    """Give when a write comes that nobody waits for: later where so many ask for one that they crowd out the others."""
+    return max(least, active_runs / REFRESHES_PER_SECOND)
 
 
 class Superseded(Exception):
@@ -86,6 +90,11 @@ class StatusWriter:
     def due_at(self, live: LiveRun) -> float:
         """When the next progress may be written, on the monotonic clock."""
         return live.written_at + max(self._interval, live.written_bytes / self._rate)
+
+    def refresh_within(self, live: LiveRun, seconds: float) -> None:
+        """Write again after these seconds (where many runs are active, later), unless a status is due before."""
+        later = seconds_among(self._active_runs(), least=seconds)
+        live.refresh_at = min(live.refresh_at, self._clock.now() + later)
 
     async def write(self, live: LiveRun) -> Obj:
         """Write what the engine knows; gives the run as stored. Raises Superseded, or an ApiError."""

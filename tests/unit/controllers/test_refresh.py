@@ -39,3 +39,17 @@ async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(
     assert 0.5 * min(6 * runs, 60 * REFRESHES_PER_SECOND) <= written <= 60 * REFRESHES_PER_SECOND + 10
     assert written <= 6 * runs
     await rig.close()
+
+
+@pytest.mark.parametrize(("runs", "told"), [(1, 1), (50, 25)])
+async def test_that_a_job_has_been_made_is_told_soon_only_where_few_runs_are_active(runs: int, told: int) -> None:
+    """Beginnings and ends are told in any case. Of fifty runs at once the first do not know of the others yet."""
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    for number in range(runs):
+        rig.start("w", f"r{number}")
+    await rig.clock.advance(9)
+    assert 2 * runs <= len(rig.api.asked("PATCH", "workflowruns", subresource="status")) <= 2 * runs + told
+    await rig.close()
