@@ -70,6 +70,7 @@ def compile_on_trust(
     """
     problems: list[Problem] = []
     compiler = _Compiler(spec, at, node_types, {}, problems, [])
+    compiler.givers = Givers(spec, node_types)
     with suppress(Enough):
         workflow = compiler.workflow("", {})
         if not problems:
@@ -122,7 +123,8 @@ class _Compiler:
         self.problems = problems
         self.written = Written()
         self.doubts: dict[Problem, None] = {}
-        self.givers = Givers(spec, node_types)
+        self.givers: Givers | None = None
+        """Only who asks for doubts has them: they cost, and the operator reads none."""
         self.library = Library(
             job_defaults(spec.defaults, f"{at}.defaults", self.problems),
             {
@@ -222,6 +224,8 @@ class _Compiler:
 
     def _outputs(self, models: Sequence[NodeModel]) -> dict[str, Names]:
         """What these nodes can give, those left out of which nobody knows."""
+        if self.givers is None:
+            return {}
         known = {model.name: self.givers.outputs_of(model) for model in models}
         return {name: outputs for name, outputs in known.items() if outputs is not None}
 

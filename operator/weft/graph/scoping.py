@@ -152,7 +152,7 @@ class Scope:
             raise Enough
         for message in check_references(program, ancestors=self.ancestors, all_nodes=self.nodes, params=self.params):
             self.report(path, _with_text(program, message))
-        for message in output_messages(program, self.outputs):
+        for message in output_messages(program, self.outputs) if self.outputs else ():
             self.doubts[Problem(path, _with_text(program, message) + self.remark)] = None
         for message in self._run_messages(program.run_fields):
             self.report(path, message)

@@ -24,18 +24,29 @@ def test_a_status_is_refreshed_less_often_the_longer_the_run_and_the_more_there_
     assert refresh_seconds(elapsed, active_runs) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("runs", [1, 150])
-async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(runs: int) -> None:
+async def started(runs: int, *, seconds: float) -> Rig:
+    """So many runs at once, of one node that lasts as long."""
     rig = Rig()
-    rig.behave = lambda node, attempt: Fate(seconds=1000)
+    rig.behave = lambda node, attempt: Fate(seconds=seconds)
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
     await rig.up()
     for number in range(runs):
         rig.start("w", f"r{number}")
+    return rig
+
+
+def statuses(rig: Rig) -> int:
+    """How many have been written."""
+    return len(rig.api.asked("PATCH", "workflowruns", subresource="status"))
+
+
+@pytest.mark.parametrize("runs", [1, 150])
+async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(runs: int) -> None:
+    rig = await started(runs, seconds=1000)
     await rig.clock.advance(40)
-    since = len(rig.api.asked("PATCH", "workflowruns", subresource="status"))
+    since = statuses(rig)
     await rig.clock.advance(60)
-    written = len(rig.api.asked("PATCH", "workflowruns", subresource="status")) - since
+    written = statuses(rig) - since
     assert 0.5 * min(6 * runs, 60 * REFRESHES_PER_SECOND) <= written <= 60 * REFRESHES_PER_SECOND + 10
     assert written <= 6 * runs
     await rig.close()
@@ -44,12 +55,7 @@ async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(
 @pytest.mark.parametrize(("runs", "told"), [(1, 1), (50, 25)])
 async def test_that_a_job_has_been_made_is_told_soon_only_where_few_runs_are_active(runs: int, told: int) -> None:
     """Beginnings and ends are told in any case. Of fifty runs at once the first do not know of the others yet."""
-    rig = Rig()
-    rig.behave = lambda node, attempt: Fate(seconds=5)
-    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
-    await rig.up()
-    for number in range(runs):
-        rig.start("w", f"r{number}")
+    rig = await started(runs, seconds=5)
     await rig.clock.advance(9)
-    assert 2 * runs <= len(rig.api.asked("PATCH", "workflowruns", subresource="status")) <= 2 * runs + told
+    assert 2 * runs <= statuses(rig) <= 2 * runs + told
     await rig.close()
