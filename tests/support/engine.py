@@ -24,10 +24,12 @@ class Driven:
         self.now = START
         self.actions = actions
 
-    def see(self, *seen: Observation, at: float | None = None) -> None:
-        """Take a step; `at` is in seconds from the run's start (None: no time has passed)."""
+    def see(self, *seen: Observation, at: float | None = None) -> advance.Result:
+        """Take a step and give what it asks for; `at`: seconds from the run's start (None: no time has passed)."""
         self.now = self.now if at is None else START + at
-        self.actions += advance.advance(self.state, seen, self.now).actions
+        result = advance.advance(self.state, seen, self.now)
+        self.actions += result.actions
+        return result
 
     def succeed(self, path: str, index: int | None = None, *, at: float | None = None, outputs: Any = None) -> None:
         """Let the attempt in flight of the node at that path succeed."""

@@ -92,6 +92,8 @@ class Passes:
         live.state.dirty = live.state.dirty or now >= live.refresh_at
         result = advance.advance(live.state, observations, now, budget=BUDGET)
         live.pending.extend(result.actions)
+        if result.stale:
+            self._record.note_stale(live)
         count_ended(self._metrics, result)
         self._retry_held(live, now)
         if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):

@@ -38,6 +38,10 @@ class Record:
         elif not live.state.dirty:
             await self.release(live)
 
+    def note_stale(self, live: LiveRun) -> None:
+        """Have what has changed told of with the next status, or soon by one of its own: nobody waits for it."""
+        self._writer.refresh_within(live, 0.0)
+
     async def announce(self, live: LiveRun) -> None:
         """Put on record what is about to be begun, before it is: at a run's start, and first of all after a restart.
 

@@ -33,13 +33,15 @@ class Result:
     """What a step asks for.
 
     `wake_at` (epoch seconds) is when to call again if nothing is seen before; `more` says that further
-    units are ready now but the step's budget was used up. `ended` are the nodes that ended.
+    units are ready now but the step's budget was used up. `ended` are the nodes that ended. `stale`: the status lacks
+    something that nobody waits for (else the state is dirty).
     """
 
     actions: list[Action] = field(default_factory=list)
     wake_at: float | None = None
     more: bool = False
     ended: list[NodeState] = field(default_factory=list)
+    stale: bool = False
 
 
 def begin(
@@ -114,7 +116,7 @@ def finish_step(step: Step, budget: int | None = None) -> Result:
     step.state.later, step.state.unsettled = step.later, step.quiet
     if step.actions:
         step.state.dirty = True
-    return Result(step.actions, timers.wake_at(step.state), more, step.finished)
+    return Result(step.actions, timers.wake_at(step.state), more, step.finished, step.stale)
 
 
 def _unpark(step: Step) -> None:

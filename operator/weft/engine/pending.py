@@ -2,6 +2,7 @@
 
 A Pod is always pending for a moment, and a kubelet says the same of it every few seconds in other numbers: neither is
 news. What is shown changes when there is something new to say, or when a mere start takes long (the timer `slow`).
+That one, and that it is over, is told when a status comes anyway, or soon: on a full cluster all Pods take long.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def changed(step: Step, unit: Unit, seen: AttemptPending) -> None:
         step.arm("pending", unit)
         step.arm("slow", unit)
     text = seen.message[:MAX_MESSAGE]
-    starting = seen.reason in (None, Reason.WaitingForPod)  # a Pod that is merely starting is no news, for a while
+    starting = seen.reason in _STARTING
     unit.pending_text = text if starting else ""
     slow = unit.pending_since is not None and step.now >= unit.pending_since + SLOW_SECONDS
     show(step, unit, *((None, "") if starting and not slow else (seen.reason, text)))
@@ -41,7 +42,10 @@ def show(step: Step, unit: Unit, shown: str | None, message: str) -> None:
     if shown == unit.reason and (message == unit.message or _BACK_OFF in message):
         return
     if shown != unit.reason or _wording(message) != _wording(unit.message):
-        step.state.dirty = True
+        if {shown, unit.reason} <= _STARTING:
+            step.stale = True
+        else:
+            step.state.dirty = True
     unit.reason, unit.message = shown, message
     if unit.role == MAIN:
         if shown is not None or unit.owner.node.for_each is None:
@@ -50,6 +54,8 @@ def show(step: Step, unit: Unit, shown: str | None, message: str) -> None:
             let_another_speak(unit)
 
 
+_STARTING = frozenset({None, Reason.WaitingForPod})
+"""Of a Pod that runs or is merely starting, which is no news, for a while."""
 _BACK_OFF = "BackOff: "
 """In what the kubelet tells between two tries; what was wrong it has told before."""
 

@@ -29,7 +29,7 @@ class Step:
 
     __slots__ = (
         "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "later", "limited", "now",
-        "quiet", "state", "units",
+        "quiet", "stale", "state", "units",
     )  # fmt: skip
 
     def __init__(self, state: RunState, now: float, *, limited: bool = False) -> None:
@@ -37,6 +37,7 @@ class Step:
         self.now = now
         self.limited = limited
         state.meter.spent = 0
+        self.stale = False  # the status does not show all that it might, and nobody waits for that
         self.again = False  # what is asked for had been asked for before the operator died
         self.actions: list[Action] = []
         self.finished: list[NodeState] = []  # ended in this step, for the metrics

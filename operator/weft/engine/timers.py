@@ -25,7 +25,6 @@ def end_waits(step: Step) -> None:
         *_, kind, unit = timer
         when = due(state, kind, unit) if kind == "wait" else None
         if when is not None and when <= step.now and not step.full:
-            state.dirty = True
             _ring(step, kind, unit)
         else:
             others.append(timer)
@@ -44,12 +43,15 @@ def ring_due(step: Step) -> None:
         if when > step.now:
             step.arm(kind, unit)
             continue
-        state.dirty = True
         _ring(step, kind, unit)
         cascade(step)
 
 
 def _ring(step: Step, kind: str, unit: Unit | None) -> None:
+    if kind == "slow" and unit is not None:
+        pending.show(step, unit, Reason.WaitingForPod, unit.pending_text)
+        return
+    step.state.dirty = True
     if kind == "run":
         run.timed_out(step)
     elif kind == "final":
@@ -58,8 +60,6 @@ def _ring(step: Step, kind: str, unit: Unit | None) -> None:
         return
     elif kind == "backoff":
         enqueue(step, unit)
-    elif kind == "slow":
-        pending.show(step, unit, Reason.WaitingForPod, unit.pending_text)
     elif kind == "wait":
         succeed(step, unit, None)
     elif kind == "approval":

@@ -24,10 +24,10 @@ def test_a_status_is_refreshed_less_often_the_longer_the_run_and_the_more_there_
     assert refresh_seconds(elapsed, active_runs) == pytest.approx(seconds)
 
 
-async def started(runs: int, *, seconds: float) -> Rig:
-    """So many runs at once, of one node that lasts as long."""
+async def started(runs: int, *, seconds: float, pending: float = 0.0) -> Rig:
+    """So many runs at once, of one node that is pending and then lasts as long."""
     rig = Rig()
-    rig.behave = lambda node, attempt: Fate(seconds=seconds)
+    rig.behave = lambda node, attempt: Fate(seconds=seconds, bind=pending)
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
     await rig.up()
     for number in range(runs):
@@ -58,4 +58,30 @@ async def test_that_a_job_has_been_made_is_told_soon_only_where_few_runs_are_act
     rig = await started(runs, seconds=5)
     await rig.clock.advance(9)
     assert 2 * runs <= statuses(rig) <= 2 * runs + told
+    await rig.close()
+
+
+@pytest.mark.parametrize(("runs", "told"), [(1, 4), (100, 30)])
+async def test_a_full_cluster_is_told_of_soon_only_where_few_runs_are_active(runs: int, told: int) -> None:
+    """Every Pod takes half a minute to start there: that it does so, and then runs, is not one status more for each."""
+    rig = await started(runs, seconds=1000, pending=36)
+    await rig.clock.advance(29)
+    since = statuses(rig)
+    await rig.clock.advance(3)
+    words = [rig.nodes(f"r{number}")["a"] for number in range(runs)]
+    assert 1 <= words.count("Running(WaitingForPod)") <= told
+    await rig.clock.advance(2)
+    assert statuses(rig) - since <= told
+    await rig.close()
+
+
+async def test_what_is_wrong_with_a_pod_is_told_at_once_however_many_runs_are_active() -> None:
+    rig = Rig()
+    rig.behave = lambda node, attempt: Fate(pending=1e7, waits="ErrImagePull")
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    for number in range(100):
+        rig.start("w", f"r{number}")
+    await rig.clock.advance(4)
+    assert {rig.nodes(f"r{number}")["a"] for number in range(100)} == {"Running(ImagePullFailed)"}
     await rig.close()

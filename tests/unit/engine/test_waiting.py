@@ -57,6 +57,18 @@ def test_a_pod_that_is_merely_starting_makes_nothing_to_write() -> None:
     assert (words(run.state), run.state.dirty) == ((None, None), False)
 
 
+def test_a_start_that_takes_long_is_shown_and_asks_for_no_status_of_its_own() -> None:
+    run = job()
+    wait(run, "WaitingForPod", "the Pod waits for the scheduler")
+    run.state.dirty = False
+    assert run.see(at=30).stale
+    assert words(run.state) == ("WaitingForPod", "the Pod waits for the scheduler")
+    for reason, message in (("WaitingForPod", "the Pod is starting on cluster node n1"), (None, "")):
+        seen = AttemptPending(run.attempt("a"), reason, message, run.now)
+        assert [run.see(seen).stale, run.see(seen).stale] == [True, False]
+    assert (words(run.state), run.state.dirty) == ((None, None), False)
+
+
 def test_new_words_of_the_same_reason_are_shown() -> None:
     run = job()
     wait(run, "Unschedulable", FITS)
