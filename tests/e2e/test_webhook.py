@@ -54,6 +54,8 @@ def test_it_refuses_what_weft_validate_would(cluster: Cluster, back: Operator, p
     early = {"apiVersion": "weft.dev/v1alpha1", "kind": "Workflow", "metadata": {"name": "early"},
              "spec": {"nodes": [{"name": "a", "use": {"name": "later"}}]}}  # fmt: skip
     assert "Warning: no run can start before there are these NodeTypes: later" in place.apply(early)
+    early["spec"] = {"nodes": [{"name": "a", "job": {"command": ["true"]}}]}
+    assert "Warning: spec.nodes[0].job: node a has no image" in place.apply(early)
 
 
 def test_the_chart_keeps_the_certificate_it_made(cluster: Cluster, back: Operator, place: Place) -> None:

@@ -13,12 +13,13 @@ from weft.api.workflow import WorkflowSpec
 from weft.graph.compile import InvalidWorkflow, compile_workflow
 from weft.graph.compiled import CompiledWorkflow
 from weft.graph.declared import NONE_KNOWN, Declared
+from weft.graph.notes import notes_on
 from weft.graph.validate import validate
 
 
 def used_types(spec: Mapping[str, Any]) -> set[str]:
     """Give the names of the NodeTypes that a Workflow's spec (JSON) uses, in nodes and in compensations."""
-    uses = (body.get("use") for body in _bodies(spec))
+    uses = (body.get("use") for body in bodies(spec))
     names = (use.get("name") for use in uses if isinstance(use, Mapping))
     return {name for name in names if isinstance(name, str)}
 
@@ -29,6 +30,11 @@ def check_with_types(
     """Everything that is wrong with the object; of NodeTypes (their specs by name) that cannot be used, that alone."""
     specs, unusable = _parsed(types)
     return unusable or validate(obj, node_types=specs, workflows=workflows)
+
+
+def notes_with_types(obj: Mapping[str, Any], types: Mapping[str, Mapping[str, Any]]) -> list[Problem]:
+    """The notes on an object in which nothing is wrong."""
+    return notes_on(obj, _parsed(types)[0])
 
 
 def compile_with_types(spec: Any, types: Mapping[str, Any]) -> CompiledWorkflow:
@@ -55,7 +61,7 @@ def _parsed(types: Mapping[str, Any]) -> tuple[dict[str, NodeTypeSpec], list[Pro
     return specs, unusable
 
 
-def _bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+def bodies(spec: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Every body of a spec that nobody has checked yet: what is no mapping is passed over."""
     for place in (spec, *_mappings(spec.get("graphs"))):
         for node in (*_mappings(place.get("nodes")), *_mappings(place.get("finally"))):

@@ -82,6 +82,34 @@ def test_a_runs_parameters_are_held_to_its_workflow() -> None:
     assert judged(content, Found(workflow={"parameters": [{"nam": "n"}]})) == ([], [])
 
 
+@pytest.mark.parametrize(
+    ("content", "note"),
+    [
+        (obj("Workflow", nodes=[{"name": "a", "job": {}}]), "spec.nodes[0].job: node a has no image"),
+        (obj("WorkflowRun", workflow={"nodes": [{"name": "a", "job": {}}]}), "spec.workflow.nodes[0].job: node a has"),
+        (obj("Workflow", nodes=[{"name": "a", "wait": {"seconds": 1}, "retry": {}}]), "spec.nodes[0].retry: does noth"),
+        (obj("WorkflowRun", workflowRef={"name": "w"}, parameters={"n": "{{ params.x }}"}), "spec.parameters.n: {{ "),
+    ],
+)
+def test_what_is_hardly_meant_is_warned_of_as_weft_validate_notes_it(content: dict[str, Any], note: str) -> None:
+    problems, (warning,) = judged(
+        content, Found(workflow={"parameters": [{"name": "n"}], "nodes": [{"name": "a", **JOB}]})
+    )
+    assert problems == []
+    assert warning.startswith(note)
+
+
+def test_notes_know_the_types_and_are_not_made_on_what_is_wrong_or_very_large() -> None:
+    uses = {"name": "a", "use": {"name": "t"}}
+    bare: dict[str, Any] = {"job": {}}
+    (note,) = judged(obj("Workflow", nodes=[uses]), Found(types={"t": bare}))[1]
+    assert note.startswith("spec.nodes[0].use: node a has no image")
+    assert judged(obj("Workflow", nodes=[{"name": "a", "when": "1 +", **bare}]))[1] == []
+    nodes = [{"name": f"n{number}", **bare} for number in range(500)]
+    graphs = [{"name": f"g{number}", "nodes": nodes} for number in range(4)]
+    assert judged(obj("Workflow", nodes=[*nodes, {"name": "more", **bare}][1:], graphs=graphs)) == ([], [])
+
+
 @pytest.mark.parametrize("spec", [None, [], "text", {"workflowRef": 3}, {"workflow": []}, {"nodes": [3, {"use": "t"}]}])
 def test_what_has_no_shape_names_nothing_and_is_refused(spec: Any) -> None:
     for kind in ("Workflow", "WorkflowRun"):
