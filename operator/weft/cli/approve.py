@@ -22,7 +22,7 @@ from weft.cli.session import Session, in_cluster
 from weft.controllers.run_facts import rerun_known, workflow_of
 from weft.kube.errors import AlreadyExists
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
-from weft.render.names import NODE_LABEL, label_value, run_labels, short_hash
+from weft.render.names import NODE_LABEL, label_value, run_labels, run_reference, short_hash
 
 Decision = Literal["Approve", "Reject"]
 
@@ -137,7 +137,7 @@ def approval_of(
         "metadata": {
             "name": cut_name(name, f"-{short_hash(f'{uid}/{path}/{generation}/{by}', 10)}"),
             "labels": run_labels(name, workflow_of(run) or "") | {NODE_LABEL: label_value(path)},
-            "ownerReferences": [{"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": name, "uid": uid}],
+            "ownerReferences": [run_reference(name, uid)],
         },
         "spec": spec,
     }

@@ -1,14 +1,16 @@
 """Tells the author of an Approval whether his decision counts, in the Approval's status.
 
 The run loop takes decisions up by itself (`approvals.decisions_for`); this controller only reports. It looks at an
-Approval when it appears and again whenever its run's status was written, until the verdict is final.
+Approval when it appears and again whenever its run's status was written, until the verdict is final. One that was made
+without `weft approve` gets its run for an owner, too: else it would stay when the run has long been deleted.
 """
 
+import logging
 import random
 from collections.abc import Callable
 from typing import Any
 
-from weft.api.objects import Key, Obj, key_of, uid_of
+from weft.api.objects import Key, Obj, key_of, uid_of, version_of
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
@@ -17,10 +19,14 @@ from weft.engine.budget import read_nodes
 from weft.engine.state import RunState
 from weft.kube.client import Client
 from weft.kube.clock import Clock, Spawn
+from weft.kube.errors import Forbidden, NotFound
 from weft.kube.resources import APPROVALS
 from weft.kube.store import RunKey
 from weft.kube.workqueue import WorkQueue
 from weft.metrics import Metrics
+from weft.render.names import run_reference
+
+_log = logging.getLogger(__name__)
 
 PAUSE_SECONDS = 0.2
 """From a run's news to looking at its Approvals: the run loop goes first, and a busy run is looked at once."""
@@ -85,11 +91,27 @@ class ApprovalStatus:
         verdict = self._verdict(approval)
         if verdict is None:
             return
+        await self._give_to_its_run(approval)
         message = verdict.message
         if verdict.accepted:
             message = self._enforcement.about_author(message, approval["spec"]["by"])
         status = {"accepted": verdict.accepted, "reason": str(verdict.reason), "message": message}
         await write_status(self._client, self._catalog, APPROVALS, key, status)
+
+    async def _give_to_its_run(self, approval: Obj) -> None:
+        named, (namespace, name) = approval["spec"]["run"], key_of(approval)
+        run = self._catalog.run(RunKey(namespace, named["uid"]))
+        owners = approval["metadata"].get("ownerReferences") or []
+        if run is None or key_of(run).name != named["name"] or any(one["uid"] == named["uid"] for one in owners):
+            return
+        owners = [*owners, run_reference(named["name"], named["uid"])]
+        body = {"metadata": {"resourceVersion": version_of(approval), "ownerReferences": owners}}
+        try:
+            await self._client.patch(APPROVALS, name, body, namespace=namespace)
+        except NotFound:
+            pass
+        except Forbidden as error:  # whether it counts is more important
+            _log.warning("Approval %s/%s will not go with its run: %s", namespace, name, error)
 
     def _verdict(self, approval: Obj) -> Verdict | None:
         named, uid = approval["spec"]["run"]["name"], approval["spec"]["run"]["uid"]

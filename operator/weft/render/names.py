@@ -124,14 +124,12 @@ def child_annotations(uid: str, attempt: Identity) -> dict[str, str]:
 
 def run_owner(run: RunRef) -> dict[str, Any]:
     """Give the ownerReference that makes the run the controller of a child."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "WorkflowRun",
-        "name": run.name,
-        "uid": run.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    return run_reference(run.name, run.uid) | {"controller": True, "blockOwnerDeletion": True}
+
+
+def run_reference(name: str, uid: str) -> dict[str, Any]:
+    """Give the ownerReference by which an object goes with the run."""
+    return {"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": name, "uid": uid}
 
 
 def is_reserved(key: str) -> bool:

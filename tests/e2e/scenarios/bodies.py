@@ -140,15 +140,19 @@ def approval(place: Place) -> None:
 
 @scenario()
 def approval_rejected(place: Place) -> None:
-    """One rejection fails the node, with the name of who rejected."""
+    """One rejection fails the node, with the name of who rejected. The decision goes with its run."""
     nodes = [node("review", approval={}), node("no", after=["review:Failed"])]
     run = place.start("rejected", spec(nodes))
     run.reaches("review", "Waiting")
-    run.decide("review", "Reject", by="kubernetes-admin", groups=("system:masters",))
+    made = run.decide("review", "Reject", by="kubernetes-admin", groups=("system:masters",))["metadata"]["name"]
     run.finish()
     assert (run.node("review")["phase"], run.node("review")["reason"]) == ("Failed", "Rejected")
     assert "kubernetes-admin" in run.node("review")["message"]
     assert run.node("no")["phase"] == "Succeeded"
+    owner = "-o=jsonpath={.metadata.ownerReferences[0].name}"
+    place.wait_for(lambda: place.kubectl("get", "approval", made, owner) == run.name, "the run does not own it")
+    run.delete()
+    place.wait_for(lambda: not place.kubectl("get", "approval", made, "--ignore-not-found"), "it stays")
 
 
 @scenario()

@@ -207,3 +207,44 @@ async def test_it_says_when_nothing_holds_an_author_to_his_own_name(world: Appro
     await world.settle()
     assert world.told("a").startswith("True Accepted: the decision counts; that it is from boss is not enforced: ")
     assert "weft-approval-author" in world.told("a")
+
+
+def owners(world: Approvals, name: str) -> list[str]:
+    (found,) = (one for one in world.api.all(APPROVALS) if one["metadata"]["name"] == name)
+    return [f"{owner['kind']}/{owner['name']}" for owner in found["metadata"].get("ownerReferences") or ()]
+
+
+async def test_one_that_was_made_by_kubectl_goes_with_its_run_as_one_that_weft_approve_made(world: Approvals) -> None:
+    world.start_run(**{"from": {"users": ["bob"]}})
+    world.decide("refused")
+    world.decide("counts", by="bob")
+    mine = approval("mine", world.uid, by="bob")
+    mine["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "c"}]
+    world.add(mine)
+    await world.run_loop()
+    await world.settle()
+    assert owners(world, "refused") == owners(world, "counts") == ["WorkflowRun/r"]
+    assert owners(world, "mine") == ["ConfigMap/c", "WorkflowRun/r"]
+    assert world.told("counts") == "True Accepted: the decision counts"
+
+
+async def test_one_that_has_its_run_for_an_owner_or_names_none_is_not_touched(world: Approvals) -> None:
+    world.start_run()
+    made = approval("made", world.uid)
+    made["metadata"]["ownerReferences"] = [{"apiVersion": "v1", "kind": "WorkflowRun", "name": "r", "uid": world.uid}]
+    world.add(made)
+    world.add(approval("astray", "nobody"))
+    world.add(approval("misnamed", world.uid, run={"name": "other", "uid": world.uid}))
+    await world.run_loop()
+    await world.settle(LONGEST_WAIT_FOR_RUN + 1)
+    assert all(world.told(name) for name in ("made", "astray", "misnamed"))
+    assert not world.api.asked("PATCH", "approvals", subresource="")
+
+
+async def test_without_the_right_to_do_so_whether_it_counts_is_told_all_the_same(world: Approvals) -> None:
+    world.start_run()
+    world.decide("a")
+    world.api.fail(403, method="PATCH", plural="approvals", times=1)
+    await world.run_loop()
+    await world.settle()
+    assert (owners(world, "a"), world.told("a")) == ([], "True Accepted: the decision counts")
