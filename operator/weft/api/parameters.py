@@ -197,6 +197,11 @@ def check_value(parameter: Parameter, value: Any) -> list[str]:
 
 
 def _same(left: Any, right: Any) -> bool:
+    """Say whether two JSON values are one, however deep: to Python, but not to JSON, true is 1."""
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(_same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(_same(value, right[key]) for key, value in left.items())
     return left == right and isinstance(left, bool) == isinstance(right, bool)
 
 

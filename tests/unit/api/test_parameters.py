@@ -76,6 +76,23 @@ def test_bounds(declared: dict[str, Any], good: object, bad: object, said: str) 
     assert check_parameters([parameter], {"p": bad})[1] == [f"parameter 'p' {said}"]
 
 
+@pytest.mark.parametrize(
+    ("choice", "same", "other"),
+    [
+        ([1, 0], [1.0, 0], [True, 0]),
+        ({"a": [True]}, {"a": [True]}, {"a": [1]}),
+        ({"a": {"b": 0}}, {"a": {"b": 0}}, {"a": {"b": False}}),
+        ([[1], [2]], [[1], [2]], [[1]]),
+        ({"a": 1}, {"a": 1}, {"b": 1}),
+    ],
+)
+def test_true_is_not_one_however_deep_in_what_an_enum_allows(choice: Any, same: Any, other: Any) -> None:
+    parameter = declare(type="array" if isinstance(choice, list) else "object", enum=[choice])
+    assert check_parameters([parameter], {"p": same})[1] == []
+    (problem,) = check_parameters([parameter], {"p": other})[1]
+    assert "must be one of" in problem
+
+
 def test_large_bounds_are_spelled_in_full() -> None:
     (problem,) = check_parameters([declare(type="integer", maximum=12_345_678)], {"p": 123_456_789})[1]
     assert problem == "parameter 'p' must be at most 12345678, got 123456789"
