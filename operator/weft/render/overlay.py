@@ -21,6 +21,7 @@ _OF_MAIN = {
     "terminationMessagePolicy": "main's outputs are read from the file $WEFT_OUTPUTS; remove it",
     "restartPolicy": "an attempt never restarts; remove it and set the node's retry",
 }
+_NO_ITEM = "removes an item of a list that is merged by key, nothing else; null removes a field"
 
 
 def job_problems(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -68,8 +69,7 @@ def _metadata(prefix: str, metadata: Mapping[str, Any]) -> Problems:
 def _spec(spec: dict[str, Any]) -> Problems:
     if "restartPolicy" in spec:
         yield "spec.restartPolicy", "an attempt never restarts; remove it and set the node's retry"
-    for field, items in spec.items():
-        yield from _lists(f"spec.{field}", field, items)
+    yield from _lists("spec", "spec", spec)
     if "containers" in spec and not isinstance(spec["containers"], list):
         yield "spec.containers", f"must be a list; the container {MAIN} cannot be removed"
         return
@@ -97,8 +97,13 @@ def _env(path: str, env: Any) -> Problems:
 
 
 def _lists(path: str, field: str, value: Any) -> Problems:
-    """Hold every list that is merged by key, however deep, to having that key in every item, once."""
+    """Hold every list that is merged by key, however deep, to having that key in every item, once.
+
+    `$patch` means something in such an item alone: elsewhere it would be taken for a field of the Pod, which has none.
+    """
     if isinstance(value, dict):
+        if DIRECTIVE in value:
+            yield f"{path}.{DIRECTIVE}", _NO_ITEM
         for name, part in value.items():
             yield from _lists(f"{path}.{name}", name, part)
     if not isinstance(value, list):
@@ -106,16 +111,17 @@ def _lists(path: str, field: str, value: Any) -> Problems:
     seen: set[tuple[Any, ...]] = set()
     for position, item in enumerate(value):
         at = f"{path}[{position}]"
-        if field in MERGE_KEYS:
-            key = MERGE_KEYS[field][0]
-            if not isinstance(item, dict) or not isinstance(item.get(key), str | int):
-                yield at, f"must be an object with {key}; the list is merged by it"
-                continue
-            if item_key(field, item) in seen:
-                yield at, f"a second item with {key} {item[key]}; each may be there once"
-            if item.get(DIRECTIVE, DELETE) != DELETE:
-                yield f"{at}.{DIRECTIVE}", f"must be {DELETE}, got {item[DIRECTIVE]!r}"
-            seen.add(item_key(field, item))
-        if isinstance(item, dict):
-            for name, part in item.items():
-                yield from _lists(f"{at}.{name}", name, part)
+        if field not in MERGE_KEYS:
+            yield from _lists(at, "", item)
+            continue
+        key = MERGE_KEYS[field][0]
+        if not isinstance(item, dict) or not isinstance(item.get(key), str | int):
+            yield at, f"must be an object with {key}; the list is merged by it"
+            continue
+        if item_key(field, item) in seen:
+            yield at, f"a second item with {key} {item[key]}; each may be there once"
+        if item.get(DIRECTIVE, DELETE) != DELETE:
+            yield f"{at}.{DIRECTIVE}", f"must be {DELETE}, got {item[DIRECTIVE]!r}"
+        seen.add(item_key(field, item))
+        for name, part in item.items():
+            yield from _lists(f"{at}.{name}", name, part)
