@@ -37,6 +37,9 @@ KEPT = (
     "x-kubernetes-map-type",
 )
 
+LONGEST_WORD = 63
+"""Of an enum: every string has a maximum, and a mistyped word is still told as one, not also as too long a text."""
+
 Schema = dict[str, Any]
 
 
@@ -63,6 +66,8 @@ def _structural(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> Sc
     result: Schema = {key: schema[key] for key in KEPT if key in schema}
     if "const" in schema:
         result["enum"] = [schema["const"]]
+    if result.get("type") == "string" and "enum" in result:
+        result.setdefault("maxLength", LONGEST_WORD)
     default = schema.get("default")
     if isinstance(default, bool | int | float | str) and default not in (False, ""):
         result["description"] = f"{result.get('description', '')} Default: {_spelled(default)}.".strip()
