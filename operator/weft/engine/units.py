@@ -153,7 +153,7 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
             return
     unit.outputs = outputs
     if unit.cache_key is not None:
-        step.act(Remember(unit.gate, unit.cache_key, outputs))
+        step.act(Remember(unit.gate, unit.cache_key, {} if outputs is None else outputs))
     finish(step, unit, SUCCEEDED, None, "")
 
 

@@ -13,8 +13,8 @@ class Cache:
         self._found: dict[Hashable, tuple[float, Any]] = {}
 
     def remember(self, key: Hashable, outputs: Any, *, now: float) -> None:
-        """Keep a success; one without outputs is one, too."""
-        self._found[key] = (now, {} if outputs is None else outputs)
+        """Keep a success."""
+        self._found[key] = (now, outputs)
 
     def look_up(self, key: Hashable, *, max_age: float | None, now: float) -> Any:
         """Give the outputs of a success that is not older than `max_age`; None if there is none."""

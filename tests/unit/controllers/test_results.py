@@ -2,6 +2,7 @@
 
 import pytest
 from support.fakeapi import FakeApi
+from support.rig import Rig
 from weft.api.objects import Key
 from weft.controllers.results import KEEP_SECONDS, Results
 from weft.kube.realm import Realm
@@ -120,3 +121,10 @@ async def test_a_look_that_is_refused_finds_nothing(
     api.fail(403, method="GET")
     assert await results.look_up(RUN, "w", "n", "k", None) is None
     assert "n of run ns/run-1" in caplog.text
+
+
+async def test_a_success_without_outputs_is_one_too(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: a, cache: {key: \"'k'\"}, job: {image: i}}]")
+    await rig.finish("w", "first")
+    await rig.finish("w", "second")
+    assert rig.nodes("second") == {"a": "Succeeded(Cached)"}
