@@ -157,13 +157,16 @@ def compensated(step: Step) -> None:
     final = state.workflow.final
     if state.stage == "Finished":
         return
-    if final is None or not final.nodes or state.stop == "Terminate":
+    if final is None or not final.nodes:
         _finished(step)
         return
     state.stage = "Finally"
     if state.final is None:
         state.final = Frame(final, state.context.params, parent=None, prefix="", order=(), stage="Finally")
-    step.arm("final")
+    if state.stop == "Terminate":  # it is closed before it is entered: all that is in it is skipped
+        step.closes.append((state.final, Reason.Stopped, "End"))
+    else:
+        step.arm("final")
     step.begun.append(state.final)
 
 

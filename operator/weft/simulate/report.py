@@ -30,7 +30,6 @@ from weft.engine.state import (
     WAITING,
     Frame,
     NodeState,
-    RunState,
     Unit,
 )
 from weft.simulate.history import START, Attempt, History, Run
@@ -120,18 +119,12 @@ def node_reports(history: History) -> dict[str, NodeReport]:
 
 
 def _unreached(run: Run) -> dict[str, NodeReport]:
-    """Finally nodes that had no chance: the run was terminated, or is stuck."""
+    """Finally nodes that had no chance: the run is stuck."""
     state = run.state
-    if state.workflow.final is None or (state.final is not None and not _terminated(state)):
+    if state.workflow.final is None or state.final is not None:
         return {}
-    phase, reason = (SKIPPED, str(Reason.Stopped)) if state.finished else (PENDING, None)
-    nothing = Instance(None, phase, reason, "", 0, None, None, None)
+    nothing = Instance(None, PENDING, None, "", 0, None, None, None)
     return {node.name: NodeReport(nothing, None) for node in state.workflow.final.nodes}
-
-
-def _terminated(state: RunState) -> bool:
-    """True when the run ended before finally: a rerun has left its nodes behind, reset."""
-    return state.finished and state.final is not None and all(node.phase == PENDING for node in state.final.nodes)
 
 
 def _nodes_of_run(run: Run) -> Iterator[tuple[Place, Frame, NodeState]]:

@@ -111,6 +111,28 @@ async def test_a_stopped_run_stops_its_pods(rig: Rig) -> None:
     assert rig.nodes() == {"a": "Cancelled(Stopped)", "b": "Skipped(UpstreamFailed)"}
 
 
+@pytest.mark.parametrize("seconds", [2, 14, 28], ids=["in the graph", "while it is undone", "in a rerun"])
+async def test_the_finally_of_a_run_that_is_terminated_before_it_is_skipped(rig: Rig, seconds: float) -> None:
+    """Nothing of a run that has ended is still to come."""
+    rig.behave = lambda node, attempt: Fate(seconds=10, code=1 if node == "b" else 0)
+    undo = "compensate: {job: {image: i}}"
+    nodes = f"nodes: [{{name: a, job: {{image: i}}, {undo}}}, {{name: b, job: {{image: i}}}}]"
+    rig.workflow("w", f"{{{nodes}, finally: [{{name: f, job: {{image: i}}}}, {{name: g, expr: {{x: '1'}}}}]}}")
+    await rig.up()
+    rig.start("w")
+    if seconds == 28:
+        await rig.wait(rig.ended)
+        assert rig.nodes()["f"] == "Succeeded"
+        rig.edit(rerun={"generation": 1, "from": "All"})
+        seconds = 2
+    await rig.clock.advance(seconds)
+    rig.edit(stop="Terminate")
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.nodes()["f"] == rig.nodes()["g"] == "Skipped(Stopped)"
+    assert rig.run()["status"]["counts"]["pending"] == 0
+    assert rig.run()["status"]["progress"] == "4/4"
+
+
 @pytest.mark.parametrize("late", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("at", range(1, 45))
 async def test_an_operator_that_dies_at_any_request_loses_nothing_and_does_nothing_twice(at: int, late: bool) -> None:
