@@ -170,6 +170,7 @@ def _again(frame: Frame, node: NodeState, unit: Unit, child: Frame | None) -> Un
     """A new unit in the place of the old one: attempt numbers go on, all else starts anew."""
     fresh = Unit(frame, node.node, node, unit.index)
     fresh.base = fresh.attempt = fresh.high = highest_attempt(unit)
+    fresh.spent = unit.attempts - fresh.attempt
     fresh.undone = unit.undone
     if child is not None:
         fresh.child, child.parent = child, fresh

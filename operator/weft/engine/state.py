@@ -84,7 +84,7 @@ class Unit:
         self.base = frame.base  # attempts are numbered from here, so that a rerun never uses a number twice
         self.attempt = self.base  # number of the latest attempt
         self.high = self.base  # the highest number used in any iteration or in the child frames
-        self.spent = 0  # attempts made in earlier iterations
+        self.spent = 0  # with `attempt`, all that were made: those of earlier iterations, less numbers a rerun left out
         self.failures = 0  # retries used up
         self.disruptions = 0
         self.start: float | None = None  # of the first attempt

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.engine import Driven, drive
+from support.engine import Driven, drive, restored
 from support.simulation import simulate
 from weft.engine import advance, rerun
 from weft.engine.observation import Controls
@@ -261,3 +261,27 @@ def test_a_run_that_failed_stays_failed_whatever_becomes_of_its_compensations(un
         )
         assert ran.outcome.startswith("Failed(NodeFailed)")
         assert ran.nodes["n"].startswith(("Failed(TooManyFailedItems)", "Cancelled(ConcurrencyCancelled)"))
+
+
+@pytest.mark.parametrize(
+    ("node", "first", "then"),
+    [
+        ({"while": {"condition": "iteration < 3"}, "job": "J"}, [("a", True), ("a", True), ("a", False)], ["a", "a"]),
+        ({"graph": {"name": "g"}}, [("a/b", False), ("a/b", False), ("a/b", False)], ["a/b"]),
+    ],
+    ids=["while", "graph"],
+)
+def test_attempts_are_counted_over_reruns(node: dict[str, Any], first: list[tuple[str, bool]], then: list[str]) -> None:
+    """Numbers are left out, so that none is used twice; what has been done is counted all the same."""
+    retry = {"limit": 2, "backoff": {"initialSeconds": 0}}
+    graph = {"name": "g", "nodes": [{"name": "b", "retry": retry, "job": "J"}]}
+    run = drive({"nodes": [{"name": "a", **node}], "graphs": [graph]})
+    for at, (path, well) in enumerate(first, 1):
+        run.succeed(path, at=at) if well else run.fail(path, at=at)
+        run.see()
+    before = run.state.main.nodes[0].attempts
+    again(run, "Failed")
+    for at, path in enumerate(then, 20):
+        run.succeed(path, at=at)
+    assert (before, run.state.main.nodes[0].attempts) == ((3, 6) if "while" in node else (1, 2))
+    assert restored(run.state, run.now).main.nodes[0].attempts == run.state.main.nodes[0].attempts
