@@ -13,6 +13,8 @@ Four ways to close, mildest first:
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from weft.api.conditions import Reason
 from weft.engine.loops import block, end_node, taken_up
 from weft.engine.state import (
@@ -81,7 +83,10 @@ def judge_again(frame: Frame, node: NodeState) -> None:
 
 
 def exempt(frame: Frame, node: NodeState) -> list[int]:
-    """Mark what asked for this failure, and what follows from that: it is never held back. Gives what is marked now."""
+    """Mark what asked for this failure, and what follows from that: it is never held back. Gives what is marked now.
+
+    Neither are the services that it waits for: it would run without them, or not at all.
+    """
     marked: list[int] = []
     stack = [edge.target for edge in node.node.outgoing if edge.outcome in (FAILED_EDGE, DONE)]
     while stack:
@@ -90,14 +95,34 @@ def exempt(frame: Frame, node: NodeState) -> list[int]:
             current.exempt = True
             marked.append(current.node.index)
             stack.extend(edge.target for edge in current.node.outgoing)
-    return marked
+    needed = services_of(frame, marked)
+    for index in needed:
+        frame.nodes[index].needed = True
+    return [*marked, *needed]
+
+
+def services_of(frame: Frame, nodes: Collection[int]) -> set[int]:
+    """The services that these nodes wait for, and those that these services wait for."""
+    found: set[int] = set()
+    stack = list(nodes)
+    while stack:
+        for edge in frame.nodes[stack.pop()].node.incoming:
+            if edge.outcome == READY and edge.source not in found and not is_off(frame.nodes[edge.source]):
+                found.add(edge.source)
+                stack.append(edge.source)
+    return found
+
+
+def is_off(node: NodeState) -> bool:
+    """Whether the node was skipped by its own condition."""
+    return node.phase == SKIPPED and node.reason == Reason.ConditionFalse
 
 
 def may_begin(frame: Frame, node: NodeState) -> bool:
     """Whether a node that its join lets run may start, as its graph stands."""
     if frame.closing is None:
         return True
-    return node.exempt and SEVERITY[frame.how] < SEVERITY["Quiet"]
+    return (node.exempt or node.needed) and SEVERITY[frame.how] < SEVERITY["Quiet"]
 
 
 def close(step: Step, frame: Frame, why: str, how: str) -> None:

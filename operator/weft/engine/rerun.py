@@ -18,11 +18,11 @@ from weft.api.conditions import Reason
 from weft.api.paths import segment_name
 from weft.engine.compensation import is_undone
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
-from weft.engine.failure import exempt, failed, judge_again
+from weft.engine.failure import exempt, failed, is_off, judge_again, services_of
 from weft.engine.loops import highest_attempt
-from weft.engine.state import COMPENSATED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
+from weft.engine.state import COMPENSATED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
-from weft.graph.compiled import READY, Graph
+from weft.graph.compiled import Graph
 
 FROM_FAILED, FROM_ALL, FROM_NODES = "Failed", "All", "Nodes"
 
@@ -90,7 +90,7 @@ def reset_frame(frame: Frame, mode: str) -> None:
     chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
     if mode == FROM_FAILED:  # the handlers of what is done again have nothing to handle any more
         chosen |= {e.target for i in list(chosen) for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"}
-    for index in chosen | _services(frame, chosen):
+    for index in chosen | services_of(frame, chosen):
         _reset_node(frame, frame.nodes[index], mode)
     recount(frame)
 
@@ -98,23 +98,7 @@ def reset_frame(frame: Frame, mode: str) -> None:
 def _unfinished(node: NodeState) -> bool:
     if node.phase == SUCCEEDED:
         return any(is_undone(unit) or _undone_below(unit) for unit in node.units.values())
-    return not _is_off(node)
-
-
-def _is_off(node: NodeState) -> bool:
-    return node.phase == SKIPPED and node.reason == Reason.ConditionFalse
-
-
-def _services(frame: Frame, chosen: Collection[int]) -> set[int]:
-    """The services that these nodes wait for, and those that these services wait for."""
-    found: set[int] = set()
-    stack = list(chosen)
-    while stack:
-        for edge in frame.nodes[stack.pop()].node.incoming:
-            if edge.outcome == READY and edge.source not in found and not _is_off(frame.nodes[edge.source]):
-                found.add(edge.source)
-                stack.append(edge.source)
-    return found
+    return not is_off(node)
 
 
 def _undone_below(unit: Unit) -> bool:
@@ -137,7 +121,7 @@ def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
             if edge.target not in chosen:
                 chosen.add(edge.target)
                 stack.append(edge.target)
-    for index in chosen | _services(frame, chosen | inside.keys()):
+    for index in chosen | services_of(frame, chosen | inside.keys()):
         _reset_node(frame, frame.nodes[index], FROM_ALL)
     for index in inside.keys() - chosen:
         node = frame.nodes[index]
@@ -187,7 +171,7 @@ def recount(frame: Frame) -> None:
     frame.failing, frame.failures, frame.closing, frame.how, frame.end = False, [], None, "", None
     for node in frame.nodes:
         node.open = node.met = node.broken = node.handlers = 0
-        node.exempt = False
+        node.exempt = node.needed = False
         for edge in node.node.incoming:
             value = value_of(frame.nodes[edge.source], edge.outcome)
             node.open += value == OPEN

@@ -175,8 +175,8 @@ class NodeState:
 
     __slots__ = (
         "begun", "blocked", "broken", "chosen", "chunk", "end", "entry", "exempt", "exit_code",
-        "failed_items", "handlers", "held", "items", "message", "met", "next_item", "node", "open", "outputs", "phase",
-        "ready", "reason", "running_items", "start", "then", "units", "verdict", "weight",
+        "failed_items", "handlers", "held", "items", "message", "met", "needed", "next_item", "node", "open", "outputs",
+        "phase", "ready", "reason", "running_items", "start", "then", "units", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(self, node: Node) -> None:
@@ -199,6 +199,7 @@ class NodeState:
         self.begun = False  # its join and `when` let it run
         self.ready = False  # a service's Pod has been ready
         self.exempt = False  # asked for a failure: never held back
+        self.needed = False  # a service that something exempt waits for
         self.held = False  # could run, but its graph is failing or stopped
         self.verdict: str | None = None  # of a failure: Open | Caught | Uncaught
         self.handlers = 0  # nodes with a :Failed edge from here that have not ended

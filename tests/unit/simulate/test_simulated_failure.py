@@ -121,6 +121,42 @@ def test_what_asked_for_the_failure_and_what_follows_is_never_held_back(policy: 
     assert ran.nodes["tell"] == "Succeeded 3-4"
 
 
+CLEANERS = """
+    nodes:
+    - {name: s, service: true, job: J}
+    - {name: bad, job: J}
+    - {name: clean, dependsOn: ["bad:Done", "s:Ready"], job: J}
+    - {name: tell, dependsOn: [clean, "s:Ready"], job: J}
+    """
+
+
+@pytest.mark.parametrize("policy", ["Drain", "Cancel"])
+def test_neither_is_it_left_without_the_services_that_it_needs(policy: str) -> None:
+    ran = simulate(f"    failurePolicy: {policy}{CLEANERS}", "events: [{node: bad, exitCode: 1}]")
+    assert ran.nodes == {
+        "s": "Succeeded 0-3", "bad": "Failed(Error) 0-1", "clean": "Succeeded 1-2", "tell": "Succeeded 2-3",
+    }  # fmt: skip
+    assert ran.outcome == "Failed(NodeFailed) 3"
+
+
+def test_a_service_that_has_not_started_yet_does_so_for_what_asked_for_the_failure() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: bad, job: J}
+        - {name: w, wait: {seconds: 3}}
+        - {name: inner, service: true, dependsOn: [w], job: J}
+        - {name: outer, service: true, dependsOn: ["inner:Ready"], job: J}
+        - {name: clean, dependsOn: ["bad:Done", "outer:Ready"], job: J}
+        - {name: idle, service: true, dependsOn: [w], job: J}
+        - {name: other, dependsOn: ["idle:Ready"], job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}]",
+    )
+    assert {ran.nodes[name] for name in ("inner", "outer", "clean")} == {"Succeeded 3-4"}
+    assert ran.nodes["idle"] == ran.nodes["other"] == "Skipped(RunFailed)"
+
+
 CATCHES = [
     # handler edge, events, outcome
     ("Failed", "", "Succeeded"),
