@@ -104,8 +104,9 @@ def rerun(session: Session, run: str, start: str | None, paths: tuple[str, ...],
     A stop is cleared. With --follow or --wait the exit status tells how the run ended: 0 Succeeded, 1 Failed,
     2 Cancelled (or, with nothing on stdout, a wrong command line).
     """
+    origin = origin_of(start, paths)
     found = session.find_run(run)
-    patch = rerun_patch(found, runs.node_entries(session.cluster, found), start, paths)
+    patch = rerun_patch(found, runs.node_entries(session.cluster, found), origin, paths)
     session.cluster.patch(WORKFLOW_RUNS, run, patch)
     asked = patch["spec"]["rerun"]
     click.echo(f"run {run} is run again from {asked['from']} (rerun {asked['generation']})", err=following)
@@ -115,12 +116,17 @@ def rerun(session: Session, run: str, start: str | None, paths: tuple[str, ...],
         sys.exit(follow(session, run, generation=asked["generation"], quiet=not following))
 
 
-def rerun_patch(run: Obj, entries: Sequence[Entry], start: str | None, paths: Sequence[str]) -> Obj:
-    """Give the patch that reruns a run which has ended; it also clears a stop. Raises ClickException."""
-    name = run["metadata"]["name"]
+def origin_of(start: str | None, paths: Sequence[str]) -> str:
+    """Give what a rerun starts from, by --from and --node. Raises UsageError."""
     origin = start or ("Nodes" if paths else "Failed")
     if (origin == "Nodes") != bool(paths):
         raise click.UsageError("--from Nodes needs --node, and --node goes with --from Nodes alone")
+    return origin
+
+
+def rerun_patch(run: Obj, entries: Sequence[Entry], origin: str, paths: Sequence[str]) -> Obj:
+    """Give the patch that reruns a run which has ended; it also clears a stop. Raises ClickException."""
+    name = run["metadata"]["name"]
     if not runs.has_ended(run):
         raise click.ClickException(f"run {name} is active ({runs.phase_of(run)}); wait for its end, or stop it first")
     known = {plain_path(entry["name"]) for entry in entries}

@@ -8,10 +8,10 @@
 A `Session` knows the cluster and how the program was called, so that what it advises can be pasted into the shell.
 """
 
-import functools
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial, wraps
 from typing import Any, Concatenate, ParamSpec
 
 import click
@@ -29,11 +29,16 @@ P = ParamSpec("P")
 
 @dataclass(frozen=True)
 class Session:
-    """One call of the program: the cluster it works on, its name, and the flags that say where."""
+    """One call of the program: how it reaches its cluster, its name, and the flags that say where."""
 
-    cluster: Cluster
+    connect: Callable[[], Cluster]
     program: str = "weft"
     flags: tuple[str, ...] = ()
+
+    @cached_property
+    def cluster(self) -> Cluster:
+        """The cluster it works on, looked for when it is first needed: a wrong command line is told before."""
+        return self.connect()
 
     def command(self, *words: str) -> str:
         """Spell a command as it can be pasted: kubectl weft stop listing-x7k2p -n shop."""
@@ -68,14 +73,14 @@ def in_cluster(function: Callable[Concatenate[Session, P], None]) -> Callable[P,
     @click.option("-n", "--namespace", metavar="NAME", help="Namespace; that of the context by default.")
     @click.option("--context", metavar="NAME", help="Context of the kubeconfig.")
     @click.option("--kubeconfig", metavar="FILE", help="The kubeconfig; $KUBECONFIG or ~/.kube/config by default.")
-    @functools.wraps(function)
+    @wraps(function)
     def command(namespace: str | None, context: str | None, kubeconfig: str | None, **options: Any) -> None:
         where = {"--kubeconfig": kubeconfig, "--context": context, "-n": namespace}
         flags = tuple(word for flag, value in where.items() if value for word in (flag, value))
         program = click.get_current_context().find_root().info_name or "weft"
+        there = partial(connect, kubeconfig=kubeconfig, context=context, namespace=namespace)
         try:
-            cluster = connect(kubeconfig=kubeconfig, context=context, namespace=namespace)
-            function(Session(cluster, program, flags), **options)  # type: ignore[call-arg]
+            function(Session(there, program, flags), **options)  # type: ignore[call-arg]
         except ApiError as error:
             raise click.ClickException(explain(error)) from None
 

@@ -41,4 +41,4 @@ def waits() -> list[float]:
 @pytest.fixture
 def session(server: ApiServer, waits: list[float]) -> Session:
     """A session of the program, without a command line."""
-    return Session(Cluster(Configuration(host=server.url), "shop", sleep=waits.append))
+    return Session(lambda: Cluster(Configuration(host=server.url), "shop", sleep=waits.append))

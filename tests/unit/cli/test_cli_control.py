@@ -1,7 +1,7 @@
 import click
 import pytest
 from support.apiserver import workflow_run
-from weft.cli.control import rerun_patch, stop_patch
+from weft.cli.control import origin_of, rerun_patch, stop_patch
 from weft.kube.resources import WORKFLOW_RUNS
 
 NODES = [{"name": "scrape"}, {"name": "publish"}, {"name": "publish/upload"}, {"name": "price[0]/tag"}]
@@ -90,7 +90,7 @@ def test_a_run_that_has_ended_cannot_be_suspended(api, call):
 )
 def test_a_rerun_raises_the_generation_and_clears_the_stop(fields, start, paths, rerun):
     run = workflow_run("r", phase="Cancelled", stop="Cancel", **fields)
-    assert rerun_patch(run, NODES, start, paths) == {"spec": {"rerun": rerun, "stop": None}}
+    assert rerun_patch(run, NODES, origin_of(start, paths), paths) == {"spec": {"rerun": rerun, "stop": None}}
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_rerun_raises_the_generation_and_clears_the_stop(fields, start, paths,
 )
 def test_a_rerun_that_makes_no_sense(phase, start, paths, message):
     with pytest.raises(click.ClickException) as refused:
-        rerun_patch(workflow_run("r", phase=phase), NODES, start, paths)
+        rerun_patch(workflow_run("r", phase=phase), NODES, origin_of(start, paths), paths)
     assert message in refused.value.message
 
 

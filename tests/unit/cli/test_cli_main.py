@@ -85,6 +85,16 @@ def test_an_unknown_command_is_refused():
     assert "No such command 'valdate'" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["run"], ["run", "w", "-f", "f.yaml"], ["stop", "r", "--drain", "--cancel"], ["rerun", "r", "--from", "Nodes"]],
+)
+def test_a_wrong_command_line_is_told_before_a_cluster_is_looked_for(words, tmp_path):
+    result = run(*words, "--kubeconfig", str(tmp_path / "none"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"Usage: weft {words[0]} ")
+
+
 @pytest.mark.parametrize("form", ["mermaid", "dot", "json"])
 def test_graph_draws_in_every_format(form):
     result = run("graph", str(LISTING), "--format", form)
