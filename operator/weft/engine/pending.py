@@ -12,7 +12,7 @@ import re
 from weft.api.conditions import Reason
 from weft.engine.deadlines import SLOW_SECONDS
 from weft.engine.observation import AttemptPending
-from weft.engine.state import ACTIVE, MAIN, MAX_MESSAGE, Unit
+from weft.engine.state import ACTIVE, MAIN, MAX_MESSAGE, PENDING, RUNNING, NodeState, Unit
 from weft.engine.step import Step
 from weft.engine.units import PODLESS, let_another_speak
 
@@ -52,6 +52,21 @@ def show(step: Step, unit: Unit, shown: str | None, message: str) -> None:
             unit.owner.reason, unit.owner.message = shown, message
         else:
             let_another_speak(unit)
+
+
+def phase_told(unit: Unit) -> str:
+    """Give the phase that a status tells of a unit: one whose Job or Pod a quota refuses is Pending.
+
+    To the engine it is under way: its attempt has its number, and its clocks run.
+    """
+    refused = unit.pending is not None and unit.pending.removeprefix(PODLESS) == Reason.QuotaExceeded
+    return PENDING if refused and unit.phase == RUNNING else unit.phase
+
+
+def node_phase_told(node: NodeState) -> str:
+    """Give the same of a node; of a forEach other items may run, so only its items say it."""
+    unit = node.units.get(0) if node.phase == RUNNING and node.node.for_each is None else None
+    return node.phase if unit is None else phase_told(unit)
 
 
 _STARTING = frozenset({None, Reason.WaitingForPod})

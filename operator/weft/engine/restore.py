@@ -29,6 +29,7 @@ from weft.engine.state import (
     NEW,
     PENDING,
     QUEUED,
+    RUNNING,
     SKIPPED,
     STOPPING,
     TERMINAL,
@@ -102,7 +103,7 @@ def _is_at_work(state: RunState, frame: Frame) -> bool:
 
 
 def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
-    node.phase = entry.get("phase", PENDING)
+    node.phase = _phase(entry)
     node.reason, node.message = entry.get("reason"), entry.get("message", "")
     node.start, node.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     node.outputs = _outputs(entry)
@@ -125,6 +126,12 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
         unit.outputs = _value(entry, "attemptOutputs", node.outputs)
     if node.phase == PENDING:
         node.reason, node.message = None, ""
+
+
+def _phase(entry: Entry) -> str:
+    """The phase of who has the entry: what is kept from starting may be told as Pending (`pending.phase_told`)."""
+    phase: str = entry.get("phase", PENDING)
+    return RUNNING if phase == PENDING and "pending" in entry else phase
 
 
 def _outputs(entry: Entry) -> Any:
@@ -166,7 +173,7 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
 
 
 def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, Entry]) -> None:
-    unit.phase = entry.get("phase", PENDING)
+    unit.phase = _phase(entry)
     unit.reason, unit.message = entry.get("unitReason", entry.get("reason")) or None, entry.get("message", "")
     unit.spent, unit.base = entry.get("spent", 0), entry.get("base", 0)
     unit.attempt = entry.get("attempts", 0) - unit.spent

@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from weft.api.times import milli_timestamp
+from weft.engine.pending import node_phase_told, phase_told
 from weft.engine.state import GATED, PENDING, QUEUED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
 from weft.engine.summary import without_place
@@ -69,7 +70,7 @@ def _in_order(frame: Frame) -> Iterator[tuple[Frame, NodeState]]:
 
 
 def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool, no_place: str) -> Entry:
-    entry: Entry = {"name": frame.prefix + node.node.name, "phase": node.phase}
+    entry: Entry = {"name": frame.prefix + node.node.name, "phase": node_phase_told(node)}
     if node.phase == PENDING and not node.units:
         return entry
     if node.reason:
@@ -141,7 +142,7 @@ def _item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
 
 
 def _new_item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
-    shown = unit.phase if unit.start is not None or unit.phase in TERMINAL else PENDING
+    shown = phase_told(unit) if unit.start is not None or unit.phase in TERMINAL else PENDING
     entry: Entry = {"index": unit.index, "phase": shown}
     if unit.reason:
         entry["reason"] = str(unit.reason)

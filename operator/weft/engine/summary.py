@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from weft.api.conditions import Reason, message_for
 from weft.api.times import timestamp
 from weft.engine.deadlines import due
+from weft.engine.pending import node_phase_told
 from weft.engine.state import BACKOFF, ENDED, PENDING, RUNNING, TERMINAL, WAITING, Frame, NodeState, RunState, Unit
 from weft.engine.step import unfinished_frames
 
@@ -21,7 +22,7 @@ def top_nodes(state: RunState) -> list[NodeState]:
 
 def counts(state: RunState) -> dict[str, int]:
     """How many of the top nodes stand where, in the words of `status.counts`."""
-    found = Counter(node.phase for node in top_nodes(state))
+    found = Counter(node_phase_told(node) for node in top_nodes(state))
     if state.final is None and state.workflow.final is not None:
         found[PENDING] += len(state.workflow.final.nodes)
     names = ("Pending", "Running", "Waiting", "Succeeded", "Failed", "Skipped", "Cancelled", "Compensated")

@@ -11,6 +11,8 @@ from weft.kube.resources import WORKFLOW_RUNS
 _NEVER_LESS = ("observedGeneration", "rerunGeneration")
 _IN_LINE = ("Queued", "Suspended")
 _NEVER_CHANGED = ("startTime", "queuedTime", "workflowRevision")
+_NOT_MADE = ("QuotaExceeded", "Stopping")
+"""Why a node is Pending whose start has been told of: a quota refuses what it needs, or did so until it is stopped."""
 
 
 def check_statuses(history: list[Event]) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _node(name: str, then: Obj, now: Obj, *, same_round: bool) -> Iterator[str]:
     was, is_ = then["phase"], now["phase"]
     if was in ENDED and is_ != was and (was, is_) != ("Succeeded", "Compensated"):
         yield f"{name}: went from {was}({then.get('reason')}) to {is_}({now.get('reason')})"
-    if was == "Running" and is_ == "Pending":
+    if was == "Running" and is_ == "Pending" and now.get("reason") not in _NOT_MADE:
         yield f"{name}: went from Running to Pending"
     items = {item["index"]: item for item in now.get("items") or ()}
     for item in then.get("items") or ():

@@ -6,6 +6,7 @@ import pytest
 from support.asked import Asked
 from support.kubelet import Fate
 from support.rig import Rig
+from support.transport import over_quota
 from weft.kube.resources import JOBS
 
 TIMES_OUT = "nodes: [{name: a, pendingTimeoutSeconds: 30, job: {image: i}}]"
@@ -96,6 +97,22 @@ async def test_items_whose_pods_take_long_are_told_of(rig: Rig) -> None:
     rig.start("w")
     await rig.clock.advance(35)
     assert "a waits for its Pod: the Pod waits for the scheduler" in message(rig)
+
+
+@pytest.mark.parametrize("plural", ["jobs", "pods"])
+async def test_what_a_quota_refuses_is_pending_until_there_is_room(rig: Rig, plural: str) -> None:
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    rig.api.fail(over_quota(), method="POST", plural=plural, times=4)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.first_node().get("reason") == "QuotaExceeded")
+    assert rig.nodes() == {"a": "Pending(QuotaExceeded)"}
+    assert rig.run()["status"]["counts"] == {"pending": 1, "running": 0, "succeeded": 0, "failed": 0, "skipped": 0}
+    await rig.down()
+    await rig.up()
+    await rig.wait(rig.ended, seconds=60)
+    assert (rig.nodes(), rig.first_node()["attempts"]) == ({"a": "Succeeded"}, 1)
+    assert set(rig.jobs_made().values()) == {1}
 
 
 async def test_a_job_that_admission_suspends_is_waited_for_and_given_up(rig: Rig) -> None:

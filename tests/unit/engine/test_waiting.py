@@ -87,6 +87,14 @@ def test_a_number_that_changes_is_told_with_the_next_write_and_asks_for_none() -
     assert (words(run.state), run.state.dirty) == (("QuotaExceeded", "used: pods=9, waited 2s"), False)
 
 
+def test_of_items_only_those_that_a_quota_refuses_are_pending() -> None:
+    run = drive({"nodes": [{"name": "a", "forEach": {"range": 2}, "job": "J"}]})
+    run.see(AttemptPending(run.attempt("a", 1), "QuotaExceeded", "used: pods=10", run.now, podless=True))
+    for state in (run.state, reborn(run)):
+        found = entry(state)
+        assert (found["phase"], [item["phase"] for item in found["items"]]) == ("Running", ["Running", "Pending"])
+
+
 def test_what_is_wrong_with_an_image_is_not_hidden_by_the_back_off_that_follows() -> None:
     run = job()
     wait(run, "ImagePullFailed", "image i cannot be pulled: ErrImagePull: not found")
