@@ -4,6 +4,7 @@ A new command is a click command in a file of this folder, named like the comman
 """
 
 import gc
+import io
 import os
 import sys
 from importlib import import_module
@@ -68,8 +69,19 @@ def weft() -> None:
     """Weft runs graphs of work on Kubernetes."""
 
 
+def _open_streams() -> None:
+    """Read and write UTF-8 wherever we are, as kubectl does; a stream that the shell has closed (2>&-) is empty."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
 def main() -> None:
     """Be the program `weft`, or the kubectl plugin of that name."""
+    _open_streams()
     gc.set_threshold(50_000, 20, 50)  # a large workflow is large, not garbage: looking for some took half of the time
     try:
         try:

@@ -1,3 +1,5 @@
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +41,36 @@ def test_what_cannot_be_written_is_said_in_a_line(command):
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (1, "Error: No space left on device\n")
+
+
+def in_shell(words, **env):
+    command = f"{sys.executable} -m weft.cli.main {words}"
+    return subprocess.run(["sh", "-c", command], capture_output=True, check=False, env=os.environ | env)
+
+
+@pytest.fixture
+def noted(tmp_path):
+    """A Workflow that something is noted of, on stderr: its job has no image."""
+    file = tmp_path / "w.yaml"
+    spec = "{nodes: [{name: a, job: {}}, {name: b, expr: {x: \"'grün'\"}}]}"
+    file.write_text(f"apiVersion: weft.dev/v1alpha1\nkind: Workflow\nmetadata: {{name: w}}\nspec: {spec}\n", "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("words", ["validate {} >&-", "simulate {} >&-", "graph {} 2>&-", "validate - <&-"])
+def test_nobody_misses_a_stream_that_the_shell_has_closed(noted, words):
+    ran = in_shell(words.format(noted))
+    assert ran.returncode == 0
+    assert b"Traceback" not in ran.stderr
+
+
+def test_notes_do_not_go_among_the_json_when_nobody_wants_them(noted):
+    assert json.loads(in_shell(f"simulate {noted} --json 2>&-").stdout)["outcome"] == "Succeeded"
+
+
+def test_output_is_utf_8_in_every_locale(noted):
+    ran = in_shell(f"simulate {noted} --json", PYTHONIOENCODING="ascii")
+    assert json.loads(ran.stdout)["nodes"]["b"]["outputs"] == {"x": "grün"}
 
 
 @pytest.mark.parametrize(
