@@ -138,6 +138,17 @@ def is_reserved(key: str) -> bool:
     return key == MANAGED_BY_LABEL or domain == GROUP or domain.endswith("." + GROUP)
 
 
+def is_key(key: str) -> bool:
+    """Say whether the API server takes the name in a label's or an annotation's key, after its domain."""
+    domain, slash, name = key.rpartition("/")
+    return bool(_LABEL.fullmatch(name)) and bool(domain) == bool(slash) and "/" not in domain
+
+
+def is_label_value(value: object) -> bool:
+    """Say whether the API server takes it for the value of a label."""
+    return isinstance(value, str) and (not value or bool(_LABEL.fullmatch(value)))
+
+
 def short_hash(text: str, length: int) -> str:
     """Give lower-case letters and digits, 5 bits each, that stand for a text."""
     return b32encode(sha256(text.encode()).digest())[:length].decode().lower()

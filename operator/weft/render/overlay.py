@@ -1,15 +1,16 @@
 """What a Job's author may not set, because Weft's promises rest on it; refused with a mend, never ignored.
 
 One attempt is one Pod that is never restarted, whose container `main` gives exit code and outputs: so restartPolicy,
-finalizers, ownerReferences, Weft's labels and variables and main's termination message are Weft's. Asked when a
-Workflow is compiled, so that `render.job` can rely on it.
+finalizers, ownerReferences, Weft's labels and variables and main's termination message are Weft's. Neither may a label
+be one that the API server would refuse with the whole Job. Asked when a Workflow is compiled, so that `render.job` can
+rely on it.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from weft.render.merge import DELETE, DIRECTIVE, MERGE_KEYS, item_key
-from weft.render.names import is_reserved
+from weft.render.names import is_key, is_label_value, is_reserved
 
 MAIN = "main"
 RESERVED_ENV = frozenset({"WEFT_OUTPUTS", "WEFT_RUN", "WEFT_NAMESPACE", "WEFT_NODE", "WEFT_ATTEMPT", "WEFT_INDEX"})
@@ -22,6 +23,8 @@ _OF_MAIN = {
     "restartPolicy": "an attempt never restarts; remove it and set the node's retry",
 }
 _NO_ITEM = "removes an item of a list that is merged by key, nothing else; null removes a field"
+
+_LABEL_TEXT = "at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends"
 
 
 def job_problems(body: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -62,8 +65,15 @@ def _metadata(prefix: str, metadata: Mapping[str, Any]) -> Problems:
         if not isinstance(values, dict):
             yield f"{prefix}{field}", "must be an object"
             continue
-        for key in filter(is_reserved, values):
-            yield f'{prefix}{field}["{key}"]', "is set by Weft; use a name of your own"
+        for key, value in values.items():
+            if is_reserved(key):
+                yield f'{prefix}{field}["{key}"]', "is set by Weft; use a name of your own"
+            elif "${{" in f"{key}{value}":
+                continue  # the compiler says where templates may stand
+            elif not is_key(key):
+                yield f'{prefix}{field}["{key}"]', f"the name must be {_LABEL_TEXT}"
+            elif field == "labels" and value is not None and not is_label_value(value):
+                yield f'{prefix}{field}["{key}"]', f"must be {_LABEL_TEXT}, got {value!r}; annotations take any text"
 
 
 def _spec(spec: dict[str, Any]) -> Problems:

@@ -15,6 +15,7 @@ def main(**fields: Any) -> dict[str, Any]:
     [
         {},
         {"metadata": {"labels": {"team": "a"}, "annotations": {"x": "y"}}, "spec": {}},
+        {"metadata": {"labels": {"a.b/c_D.9": "x" * 63, "e": "", "f": None}, "annotations": {"g.h/i": "any text, ü"}}},
         {
             "spec": {
                 "priorityClassName": "high",
@@ -56,6 +57,12 @@ def test_what_may_be_overlaid(template: dict[str, Any]) -> None:
             'metadata.annotations["weft.dev/identity"]',
             "set by Weft",
         ),
+        ({"metadata": {"labels": {"team": "a b"}}}, 'metadata.labels["team"]', "annotations take any text"),
+        ({"metadata": {"labels": {"team": "x" * 64}}}, 'metadata.labels["team"]', "at most 63"),
+        ({"metadata": {"labels": {"team": 1}}}, 'metadata.labels["team"]', "got 1"),
+        ({"metadata": {"labels": {"a/b/c": "x"}}}, 'metadata.labels["a/b/c"]', "the name must be"),
+        ({"metadata": {"annotations": {"/x": "y"}}}, 'metadata.annotations["/x"]', "the name must be"),
+        ({"metadata": {"annotations": {"a b": "y"}}}, 'metadata.annotations["a b"]', "the name must be"),
         ({"spec": {"restartPolicy": "OnFailure"}}, "spec.restartPolicy", "retry"),
         ({"spec": {"restartPolicy": None}}, "spec.restartPolicy", "retry"),
         ({"spec": {"containers": None}}, "spec.containers", "cannot be removed"),
