@@ -66,10 +66,14 @@ NODE_KINDS = (EventKind.NodeFailed, EventKind.ApprovalRequested)
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One thing that happened: `cloud_event` is its CloudEvents 1.0 form in structured JSON."""
+    """One thing that happened: `cloud_event` is its CloudEvents 1.0 form in structured JSON.
+
+    `former_id` is what older versions called it, whose ledgers are met after an upgrade: they marked all by the rerun.
+    """
 
     kind: EventKind
     id: str
+    former_id: str
     source: str
     subject: str
     time: str | None
@@ -84,7 +88,8 @@ class Event:
 def events_between(old_status: Json, new_status: Json, run: Json) -> list[Event]:
     """Give the events of `run` that `new_status` tells of and `old_status` did not; the old one may be empty."""
     known = {fact for fact, _ in _facts(old_status)}
-    return [_event(fact, teller, run) for fact, teller in _facts(new_status) if fact not in known]
+    generation = _generation(new_status)
+    return [_event(fact, teller, run, generation) for fact, teller in _facts(new_status) if fact not in known]
 
 
 def is_event_of(event: Any, kind: EventKind, event_id: str, *, namespace: str, name: str, uid: str) -> bool:
@@ -125,7 +130,7 @@ class _Fact(NamedTuple):
 
 def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
     """Yield what a status tells of, each fact with what tells more about it: the node's entry, or the whole status."""
-    generation = str(status.get("rerunGeneration") or 0)
+    generation = _generation(status)
     if status.get("startTime"):
         yield _Fact(EventKind.Started, generation, ""), status
     for node in status.get("nodes") or ():
@@ -137,9 +142,12 @@ def _facts(status: Json) -> Iterator[tuple[_Fact, Json]]:
         yield _Fact(ending, generation, ""), status
 
 
-def _event(fact: _Fact, teller: Json, run: Json) -> Event:
+def _generation(status: Json) -> str:
+    return str(status.get("rerunGeneration") or 0)
+
+
+def _event(fact: _Fact, teller: Json, run: Json, generation: str) -> Event:
     metadata = run["metadata"]
-    identity = [metadata["uid"], fact.kind, fact.mark, fact.node]
     data = {
         "namespace": metadata["namespace"],
         "run": metadata["name"],
@@ -148,12 +156,17 @@ def _event(fact: _Fact, teller: Json, run: Json) -> Event:
     }
     return Event(
         kind=fact.kind,
-        id=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:32],
+        id=_id(metadata["uid"], fact),
+        former_id=_id(metadata["uid"], fact._replace(mark=generation)),
         source=_source(metadata["namespace"], metadata["name"]),
         subject=f"{metadata['name']}/{fact.node}" if fact.node else metadata["name"],
         time=teller.get("startTime" if fact.kind in _BEGINNINGS else "completionTime"),
         data=data | _particulars(fact, teller),
     )
+
+
+def _id(uid: str, fact: _Fact) -> str:
+    return hashlib.sha256("\0".join([uid, fact.kind, fact.mark, fact.node]).encode()).hexdigest()[:32]
 
 
 def _particulars(fact: _Fact, teller: Json) -> dict[str, Any]:

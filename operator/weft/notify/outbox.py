@@ -186,7 +186,8 @@ class Outbox:
             run=ref, channel=channel, kind=event.kind, event_id=event.id, event=body, since=now, due=now
         )
         known = self._runs[_run_key(ref)]
-        if delivery.key in known.keys:
+        former = replace(delivery, event_id=event.former_id)
+        if not known.keys.isdisjoint((delivery.key, former.key)):
             return
         if event.kind in NODE_KINDS and known.node_deliveries >= MAX_NODE_DELIVERIES:
             self._count(NotificationResult.Dropped)

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import hashlib
 import random
 import time
 from collections import Counter
@@ -384,6 +385,29 @@ async def test_a_crash_between_delivery_and_record_delivers_again_with_the_same_
     await settle()
 
     assert [message_id for _, _, message_id, _ in world.sent] == [world.sent[0][2]] * 2
+
+
+@pytest.mark.parametrize("state", [State.Delivered, State.Pending])
+async def test_what_an_older_version_has_told_under_an_id_of_its_own_is_not_told_again(state: State) -> None:
+    """It marked what happens to nodes by the rerun, too, and not by when it was."""
+    world, failed = World(), run(failed=["price"], rerunGeneration=2)
+    former = hashlib.sha256(b"\0".join([b"u1", b"NodeFailed", b"2", b"price"])).hexdigest()[:32]
+    [event] = events_between({}, failed["status"] | {"startTime": None}, failed)
+    kept = Delivery(
+        run=NotifiedRun("shop", "run-u1", "u1"), channel="ops", kind=EventKind.NodeFailed, event_id=former,
+        event=event.cloud_event() | {"id": former}, since=0.0, due=0.0, state=state,
+    )  # fmt: skip
+    world.ledger.kept[kept.key] = kept
+    world.know(failed)
+    await world.started()
+    wanted = [subscribe("ops", "NodeFailed")]
+    world.observe(failed, wanted)
+    await settle()
+    assert [message_id for _, _, message_id, _ in world.sent] == ([former] if state is State.Pending else [])
+
+    world.observe(run(failed=["price", "publish"], rerunGeneration=2), wanted)
+    await settle()
+    assert len(world.sent) == (2 if state is State.Pending else 1), "what is new is told"
 
 
 async def test_a_rerun_does_not_lose_the_failure_that_could_not_be_told() -> None:
