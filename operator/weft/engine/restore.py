@@ -16,7 +16,7 @@ import orjson
 
 from weft.api.conditions import Reason
 from weft.api.times import moment
-from weft.engine import approvals, compensation, loops, rendering, run, subgraphs
+from weft.engine import approvals, compensation, loops, older, rendering, run, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
 from weft.engine.rerun import recount
@@ -112,14 +112,15 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     node.chunk = entry.get("outputsIn")
     node.ready = entry.get("ready", False)
     itemless = node.node.for_each is not None and "items" not in entry  # it has failed before it could begin
-    node.begun = entry.get("begun", node.phase != PENDING and node.start is not None and not itemless)
+    begun: bool = entry.get("begun", node.phase != PENDING and node.start is not None and not itemless)
+    node.begun = entry.get("asked", begun)
     if node.node.body.kind == "switch" and isinstance(node.outputs, dict):
         node.chosen = node.outputs.get("case")
     if "items" in entry:
         _fill_items(state, frame, node, entry, known)
     elif not itemless and (
         node.phase not in (PENDING, SKIPPED)
-        or not entry.keys().isdisjoint(("attempts", "base", "undone", "high", "begun"))
+        or not entry.keys().isdisjoint(("attempts", "base", "undone", "high", "begun", "asked"))
     ):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
@@ -180,11 +181,11 @@ def _fill_unit(state: RunState, unit: Unit, entry: Entry, known: Mapping[str, En
     unit.high, unit.undone = entry.get("high", unit.attempt), entry.get("undone", 0)
     unit.undoing, unit.then = entry.get("undoing", 0), entry.get("then", {})
     unit.parked = entry.get("parked", False)
-    unit.lost = list(entry.get("lost", ()))
     unit.iteration = entry.get("iteration", unit.iteration)
     unit.start, unit.end = moment(entry.get("startTime")), moment(entry.get("completionTime"))
     unit.exit_code = entry.get("exitCode")
     unit.done = {round_: (moment(end) or 0.0, orjson.loads(text)) for round_, end, text in entry.get("done", ())}
+    unit.lost = older.lost_rounds(unit, entry)
     unit.decisions = [(d["by"], d["decision"], moment(d["at"]) or 0.0) for d in entry.get("decisions", ())]
     if unit.phase in TERMINAL:
         unit.stage = ENDED
@@ -243,7 +244,7 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
         unit.stage = NEW
     unit.unmade = entry.get("unmade", False)
     unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
-    unit.raises, unit.level = entry.get("memoryRaises", 0), entry.get("level", 0)
+    unit.raises, unit.level = older.memory_raises(unit, entry), entry.get("level", 0)
     unit.seconds = entry.get("waitSeconds")
     unit.previous, unit.pending = _value(entry, "previous", None), entry.get("pending")
     unit.stop_reason, unit.pending_text = entry.get("stopReason"), entry.get("pendingText", "")

@@ -88,7 +88,8 @@ def _node_entry(frame: Frame, node: NodeState, ref: RunRef, *, few: bool, no_pla
     if node.ready:
         entry["ready"] = True
     if node.begun and node.phase == PENDING:
-        entry["begun"] = True
+        # Not `begun` for all: a version that knows it of a forEach alone would wait for ever, after a roll-back.
+        entry["begun" if node.node.for_each is not None else "asked"] = True
     if node.node.for_each is not None and (node.begun or node.units):
         if node.then:
             entry["then"] = node.then

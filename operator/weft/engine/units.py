@@ -189,7 +189,7 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
     else:
         unit.failures += 1
     if reason == Reason.OOMKilled:
-        unit.raises += retry.raises_memory(policy, _declared_memory(unit), unit.raises)
+        unit.raises += retry.raises_memory(policy, declared_memory(unit), unit.raises)
     if unit.frame.closing and not may_retry(state, unit):
         finish(step, unit, CANCELLED, unit.frame.closing, f"not retried after {reason}: the run is stopped")
         return
@@ -204,13 +204,14 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
     step.arm("deadline", unit)  # off while the attempt was being stopped
 
 
-def _declared_memory(unit: Unit) -> Mapping[str, int]:
+def declared_memory(unit: Unit) -> Mapping[str, int]:
+    """The memory that the body of the unit declares, in bytes: requests and limits."""
     return unit.node.body.job.memory if unit.node.body.job is not None else {}
 
 
 def granted_memory(unit: Unit) -> dict[str, int] | None:
     """The memory of the unit's attempts since an OOM kill has raised it, in bytes: requests and limits, as declared."""
-    return retry.raised_memory(unit.node.retry, _declared_memory(unit), unit.raises) if unit.raises else None
+    return retry.raised_memory(unit.node.retry, declared_memory(unit), unit.raises) if unit.raises else None
 
 
 def tell(unit: Unit, reason: str | None, message: str) -> None:
