@@ -8,14 +8,17 @@ from support.chaos.plan import WITNESS_ENDS
 from support.checker.reading import FINALIZER, by_operator, finished, nodes_of, owned, status_of
 from support.storage import Event
 from weft.api.objects import Obj
-from weft.kube.resources import JOBS, PODS, WORKFLOW_RUNS, Resource
+from weft.kube.resources import APPROVALS, JOBS, PODS, WORKFLOW_RUNS, Resource
 
 _THEIRS = ("labels", "annotations", "finalizers", "ownerReferences")
 _SUSPENDED = "weft.dev/suspended-with-parent"
 
 
 def check_specs(history: list[Event]) -> Iterator[str]:
-    """7: the operator never writes a user's spec; of its own child runs only the controls."""
+    """7: the operator never writes a user's spec; of its own child runs only the controls.
+
+    It gives an Approval to the run that it names, beside whomever it belongs to.
+    """
     for event in history:
         if event.resource is None or event.resource.group != "weft.dev" or not by_operator(event):
             continue
@@ -34,9 +37,17 @@ def check_specs(history: list[Event]) -> Iterator[str]:
         if owned(event.obj):  # on its child runs it marks whom it has suspended
             before["annotations"].pop(_SUSPENDED, None)
             after["annotations"].pop(_SUSPENDED, None)
+        if event.resource is APPROVALS and (given := _its_run(event.old, event.obj)):
+            before["ownerReferences"] = [*(before["ownerReferences"] or ()), *given]
         changed = {field for field in _THEIRS if before[field] != after[field]}
         if changed:
             yield f"{what}: metadata {sorted(changed)}"
+
+
+def _its_run(old: Obj, now: Obj) -> list[Obj]:
+    """The owner that an Approval has now and had not before: the run that it names."""
+    had, uid = old["metadata"].get("ownerReferences") or (), now["spec"]["run"]["uid"]
+    return [one for one in now["metadata"].get("ownerReferences") or () if one["uid"] == uid and one not in had]
 
 
 def _theirs(obj: Obj) -> dict[str, Any]:
