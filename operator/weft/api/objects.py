@@ -63,6 +63,11 @@ def owner_of(obj: Obj, kind: str) -> Obj | None:
     return None
 
 
+def is_owned_by(obj: Obj, uid: str) -> bool:
+    """Say whether one of the object's owners has that UID."""
+    return any(owner.get("uid") == uid for owner in obj["metadata"].get("ownerReferences") or ())
+
+
 def cut_name(start: str, end: str) -> str:
     """Give the name `start` followed by `end`, cut between them where it would be too long, and valid even so."""
     return start[: LONGEST_NAME - len(end)].rstrip("-.") + end

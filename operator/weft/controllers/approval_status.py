@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from weft.api.objects import Key, Obj, key_of, uid_of, version_of
+from weft.api.objects import Key, Obj, is_owned_by, key_of, uid_of, version_of
 from weft.controllers.approvals import ACCEPTED, Verdict, judge, names, refused
 from weft.controllers.catalog import Catalog, write_status
 from weft.controllers.enforcement import Enforcement
@@ -101,10 +101,10 @@ class ApprovalStatus:
     async def _give_to_its_run(self, approval: Obj) -> None:
         named, (namespace, name) = approval["spec"]["run"], key_of(approval)
         run = self._catalog.run(RunKey(namespace, named["uid"]))
-        owners = approval["metadata"].get("ownerReferences") or []
-        if run is None or key_of(run).name != named["name"] or any(one["uid"] == named["uid"] for one in owners):
+        if run is None or key_of(run).name != named["name"] or is_owned_by(approval, named["uid"]):
             return
-        owners = [*owners, run_reference(named["name"], named["uid"])]
+        others = approval["metadata"].get("ownerReferences") or ()
+        owners = [*others, run_reference(named["name"], named["uid"])]
         body = {"metadata": {"resourceVersion": version_of(approval), "ownerReferences": owners}}
         try:
             await self._client.patch(APPROVALS, name, body, namespace=namespace)

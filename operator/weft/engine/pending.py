@@ -14,7 +14,7 @@ from weft.engine.deadlines import SLOW_SECONDS
 from weft.engine.observation import AttemptPending
 from weft.engine.state import ACTIVE, MAIN, MAX_MESSAGE, PENDING, RUNNING, NodeState, Unit
 from weft.engine.step import Step
-from weft.engine.units import PODLESS, let_another_speak
+from weft.engine.units import PODLESS, let_another_speak, pending_reason
 
 
 def changed(step: Step, unit: Unit, seen: AttemptPending) -> None:
@@ -59,8 +59,8 @@ def phase_told(unit: Unit) -> str:
 
     To the engine it is under way: its attempt has its number, and its clocks run.
     """
-    refused = unit.pending is not None and unit.pending.removeprefix(PODLESS) == Reason.QuotaExceeded
-    return PENDING if refused and unit.phase == RUNNING else unit.phase
+    refused = unit.phase == RUNNING and pending_reason(unit) == Reason.QuotaExceeded
+    return PENDING if refused else unit.phase
 
 
 def node_phase_told(node: NodeState) -> str:

@@ -204,6 +204,11 @@ def fail(step: Step, unit: Unit, reason: str, message: str, *, disruption: bool 
     step.arm("deadline", unit)  # off while the attempt was being stopped
 
 
+def pending_reason(unit: Unit) -> str | None:
+    """Why the attempt does not run yet, whether it is its Job or its Pod that is missing; None when it does."""
+    return None if unit.pending is None else unit.pending.removeprefix(PODLESS)
+
+
 def declared_memory(unit: Unit) -> Mapping[str, int]:
     """The memory that the body of the unit declares, in bytes: requests and limits."""
     return unit.node.body.job.memory if unit.node.body.job is not None else {}
@@ -343,7 +348,7 @@ def stopped(step: Step, unit: Unit) -> None:
     elif why == PENDING_TIMEOUT:
         limit = f"{unit.node.pending_timeout:g}"
         text = message_for(Reason.PendingTimeout, seconds=limit, message=unit.message or unit.pending_text)
-        reason = (unit.pending or Reason.WaitingForPod).removeprefix(PODLESS)
+        reason = pending_reason(unit) or Reason.WaitingForPod
         reason = Reason.PendingTimeout if reason == Reason.WaitingForPod else reason
         fail(step, unit, reason, text.removesuffix(": "))
     elif why == SERVICE_DONE:

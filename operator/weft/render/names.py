@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from weft.api.base import API_VERSION, GROUP
-from weft.api.objects import RUN_UID_ANNOTATION, Obj, annotation
+from weft.api.objects import RUN_UID_ANNOTATION, Obj, annotation, is_owned_by
 
 WORKFLOW_LABEL = f"{GROUP}/workflow"
 RUN_LABEL = f"{GROUP}/run"
@@ -73,9 +73,7 @@ def parse_identity(text: str) -> tuple[str, Identity] | None:
 
 def bears_identity(obj: Obj, uid: str, attempt: Identity) -> bool:
     """Say whether an object found under the attempt's name is that attempt's: same identity, owned by the run."""
-    owners = obj["metadata"].get("ownerReferences") or ()
-    same = annotation(obj, IDENTITY_ANNOTATION) == identity_text(uid, attempt)
-    return same and any(owner.get("uid") == uid for owner in owners)
+    return annotation(obj, IDENTITY_ANNOTATION) == identity_text(uid, attempt) and is_owned_by(obj, uid)
 
 
 def job_name(run: RunRef, attempt: Identity) -> str:

@@ -24,10 +24,10 @@ def test_a_status_is_refreshed_less_often_the_longer_the_run_and_the_more_there_
     assert refresh_seconds(elapsed, active_runs) == pytest.approx(seconds)
 
 
-async def started(runs: int, *, seconds: float, pending: float = 0.0) -> Rig:
-    """So many runs at once, of one node that is pending and then lasts as long."""
+async def started(runs: int, fate: Fate) -> Rig:
+    """So many runs at once, of one node whose Pod has that fate."""
     rig = Rig()
-    rig.behave = lambda node, attempt: Fate(seconds=seconds, bind=pending)
+    rig.behave = lambda node, attempt: fate
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
     await rig.up()
     for number in range(runs):
@@ -42,7 +42,7 @@ def statuses(rig: Rig) -> int:
 
 @pytest.mark.parametrize("runs", [1, 150])
 async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(runs: int) -> None:
-    rig = await started(runs, seconds=1000)
+    rig = await started(runs, Fate(seconds=1000))
     await rig.clock.advance(40)
     since = statuses(rig)
     await rig.clock.advance(60)
@@ -55,7 +55,7 @@ async def test_runs_in_which_nothing_happens_cost_little_however_many_there_are(
 @pytest.mark.parametrize(("runs", "told"), [(1, 1), (50, 25)])
 async def test_that_a_job_has_been_made_is_told_soon_only_where_few_runs_are_active(runs: int, told: int) -> None:
     """Beginnings and ends are told in any case. Of fifty runs at once the first do not know of the others yet."""
-    rig = await started(runs, seconds=5)
+    rig = await started(runs, Fate(seconds=5))
     await rig.clock.advance(9)
     assert 2 * runs <= statuses(rig) <= 2 * runs + told
     await rig.close()
@@ -64,7 +64,7 @@ async def test_that_a_job_has_been_made_is_told_soon_only_where_few_runs_are_act
 @pytest.mark.parametrize(("runs", "told"), [(1, 4), (100, 30)])
 async def test_a_full_cluster_is_told_of_soon_only_where_few_runs_are_active(runs: int, told: int) -> None:
     """Every Pod takes half a minute to start there: that it does so, and then runs, is not one status more for each."""
-    rig = await started(runs, seconds=1000, pending=36)
+    rig = await started(runs, Fate(seconds=1000, bind=36))
     await rig.clock.advance(29)
     since = statuses(rig)
     await rig.clock.advance(3)
@@ -72,16 +72,13 @@ async def test_a_full_cluster_is_told_of_soon_only_where_few_runs_are_active(run
     assert 1 <= words.count("Running(WaitingForPod)") <= told
     await rig.clock.advance(2)
     assert statuses(rig) - since <= told
+    await rig.clock.advance(6)
+    assert statuses(rig) - since <= 11 * REFRESHES_PER_SECOND + 10
     await rig.close()
 
 
 async def test_what_is_wrong_with_a_pod_is_told_at_once_however_many_runs_are_active() -> None:
-    rig = Rig()
-    rig.behave = lambda node, attempt: Fate(pending=1e7, waits="ErrImagePull")
-    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
-    await rig.up()
-    for number in range(100):
-        rig.start("w", f"r{number}")
+    rig = await started(100, Fate(pending=1e7, waits="ErrImagePull"))
     await rig.clock.advance(4)
     assert {rig.nodes(f"r{number}")["a"] for number in range(100)} == {"Running(ImagePullFailed)"}
     await rig.close()
