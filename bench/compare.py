@@ -29,7 +29,7 @@ def latest(lines: Iterable[Line]) -> dict[tuple[str, ...], Line]:
     found: dict[tuple[str, ...], Line] = {}
     for line in lines:
         settings = line["settings"]
-        size = (str(settings.get(key, "")) for key in ("mode", "shape", "runs_active", "nodes", "request"))
+        size = (str(settings.get(key, "")) for key in ("mode", "shape", "runs_active", "nodes", "request", "argo"))
         found[line["measure"], *size] = line
     return found
 

@@ -13,17 +13,20 @@ from types import TracebackType
 from bench.harness.api import RUNS
 from bench.harness.bench import Bench
 
-_NAME = re.compile(rb'"name":"(r-\d+)"')
-_ENDED = re.compile(rb'"status":"(True|False)","type":"Succeeded"')
-
 
 class Load:
     """`async with Load(...)`: watches the runs of a namespace; `run` creates one and waits for its end."""
+
+    ended_as = re.compile(rb'"status":"(True|False)","type":"Succeeded"')
+    """In the line of a run that has ended: as what."""
+    success = b"True"
+    watched_with = ""
 
     def __init__(self, bench: Bench, namespace: str, workflow: str):
         self._bench = bench
         self._namespace = namespace
         self._workflow = workflow
+        self._name = re.compile(rb'"name":"(%s-\d+)"' % workflow.encode())
         self._waiting: dict[bytes, asyncio.Future[float]] = {}
         self._next = 0
         self.started = 0
@@ -42,12 +45,12 @@ class Load:
 
     async def run(self) -> float:
         """Create a run and give the seconds from its creation until its success was seen; RuntimeError if it failed."""
-        name = f"r-{self._next}"
+        name = f"{self._workflow}-{self._next}"
         self._next += 1
         ended = self._waiting[name.encode()] = asyncio.get_running_loop().create_future()
         began = time.monotonic()
         self.started += 1
-        await self._bench.run(self._namespace, self._workflow, name)
+        await self._create(name)
         took: float = await ended - began
         self.ended += 1
         return took
@@ -62,13 +65,20 @@ class Load:
 
         await asyncio.gather(*(slot() for _ in range(active)))
 
+    @property
+    def _collection(self) -> str:
+        return f"{RUNS}/namespaces/{self._namespace}/workflowruns"
+
+    async def _create(self, name: str) -> None:
+        await self._bench.run(self._namespace, self._workflow, name)
+
     async def _watch(self) -> None:
         while True:
-            async for line in self._bench.api.watch(f"{RUNS}/namespaces/{self._namespace}/workflowruns"):
-                ended, name = _ENDED.search(line), _NAME.search(line)
+            async for line in self._bench.api.watch(self._collection, query=self.watched_with):
+                ended, name = self.ended_as.search(line), self._name.search(line)
                 future = self._waiting.get(name[1]) if ended and name else None
                 if ended and future is not None and not future.done():
-                    if ended[1] == b"True":
+                    if ended[1] == self.success:
                         future.set_result(time.monotonic())
                     else:
                         future.set_exception(RuntimeError(f"a run has not succeeded: {line[:2000]!r}"))

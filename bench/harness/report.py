@@ -32,7 +32,7 @@ GOALS: dict[str, tuple[float, str]] = {
 MORE_IS_BETTER = frozenset(
     {
         "nodes_per_min", "nodes_per_min_raised", "runs_per_min", "pace_ratio", "managed_by_ratio", "shards_ratio",
-        "shards_cpu_ratio",
+        "shards_cpu_ratio", "argo_chain_ratio", "argo_crowd_ratio", "argo_runs_ratio",
     }
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ async def slow_nodes(api: Api, kubeconfig: str, folder: Path, *, count: int = 5)
     for file in group.data:
         text = (program.parent / file.rpartition("/")[2]).read_text()
         if "name: pod-complete\n" in text:
-            text = text.replace("spec:\n", "spec:\n" + _DELAY, 1)
+            text = text.replace("spec:\n", "spec:\n" + _DELAY, 1).replace("- 'Job'\n", "- 'Job'\n      - 'Workflow'\n")
         stage = folder / file.rpartition("/")[2]
         stage.write_text(text)
         stages.append(f"--config={stage}")

@@ -1,6 +1,20 @@
 """The measures: one scenario a file, each a function from the bench to lines of results."""
 
-from bench.measures import big, cold, crowd, history, kubelet, paced, planner, ratios, requests, runs, shards, sustained
+from bench.measures import (
+    big,
+    cold,
+    crowd,
+    history,
+    kubelet,
+    paced,
+    peers,
+    planner,
+    ratios,
+    requests,
+    runs,
+    shards,
+    sustained,
+)
 
 MEASURES = {
     "planner": planner.planner,
@@ -21,8 +35,9 @@ MEASURES = {
     "fan": big.fan_out,
     "diamonds": big.chain_of_diamonds,
     "shards": shards.shards,
+    "argo": peers.argo,
 }
 """Every scenario by its name on the command line, in the order in which they are run."""
 
-BESIDE = frozenset({"planner", "pace", "requests", "loop", "history", "shards"})
+BESIDE = frozenset({"planner", "pace", "requests", "loop", "history", "shards", "argo"})
 """Those that ask for reasons and not for goals: left out in short, unless they are named."""

@@ -68,6 +68,7 @@ class Set:
 
 _COMPONENT = "k8s.io/component-base/version"
 _KUBERNETES = "k8s.io/kubernetes/cmd"
+_ARGO = "github.com/argoproj/argo-workflows/v4"
 
 SETS = (
     Set(
@@ -110,6 +111,26 @@ SETS = (
         "helm.sh/helm/v4",
         {"helm": Program("helm.sh/helm/v4/cmd/helm", ("version", "--short"))},
         ("helm.sh/helm/v4/internal/version.version=v{version}",),
+    ),
+    # What the benchmarks compare Weft with; the cluster itself never needs it.
+    Set(
+        "argo",
+        _ARGO,
+        {"workflow-controller": Program(f"{_ARGO}/cmd/workflow-controller", ("version",))},
+        (_ARGO + ".version=v{version}", _ARGO + ".gitTreeState=clean"),
+        data=tuple(
+            f"manifests/base/crds/full/argoproj.io_{kind}.yaml"
+            for kind in (
+                "clusterworkflowtemplates",
+                "cronworkflows",
+                "workflowartifactgctasks",
+                "workfloweventbindings",
+                "workflows",
+                "workflowtaskresults",
+                "workflowtasksets",
+                "workflowtemplates",
+            )
+        ),
     ),
 )
 
