@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from weft.api.base import API_VERSION
 from weft.api.conditions import Reason
-from weft.api.objects import Obj
+from weft.api.objects import Obj, owner_of
 from weft.controllers.attempts import Attempts
 from weft.controllers.child_controls import ChildControls
 from weft.controllers.jobs import TAKEN_SECONDS
@@ -20,6 +20,7 @@ from weft.controllers.patience import REFUSALS, hold, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded
+from weft.engine.run import MAX_CHILD_DEPTH, nested_too_deep
 from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock
@@ -71,6 +72,11 @@ class ChildRuns:
     async def start(self, live: LiveRun, action: Start) -> None:
         """Make the attempt's run, once that of the attempt before is over."""
         now, name = self._clock.now(), job_name(live.ref, action.id)
+        if self._depth(live) >= MAX_CHILD_DEPTH:
+            told = nested_too_deep(action.payload["name"])
+            reason = Reason.InvalidWorkflow
+            self._attempts.end(live, action.id, succeeded=False, reason=reason, message=told, fatal=True)
+            return
         if not await self._free(live, action):
             message = "the child run of the attempt before, or a Pod of it, has not ended yet"
             hold(live, action, "PreviousPodRunning", message, now=now, seconds=POLL_SECONDS)
@@ -151,6 +157,13 @@ class ChildRuns:
         """The attempt's child run, if the cache knows it. A stranger of that name is none: its outputs are not ours."""
         child = self._runs.get(live.key.namespace, job_name(live.ref, id_))
         return child if child is not None and bears_identity(child, live.ref.uid, id_) else None
+
+    def _depth(self, live: LiveRun) -> int:
+        """How many runs stand above this one, each started by the one above it; no more are counted than may be."""
+        run, depth = self._runs.get(*live.key), 0
+        while run is not None and depth < MAX_CHILD_DEPTH and (owner := owner_of(run, WORKFLOW_RUNS.kind)) is not None:
+            run, depth = self._runs.get(live.key.namespace, owner["name"]), depth + 1
+        return depth
 
     async def _free(self, live: LiveRun, action: Start) -> bool:
         """Whether the child run of the attempt before has ended, or is gone with all its Pods.

@@ -17,6 +17,9 @@ from weft.expr.cel import ExpressionError
 
 STOPS = {None: 0, "Drain": 1, "Cancel": 2, "Terminate": 3}
 
+MAX_CHILD_DEPTH = 8
+"""How deep child runs may nest, as graphs may: a Workflow that starts itself has to come to an end."""
+
 
 def control(step: Step, wish: Controls) -> None:
     """Take up what the user wants now: suspend or resume, stop (which may only grow)."""
@@ -43,6 +46,11 @@ def child_stop(stop: str | None, stage: str) -> str | None:
     Cancel comes as the stop of an attempt, and what comes after the graph is not drained.
     """
     return stop if stop == "Terminate" or (stop == "Drain" and stage == "Main") else None
+
+
+def nested_too_deep(name: str) -> str:
+    """Give the words for a node that would start a run of that Workflow below `MAX_CHILD_DEPTH`."""
+    return f"child runs nest deeper than {MAX_CHILD_DEPTH}; does {name!r} start itself?"
 
 
 def _stop(step: Step) -> None:

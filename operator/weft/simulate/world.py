@@ -21,7 +21,7 @@ from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Release, R
 from weft.engine.keys import Answer, Change, Keys
 from weft.engine.observation import AttemptEnded, CacheAnswer, Controls, LockAnswer, LockLost, Observation
 from weft.engine.observation import Decision as Decided
-from weft.engine.run import STOPS, child_stop
+from weft.engine.run import MAX_CHILD_DEPTH, STOPS, child_stop, nested_too_deep
 from weft.engine.state import AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
 from weft.simulate.agenda import CONTROLS, DECISIONS, NEWS, WAKES, Agenda
@@ -35,9 +35,6 @@ from weft.simulate.program import Program
 from weft.simulate.scenario import Action as UserAction
 from weft.simulate.scenario import Decision, Rerun, Scenario
 from weft.simulate.stuck import why_stuck
-
-MAX_DEPTH = 8
-"""How deep child runs may nest."""
 
 MAX_ROUNDS = 200_000
 """Rounds of one instant after which the workflow is taken to turn for ever."""
@@ -194,8 +191,8 @@ class World:
         params, problems = check_parameters(workflow.main.parameters, payload["parameters"])
         if problems:
             self._cluster.end_soon(attempt, reason=Reason.InvalidParameters, message="; ".join(problems), fatal=True)
-        elif run.depth >= MAX_DEPTH:
-            message = f"child runs nest deeper than {MAX_DEPTH}; does {name!r} start itself?"
+        elif run.depth >= MAX_CHILD_DEPTH:
+            message = nested_too_deep(name)
             self._cluster.end_soon(attempt, reason=Reason.InvalidWorkflow, message=message, fatal=True)
         else:
             run.children[attempt.id] = self._open(workflow, params, attempt.place, attempt, Controls())

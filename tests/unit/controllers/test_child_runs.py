@@ -8,6 +8,7 @@ from support.kubelet import Fate
 from support.rig import NAMESPACE, Rig, most_at_once
 from support.transport import status
 from weft.api.objects import Obj
+from weft.engine.run import MAX_CHILD_DEPTH
 from weft.kube.resources import PODS, WORKFLOW_RUNS
 
 
@@ -192,3 +193,15 @@ async def test_a_strangers_run_of_a_childs_name_is_not_taken_for_it(rig: Rig) ->
     rig.api.remove(WORKFLOW_RUNS, NAMESPACE, stranger)
     await rig.wait(rig.ended, seconds=60)
     assert (rig.phase(), len(rig.jobs_made())) == ("Succeeded", 1)
+
+
+async def test_a_workflow_that_starts_itself_ends(rig: Rig) -> None:
+    rig.workflow("w", "nodes: [{name: again, workflow: {name: w}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=120)
+    runs = rig.api.all(WORKFLOW_RUNS)
+    assert len(runs) == 1 + MAX_CHILD_DEPTH
+    assert {run["status"]["phase"] for run in runs} == {"Failed"}
+    deepest = [run for run in runs if run["status"]["nodes"][0]["reason"] == "InvalidWorkflow"]
+    assert ["does 'w' start itself?" in run["status"]["nodes"][0]["message"] for run in deepest] == [True]
