@@ -91,6 +91,8 @@ class Reason(StrEnum):
     BackOff = "BackOff"
     QuotaExceeded = "QuotaExceeded"
     ApiServerError = "ApiServerError"
+    NameTaken = "NameTaken"
+    PreviousPodRunning = "PreviousPodRunning"
     Unschedulable = "Unschedulable"
     ImagePullFailed = "ImagePullFailed"
     ContainerCannotStart = "ContainerCannotStart"

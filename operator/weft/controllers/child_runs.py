@@ -79,7 +79,7 @@ class ChildRuns:
             return
         if not await self._free(live, action):
             message = "the child run of the attempt before, or a Pod of it, has not ended yet"
-            hold(live, action, "PreviousPodRunning", message, now=now, seconds=POLL_SECONDS)
+            hold(live, action, Reason.PreviousPodRunning, message, now=now, seconds=POLL_SECONDS)
             return
         payload = action.payload
         parent = self._runs.get(live.key.namespace, live.key.name) or {"spec": {}}
@@ -105,7 +105,7 @@ class ChildRuns:
             found = await self._child(live, action.id)  # made by an earlier try, or somebody passes his off as it
             if found is None or found["spec"].get("workflowRef") != spec["workflowRef"]:
                 message = f"a WorkflowRun {name} that is not this run's is in the way; delete it"
-                hold(live, action, "NameTaken", message, now=now, seconds=TAKEN_SECONDS)
+                hold(live, action, Reason.NameTaken, message, now=now, seconds=TAKEN_SECONDS)
                 return
         except REFUSALS as error:
             if not wait_out(live, action, error, now=now):

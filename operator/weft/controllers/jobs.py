@@ -83,10 +83,12 @@ class Jobs:
         if overtaken(live, self._store, action.id, now=self._clock.now()):
             return
         if not await self._free(live, action):
-            self._hold(live, action, "PreviousPodRunning", "the Pod of the attempt before has not ended yet", 30.0)
+            self._hold(live, action, Reason.PreviousPodRunning, "the Pod of the attempt before has not ended yet", 30.0)
             return
         if crowded(live, self._store):
-            self._hold(live, action, "PreviousPodRunning", "Pods from before a restart run, up to the parallelism", 1.0)
+            self._hold(
+                live, action, Reason.PreviousPodRunning, "Pods from before a restart run, up to the parallelism", 1.0
+            )
             return
         job = job_of(live, self._store, action.id)  # by an earlier try; somebody may have deleted it since
         if job is None and action.id in live.unanswered:
@@ -165,13 +167,13 @@ class Jobs:
         try:
             job = await self._client.get(JOBS, name, namespace=live.key.namespace)
         except NotFound:
-            self._hold(live, action, "NameTaken", f"Job {name} has just gone", 0.0)
+            self._hold(live, action, Reason.NameTaken, f"Job {name} has just gone", 0.0)
             return None
         if bears_identity(job, live.ref.uid, action.id):
             self._found(live, job)
             return job
         message = f"a Job {name} that is not this run's is in the way; delete it"
-        self._hold(live, action, "NameTaken", message, TAKEN_SECONDS)
+        self._hold(live, action, Reason.NameTaken, message, TAKEN_SECONDS)
         return None
 
     def _hold(self, live: LiveRun, action: Start, reason: str, message: str, seconds: float) -> None:
@@ -203,7 +205,7 @@ class Jobs:
             now = self._clock.now()
             live.podless[id_] = now + 1.0
             message = "the concurrency key is still used, by one who had it before a restart"
-            live.inbox.append(AttemptPending(id_, "PreviousPodRunning", message, now, podless=True))
+            live.inbox.append(AttemptPending(id_, Reason.PreviousPodRunning, message, now, podless=True))
             return
         if live.ended_at is not None:
             self._hop(self._clock.monotonic() - live.ended_at)
