@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from weft.api.bodies import (
     MAX_WAIT,
@@ -188,9 +189,19 @@ def _is_moment(text: str) -> bool:
         return False
 
 
+def _has_host(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:  # brackets that hold no address
+        return False
+
+
 def _http(body: HttpBody, scope: Scope, at: str, library: Library) -> Body:
-    if not is_templated(body.url) and not body.url.lower().startswith(("http://", "https://")):
-        scope.report(f"{at}.url", f"must begin with http:// or https://, got {body.url!r}")
+    if not is_templated(body.url):
+        if not body.url.lower().startswith(("http://", "https://")):
+            scope.report(f"{at}.url", f"must begin with http:// or https://, got {body.url!r}")
+        elif not _has_host(body.url):
+            scope.report(f"{at}.url", f"must name a host, as https://shop.example/orders does, got {body.url!r}")
     headers = [
         {"name": header.name, "value": scope.template(header.value, f"{at}.headers[{i}].value")}
         for i, header in enumerate(body.headers)

@@ -109,6 +109,19 @@ def test_http_wants_an_address():
     assert problem.startswith("spec.nodes[0].http.url: must begin with http:// or https://")
 
 
+@pytest.mark.parametrize("url", ["http://", "https:///orders", "https://:80/", "https://[::1/", "http://?a=b"])
+def test_an_address_names_a_host(url: str):
+    [problem] = wrong(node("n", http={"url": url}))
+    assert problem == f"spec.nodes[0].http.url: must name a host, as https://shop.example/orders does, got {url!r}"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://a", "https://[::1]/", "HTTPS://u:p@a.example:8443/x?y#z", "http://${{ params.p }}"]
+)
+def test_an_address_with_a_host_is_taken(url: str):
+    assert not wrong(node("n", http={"url": url}), parameters=[{"name": "p", "type": "string"}])
+
+
 def test_a_resource():
     resource = body(
         resource={
