@@ -1,4 +1,4 @@
-"""Settings that do nothing where they stand, mounts of a volume that the Pod does not have, outputs that never are.
+"""Settings that do nothing where they stand, Pods that the API server would refuse, outputs that never are.
 
 All of it is read from the compiled nodes, where the defaults and the NodeTypes are in place.
 """
@@ -39,10 +39,23 @@ def idle_settings(spec: WorkflowSpec, at: str, types: Mapping[str, NodeTypeSpec]
 def _of_node(owner: Owner, node: Node, at: str) -> Iterator[Problem]:
     if isinstance(owner, NodeModel) and owner.approval is not None:
         yield from _approval(owner.approval, f"{at}.approval", own_limit=owner.timeout_seconds is not None)
+    if isinstance(owner, NodeModel) and owner.pending_timeout_seconds is not None and not _has_pod(node):
+        told = f"does nothing, as only a job has a Pod that may wait, and this is {node.body.kind!r}"
+        yield Problem(f"{at}.pendingTimeoutSeconds", told)
     if owner.retry is not None:
         yield from _retry(owner.retry, node, f"{at}.retry")
     if node.body.job is not None:
         yield from _mounts(node.body.job.spec, owner, f"{at}.{owner.body_kind}")
+        memory = node.body.job.memory
+        if memory.get("requests", 0) > memory.get("limits", memory.get("requests", 0)):
+            told = "main requests more memory than its limit; the API server refuses such a Pod"
+            yield Problem(f"{at}.{owner.body_kind}", told)
+
+
+def _has_pod(node: Node) -> bool:
+    """Whether the node, or what undoes it, is a job, as far as the NodeTypes are known."""
+    bodies = [node.body] if node.compensate is None else [node.body, node.compensate.body]
+    return any(body.kind in ("job", "use") for body in bodies)
 
 
 def _approval(body: ApprovalBody, at: str, *, own_limit: bool) -> Iterator[Problem]:

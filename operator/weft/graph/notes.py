@@ -6,6 +6,7 @@ The cluster may add what is missing (a webhook gives images and volumes), and a 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from weft.api.base import ResourceModel
@@ -14,9 +15,10 @@ from weft.api.problems import Problem, parse
 from weft.api.workflow import Workflow
 from weft.api.workflowrun import WorkflowRun
 from weft.graph.foreign import foreign_templates
-from weft.graph.idle import idle_settings
+from weft.graph.idle import SHOWN, idle_settings
 from weft.graph.images import without_image
 from weft.graph.placed import spec_of
+from weft.graph.room import without_room
 
 _MODELS: dict[str, type[ResourceModel]] = {"Workflow": Workflow, "WorkflowRun": WorkflowRun}
 
@@ -28,5 +30,7 @@ def notes_on(manifest: Mapping[str, Any], types: Mapping[str, NodeTypeSpec]) -> 
     """
     model = _MODELS.get(str(manifest.get("kind")))
     found = None if model is None else spec_of(parse(model, manifest)[0])
-    graph = [] if found is None else [*without_image(*found, types), *idle_settings(*found, types)]
-    return [*graph, *foreign_templates(manifest)]
+    if found is None:
+        return foreign_templates(manifest)
+    settings = [*without_image(*found, types), *idle_settings(*found, types)]
+    return [*settings, *islice(without_room(*found), SHOWN), *foreign_templates(manifest)]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from weft.api.base import ResourceModel
 from weft.api.bodies import OneBody
+from weft.api.node import Node
 from weft.api.workflow import Workflow, WorkflowSpec
 from weft.api.workflowrun import WorkflowRun
 
@@ -29,11 +30,17 @@ def spec_of(resource: ResourceModel | None) -> tuple[WorkflowSpec, str] | None:
     return None
 
 
+def written_graphs(spec: WorkflowSpec, at: str) -> Iterator[tuple[Sequence[Node], str]]:
+    """Give the nodes of each graph of the spec that stands at the path `at`, and the path of their list."""
+    yield spec.nodes, f"{at}.nodes"
+    yield spec.finally_, f"{at}.finally"
+    for index, graph in enumerate(spec.graphs):
+        yield graph.nodes, f"{at}.graphs[{index}].nodes"
+
+
 def placed(spec: WorkflowSpec, at: str) -> Iterator[Placed]:
     """Give the nodes of all graphs of the spec that stands at the path `at`, each before its compensation."""
-    places = [(spec.nodes, f"{at}.nodes"), (spec.finally_, f"{at}.finally")]
-    places += [(graph.nodes, f"{at}.graphs[{index}].nodes") for index, graph in enumerate(spec.graphs)]
-    for nodes, path in places:
+    for nodes, path in written_graphs(spec, at):
         for index, node in enumerate(nodes):
             yield Placed(f"{path}[{index}]", node.name, node)
             if node.compensate is not None:

@@ -45,6 +45,14 @@ def noted(
             node("a", approval={"timeoutSeconds": 1, "onTimeout": "Escalate", "escalation": [ANA, ANA, ANA]}),
             "approval.escalation[1]: is never asked, as escalation[0] has no timeoutSeconds",
         ),
+        (
+            node("a", wait={"seconds": 1}, pendingTimeoutSeconds=9),
+            "pendingTimeoutSeconds: does nothing, as only a job has a Pod that may wait, and this is 'wait'",
+        ),
+        (
+            node("a", job={**IMAGE, **memory(requests="2Gi", limits="1Gi")}),
+            "job: main requests more memory than its limit; the API server refuses such a Pod",
+        ),
         (node("a", approval={}, retry={}), "retry: does nothing, as the body 'approval' is never tried again"),
         (node("a", expr={"x": "1"}, retry={}), "retry: does nothing, as the body 'expr' is never tried again"),
         (
