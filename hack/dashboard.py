@@ -19,11 +19,15 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 @dataclass(frozen=True)
 class Panel:
-    """One diagram: its title, Grafana's name for the unit, and its queries: PromQL, and what a line is called."""
+    """One diagram: its title, Grafana's name for the unit, and its queries: PromQL, and what a line is called.
+
+    `says` is for what its title leaves open.
+    """
 
     title: str
     unit: str
     queries: tuple[tuple[str, str], ...]
+    says: str = ""
 
 
 def _rate(metric: str, by: str) -> str:
@@ -31,7 +35,8 @@ def _rate(metric: str, by: str) -> str:
 
 
 def _quantile(share: float, metric: str, *by: str) -> str:
-    return f"histogram_quantile({share}, {_rate(f'{metric}_bucket', ', '.join(('le', *by)))})"
+    name, brace, labels = metric.partition("{")
+    return f"histogram_quantile({share}, {_rate(f'{name}_bucket{brace}{labels}', ', '.join(('le', *by)))})"
 
 
 def _quantiles(metric: str) -> tuple[tuple[str, str], ...]:
@@ -44,15 +49,25 @@ _UNDONE = 'weft_nodes_total{phase=~"Failed|Cancelled"}'
 
 ROWS: dict[str, tuple[Panel, ...]] = {
     "Runs": (
-        Panel("Active", "short", (("sum(weft_active_runs)", "runs"), ("sum(weft_active_nodes)", "nodes"))),
+        Panel(
+            "Active", "short", (("sum(weft_active_runs)", "runs"), ("sum(weft_active_nodes)", "nodes")),
+            "Nodes are attempts in flight, items each, open approvals, and what waits for a concurrency key or the"
+            " cache; not waits and back-offs.",
+        ),
         Panel("Runs that ended", "cpm", ((f"60 * {_rate('weft_runs_total', 'outcome')}", "{{outcome}}"),)),
-        Panel("How long a run takes", "s", _quantiles("weft_run_duration_seconds")),
+        Panel(
+            "How long a run takes", "s", _quantiles("weft_run_duration_seconds"),
+            "From its first start to its end, also of a rerun.",
+        ),
         Panel("Nodes that ended", "cpm", ((f"60 * {_rate('weft_nodes_total', 'phase')}", "{{phase}}"),)),
         Panel(
             "Nodes that did not succeed", "cpm",
             ((f"60 * {_rate(_UNDONE, 'reason')}", "{{reason}}"),),
         ),
-        Panel("How long a node takes", "s", _quantiles("weft_node_duration_seconds")),
+        Panel(
+            "How long a node takes", "s", _quantiles('weft_node_duration_seconds{phase!="Skipped"}'),
+            "From its start to its end; without those that were skipped.",
+        ),
     ),
     "Speed": (
         Panel("From a Pod's end to the next Pod", "s", _quantiles("weft_hop_seconds")),
@@ -127,7 +142,8 @@ def _panels() -> list[dict[str, Any]]:
 
 def _diagram(number: int, panel: Panel, place: dict[str, int]) -> dict[str, Any]:
     return {
-        "id": number, "type": "timeseries", "title": panel.title, "gridPos": place, "datasource": SOURCE,
+        "id": number, "type": "timeseries", "title": panel.title, **({"description": panel.says} if panel.says else {}),
+        "gridPos": place, "datasource": SOURCE,
         "fieldConfig": {"defaults": {"unit": panel.unit, "min": 0}, "overrides": []},
         "options": {"tooltip": {"mode": "multi", "sort": "desc"}},
         "targets": _targets(panel.queries),

@@ -45,7 +45,7 @@ class Metrics:
         self.runs = Counter("weft_runs_total", "Runs that ended, by outcome", ["outcome"], registry=registry)
         self.run_duration = Histogram(
             "weft_run_duration_seconds",
-            "From a run's start to its end",
+            "From a run's first start to its end, also of a rerun",
             ["outcome"],
             buckets=_WORK_BUCKETS,
             registry=registry,
@@ -64,7 +64,11 @@ class Metrics:
         """Who is asked for the next two, when they are asked for: everybody who has runs in memory now."""
         self.active_runs = Gauge("weft_active_runs", "Runs that have started and not ended", registry=registry)
         self.active_runs.set_function(lambda: sum(each.active()[0] for each in self.active))
-        self.active_nodes = Gauge("weft_active_nodes", "Nodes that are running or waiting", registry=registry)
+        self.active_nodes = Gauge(
+            "weft_active_nodes",
+            "Attempts in flight, items each, open approvals, and what waits for a concurrency key or the cache",
+            registry=registry,
+        )
         self.active_nodes.set_function(lambda: sum(each.active()[1] for each in self.active))
         self.hop = Histogram(
             "weft_hop_seconds",
@@ -89,7 +93,8 @@ class Metrics:
         )
 
         self.api_calls = Counter(
-            "weft_api_calls_total", "Calls to the API server; code is the HTTP status, or the way it failed",
+            "weft_api_calls_total",
+            "Calls to the API server, without watches and kopf's; code is the HTTP status, or the way it failed",
             ["verb", "resource", "code"], registry=registry,
         )  # fmt: skip
         self.api_call_duration = Histogram(
@@ -99,7 +104,10 @@ class Metrics:
         self.api_write_limit = Gauge("weft_api_write_limit", "Writes allowed in flight at once now", registry=registry)
         self.api_writes_in_flight = Gauge("weft_api_writes_in_flight", "Writes in flight now", registry=registry)
         self.watch_restarts = Counter(
-            "weft_watch_restarts_total", "Watches begun again, by reason", ["resource", "reason"], registry=registry
+            "weft_watch_restarts_total",
+            "Watches of Jobs and Pods begun again, by reason",
+            ["resource", "reason"],
+            registry=registry,
         )
 
         self.status_bytes = Counter("weft_status_written_bytes_total", "Bytes of status written", registry=registry)

@@ -116,7 +116,9 @@ class Cache(Model):
         description="What makes two results the same: CEL (params.day, or [params.day, item]) or, where text is mixed"
         " with it, a template (v2-${{ params.day }})."
     )
-    max_age_seconds: Seconds | None = Field(None, description="How old a result may be; without it, any age.")
+    max_age_seconds: Seconds | None = Field(
+        None, description="How old a result may be; none is kept longer than 30 days."
+    )
 
 
 class Node(OneBody):
@@ -143,7 +145,7 @@ class Node(OneBody):
         None, description="How long all attempts and their back-offs may take together."
     )
     pending_timeout_seconds: Seconds | None = Field(
-        None, description="How long a Pod may wait to run: unschedulable, pulling its image, or refused by quota."
+        None, description="How long a job's Pod may wait to run: unschedulable, pulling its image, refused by quota."
     )
     allow_failure: bool = Field(False, description="The failure of this node does not fail the graph.")
     compensate: Compensate | None = Field(

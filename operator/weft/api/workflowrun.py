@@ -150,7 +150,7 @@ class NodeCounts(StatusModel):
 
     pending: int = Field(0, description="Not started.")
     running: int = Field(0, description="With a running attempt.")
-    waiting: int = Field(0, description="For people, for time, for a back-off or for a limit.")
+    waiting: int = Field(0, description="For people, for time or for a back-off.")
     succeeded: int = Field(0, description="Succeeded.")
     failed: int = Field(0, description="Failed.")
     skipped: int = Field(0, description="Skipped.")
@@ -209,7 +209,9 @@ class RunStatus(StatusModel):
         None, description="Every node, when they are too many for nodes: a list in JSON, zlib, Base64."
     )
     compressed_nodes_in: Annotated[list[Short], Field(max_length=1000)] | None = Field(
-        None, description="The ConfigMaps that hold compressedNodes, when even these are too large."
+        None,
+        description="What the names of the ConfigMaps end in that hold compressedNodes, when even these are too large:"
+        " weft-<uid of the run>-<name>.",
     )
     outputs: OpenObject | None = Field(None, description="The run's outputs.")
     state: OpenObject | None = Field(None, description="The engine's own notes; not for reading.")

@@ -3,7 +3,7 @@
 from weft.kube.errors import NotFound
 from weft.kube.resources import Resource
 
-_APPLY = "weft crds | kubectl apply --server-side -f -"
+_APPLY = "weft crds | kubectl apply --server-side --force-conflicts -f -"
 
 
 class KindMissing(NotFound):

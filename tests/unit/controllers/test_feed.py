@@ -250,7 +250,7 @@ async def test_a_cluster_that_lacks_a_kind_is_told_which_and_how_it_comes(world:
         await world.feed.refresh()
     assert missing.value.message == (
         "this cluster has no workflows.weft.dev: install the chart, or its kinds alone"
-        " (weft crds | kubectl apply --server-side -f -)"
+        " (weft crds | kubectl apply --server-side --force-conflicts -f -)"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from support.rig import Rig
 from weft.api.conditions import NodePhase
+from weft.kube.errors import OutcomeUnknown, TimedOut, Unreachable
 from weft.metrics import Metrics
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -27,7 +28,10 @@ Values = dict[tuple[str, str], set[str]]
 """The values of a metric's label."""
 LATER: Values = {
     ("weft_nodes_total", "phase"): set(NodePhase),
-    ("weft_api_calls_total", "code"): {str(status.value) for status in HTTPStatus},
+    ("weft_api_calls_total", "code"): {
+        *(str(status.value) for status in HTTPStatus),
+        *(error.__name__ for error in (TimedOut, Unreachable, OutcomeUnknown)),
+    },
 }
 """Of labels whose values come with what happens; all others are there from the operator's start."""
 
