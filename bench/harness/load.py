@@ -45,7 +45,7 @@ class Load:
 
     async def run(self) -> float:
         """Create a run and give the seconds from its creation until its success was seen; RuntimeError if it failed."""
-        name = f"{self._workflow}-{self._next}"
+        name = self.name(self._next)
         self._next += 1
         ended = self._waiting[name.encode()] = asyncio.get_running_loop().create_future()
         began = time.monotonic()
@@ -54,6 +54,10 @@ class Load:
         took: float = await ended - began
         self.ended += 1
         return took
+
+    def name(self, number: int) -> str:
+        """Give the name of the run that is the so-manieth, from 0."""
+        return f"{self._workflow}-{number}"
 
     async def keep(self, active: int, *, seconds: float) -> None:
         """Keep so many runs active for so long, then let them end."""

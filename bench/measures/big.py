@@ -44,7 +44,7 @@ async def _big(bench: Bench, shape: str, spec: Obj, *, nodes: int) -> None:
             began, cpu = time.monotonic(), operator.cpu()
             await asyncio.wait_for(load.run(), PATIENCE)
             seconds = time.monotonic() - began
-        run = await bench.api.call("GET", f"{RUNS}/namespaces/{namespace}/workflowruns/r-0")
+        run = await bench.api.call("GET", f"{RUNS}/namespaces/{namespace}/workflowruns/{load.name(0)}")
         settings: Obj = {
             "shape": shape, "nodes": nodes, "on": "kwok", "seconds": round(seconds, 1), "idle_rss_mib": round(idle, 1),
             "phase": run["status"]["phase"], "progress": run["status"]["progress"],

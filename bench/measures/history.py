@@ -27,7 +27,7 @@ async def history(bench: Bench) -> None:
         async with bench.operator(), Load(bench, namespace, "chain") as load:
             await load.run()
             await asyncio.sleep(2)  # it is cleaned up
-        status: Obj = (await bench.api.call("GET", f"{path}/r-0"))["status"]
+        status: Obj = (await bench.api.call("GET", f"{path}/{load.name(0)}"))["status"]
         numbers = iter(range(count))
 
         async def copies() -> None:

@@ -1,6 +1,6 @@
 """On the real kubelet: what Weft adds to what the cluster itself takes, as ratios within one run.
 
-`chain_ratio`: a chain of ten nodes (in short: of five) against as many bare Pods one after the other, each created the
+`chain_ratio`: a chain of ten nodes (in short: of three) against as many bare Pods one after the other, each created the
 instant the one before was seen to have ended. `burst_ratio`: a hundred one-node runs at once against a hundred bare
 Pods at once. Both sides take turns, so that what else happens on the machine meets both; the ratio is that of the
 medians.
@@ -25,7 +25,7 @@ LENGTH = 10
 
 async def chain_of_ten(bench: Bench) -> None:
     """Ten nodes one after the other."""
-    length = LENGTH // 2 if bench.quick else LENGTH
+    length = 3 if bench.quick else LENGTH
     async with bench.namespace("chain") as namespace, bench.operator():
         await bench.workflow(namespace, "chain", chain(length, job()))
         async with Load(bench, namespace, "chain") as load, Bare(bench.api, namespace) as bare:

@@ -19,11 +19,12 @@ from bench.harness.workflows import KWOK, chain, job
 
 ACTIVE = 100
 WARM_UP_SECONDS = 3.0
+WAVE = 10
 
 
 async def runs(bench: Bench) -> None:
     """A hundred one-node runs at a time."""
-    seconds = 6.0 if bench.quick else 120.0
+    seconds = 5.0 if bench.quick else 120.0
     async with bench.namespace("runs") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "one", chain(1, job(KWOK)))
         async with Load(bench, namespace, "one") as load:
@@ -41,8 +42,8 @@ async def runs(bench: Bench) -> None:
 
 
 async def calls(bench: Bench) -> None:
-    """API calls per one-node run, in waves of twenty that leave the server time to breathe."""
-    waves = 2 if bench.quick else 10
+    """API calls per one-node run, in waves that leave the server time to breathe: what lasts longer costs a call more."""
+    waves = 3 if bench.quick else 20
     async with bench.namespace("calls") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "one", chain(1, job(KWOK)))
         async with Load(bench, namespace, "one") as load:
@@ -51,10 +52,10 @@ async def calls(bench: Bench) -> None:
             before = await operator.metrics()
             took = []
             for _ in range(waves):
-                took += await asyncio.gather(*(load.run() for _ in range(20)))
+                took += await asyncio.gather(*(load.run() for _ in range(WAVE)))
             await _settled(bench, namespace)
             after = await operator.metrics()
-    count = 20 * waves
+    count = WAVE * waves
     made = {key: after[key] - before.get(key, 0.0) for key in after if key.startswith("weft_api_calls_total")}
     writes = {key: value for key, value in made.items() if not any(f'verb="{verb}"' in key for verb in ("list", "get"))}
     kinds = {key.partition("{")[2].rstrip("}"): round(value / count, 2) for key, value in writes.items() if value}

@@ -24,14 +24,14 @@ WARM_UP_SECONDS = 4.0
 
 async def nodes(bench: Bench) -> None:
     """A hundred runs, with the scheduler as it comes."""
-    await _sustain(bench, seconds=8 if bench.quick else 300)
+    await _sustain(bench, seconds=6 if bench.quick else 300)
 
 
 async def raised(bench: Bench) -> None:
     """The same with the scheduler's limit raised."""
     bench.scheduler(500)
     try:
-        await _sustain(bench, seconds=6 if bench.quick else 120, suffix="_raised")
+        await _sustain(bench, seconds=5 if bench.quick else 120, suffix="_raised")
     finally:
         bench.scheduler(None)
 
