@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime
 
+LAST_MOMENT = 253_402_300_799.0
+"""The end of the year 9999 in UTC: the functions below write no later one, and none before the year 1."""
+
 
 def moment(text: str | None) -> float | None:
     """Read a time as epoch seconds, to the millisecond; None where there is none."""

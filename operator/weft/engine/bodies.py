@@ -13,6 +13,7 @@ from typing import Any
 
 from weft.api.bodies import MAX_WAIT
 from weft.api.conditions import Reason
+from weft.api.times import LAST_MOMENT
 from weft.engine import approvals, subgraphs
 from weft.engine.actions import Start
 from weft.engine.rendering import body_scope, payload, remember_unfinished, render, restore_inputs
@@ -83,13 +84,14 @@ def _number(text: str) -> float | str:
 
 
 def parse_time(value: Any) -> float:
-    """Epoch seconds of an RFC 3339 time. Raises ExpressionError for anything else."""
+    """Epoch seconds of an RFC 3339 time, 0 for one before. Raises ExpressionError for anything else."""
     try:
         moment = datetime.fromisoformat(value)
     except (TypeError, ValueError):
         detail = f"gave {value!r}; a time such as 2026-12-24T18:00:00Z was expected"
         raise ExpressionError(detail, text="wait.until") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return min(max(at, 0.0), LAST_MOMENT)
 
 
 STARTERS: dict[str, Callable[[Step, Unit], None]] = {

@@ -32,7 +32,7 @@ def delay_before(backoff: Backoff, retry: int, *, entropy: str | None) -> float:
     try:
         delay = min(backoff.maximum, backoff.initial * backoff.factor ** (retry - 1))
     except OverflowError:
-        delay = backoff.maximum
+        delay = backoff.maximum if backoff.initial else 0.0
     if entropy is None or not backoff.jitter:
         return delay
     digest = hashlib.sha256(f"{entropy}/{retry}".encode()).digest()

@@ -88,7 +88,7 @@ def _waits(state: RunState) -> Iterator[tuple[str, str]]:
             yield path, f"waits for its Pod: {node.message}"
         elif node.reason == Reason.MainEnded:
             yield path, f"cannot end yet: {node.message}"
-        elif node.phase == RUNNING and node.reason is None and (why := _items(state, node)):
+        elif node.phase == RUNNING and node.reason is None and (why := _running(state, node)):
             yield path, why
         elif node.phase == RUNNING and node.reason not in (None, Reason.Stopping):
             yield path, f"cannot start: {node.reason}: {node.message}"
@@ -106,10 +106,19 @@ def without_place(state: RunState) -> str:
     return f"waits for {'the running Pod' if limit == 1 else f'one of {limit} running Pods'} to end"
 
 
+def _running(state: RunState, node: NodeState) -> str:
+    """What a node waits for that runs already; "" for most."""
+    if node.node.for_each is not None:
+        return _items(state, node)
+    if node.node.service:
+        return "" if node.ready else "is not Ready yet"
+    if node.node.body.kind == "resource":
+        return f"waits for its object: {node.message or 'successWhen is not true yet'}"
+    return ""
+
+
 def _items(state: RunState, node: NodeState) -> str:
     """What the items of a forEach wait for; "" while one of them does not wait."""
-    if node.node.for_each is None:
-        return ""
     left = [unit for unit in node.units.values() if unit.stage != ENDED]
     later = [unit for unit in left if unit.stage == BACKOFF]
     if not later or len(later) < len(left):

@@ -28,6 +28,7 @@ def test_the_delay_grows_by_the_factor_up_to_the_maximum(backoff: Backoff, delay
 
 def test_a_delay_that_no_number_can_hold_is_the_maximum() -> None:
     assert delay_before(Backoff(initial=1, factor=10, maximum=60, jitter=0), 5000, entropy=None) == 60
+    assert delay_before(Backoff(initial=0, factor=10.0, maximum=60, jitter=0), 5000, entropy=None) == 0
 
 
 @given(st.text(), st.integers(1, 50), st.floats(0, 1))

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from support.engine import START, Driven, drive
 from weft.api.times import timestamp
-from weft.engine.observation import AttemptPending, Controls, Decision
+from weft.engine.judge import judge_resource
+from weft.engine.observation import AttemptPending, AttemptReady, Controls, Decision
 from weft.engine.summary import counts, explain, progress
 
 JOBS = {"nodes": [{"name": "a", "job": "J"}, {"name": "b", "dependsOn": ["a"], "job": "J"}]}
@@ -82,8 +83,37 @@ def test_items_of_which_none_runs_say_when_the_first_does() -> None:
     assert told(run)[1] == f"0 of 1 nodes done; price has 2 items wait for their next attempt, {first}"
 
 
+def test_a_service_that_is_not_ready() -> None:
+    run = drive(
+        {"nodes": [{"name": "db", "service": True, "job": "J"}, {"name": "a", "dependsOn": ["db:Ready"], "job": "J"}]}
+    )
+    assert told(run)[1] == "0 of 2 nodes done; db is not Ready yet"
+    run.see(AttemptReady(run.attempt("db"), run.now))
+    assert told(run)[1] == "0 of 2 nodes done"
+
+
+def test_an_object() -> None:
+    manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}}
+    run = drive(node(resource={"manifest": manifest, "successWhen": "object.data.done == 'yes'"}))
+    assert told(run)[1] == "0 of 1 nodes done; price waits for its object: successWhen is not true yet"
+    judge_resource(run.state, next(iter(run.state.active.values())), manifest, run.now)
+    assert "; price waits for its object: successWhen: no such key: data at column 7" in told(run)[1]
+
+
 def test_time() -> None:
     assert told(drive(node(wait={"seconds": 60})))[1] == f"0 of 1 nodes done; price waits until {clock(60)}"
+
+
+def test_a_time_that_no_status_can_show_is_the_last_that_one_can() -> None:
+    run = drive(node(wait={"until": "9999-12-31T23:59:59-05:00"}))
+    assert told(run)[1] == "0 of 1 nodes done; price waits until 9999-12-31T23:59:59Z"
+
+
+def test_a_time_before_all_others_is_over() -> None:
+    run = drive(node(wait={"until": "0001-01-01T00:00:00+01:00"}))
+    assert told(run)[1] == "0 of 1 nodes done; price waits until 1970-01-01T00:00:00Z"
+    run.see()
+    assert run.state.outcome == "Succeeded"
 
 
 def test_a_key() -> None:
