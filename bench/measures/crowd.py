@@ -21,7 +21,7 @@ LENGTH = 10
 
 async def crowd(bench: Bench) -> None:
     """All runs created as fast as the API server takes them."""
-    count = 25 if bench.quick else 1000
+    count = 15 if bench.quick else 1000
     async with bench.namespace("crowd") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "chain", chain(LENGTH, job(KWOK)))
         async with Load(bench, namespace, "chain") as load:

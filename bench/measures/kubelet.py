@@ -57,7 +57,7 @@ async def burst(bench: Bench) -> None:
                 await asyncio.gather(*each)
                 await bench.api.call("DELETE", f"{CORE}/namespaces/{namespace}/pods?labelSelector=bench%3Dbare")
 
-            await load.run()
+            await load.run() if not bench.quick else None
             await _compare(bench, "burst_ratio", ours, theirs, rounds=1 if bench.quick else 3, nodes=count)
 
 
@@ -74,7 +74,7 @@ async def _compare(
     took: dict[str, list[float]] = {"weft": [], "bare": []}
     for _ in range(rounds):
         for name, work in (("bare", theirs), ("weft", ours)):
-            await asyncio.sleep(2)  # let what the last turn left be cleaned up
+            await asyncio.sleep(1 if bench.quick else 2)  # let what the last turn left be cleaned up
             began = time.monotonic()
             await work()
             took[name].append(round(time.monotonic() - began, 2))

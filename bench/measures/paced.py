@@ -42,7 +42,8 @@ async def _hop(bench: Bench, active: int, pod_seconds: float) -> None:
     async with bench.namespace("hop") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "chain", chain(LENGTH, job(place(pod_seconds))))
         async with Load(bench, namespace, "chain") as load:
-            end = time.monotonic() + 2 * pod_seconds + measured
+            warm = (1.5 if bench.quick else 2) * pod_seconds
+            end = time.monotonic() + warm + measured
 
             async def slot() -> None:
                 await asyncio.sleep(pod_seconds * random.random())  # else all Pods end in the same instant
@@ -50,7 +51,7 @@ async def _hop(bench: Bench, active: int, pod_seconds: float) -> None:
                     await load.run()
 
             slots = [asyncio.create_task(slot()) for _ in range(active)]
-            await asyncio.sleep(2 * pod_seconds)
+            await asyncio.sleep(warm)
             began, before = time.monotonic(), await operator.metrics()
             shares = Shares.begin(operator=operator.pid, bench=os.getpid())
             await asyncio.sleep(measured)

@@ -42,7 +42,7 @@ async def runs(bench: Bench) -> None:
 
 
 async def calls(bench: Bench) -> None:
-    """API calls per one-node run, in waves that leave the server time to breathe: what lasts longer costs a call more."""
+    """API calls per one-node run, in waves that leave the server time to breathe: over a second costs a call more."""
     waves = 3 if bench.quick else 20
     async with bench.namespace("calls") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "one", chain(1, job(KWOK)))
