@@ -11,6 +11,7 @@ from typing import Any
 
 from weft.api.conditions import Reason, message_for
 from weft.api.node import MAX_ITEMS
+from weft.engine.outputs import size_of
 from weft.engine.scope import unfinished, variables
 from weft.engine.state import (
     CANCELLED,
@@ -70,6 +71,7 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
         prepare(step, unit)
     else:
         node.next_item = node.running_items = node.failed_items = 0
+        node.given = sum(size_of(unit.outputs) for unit in node.units.values() if unit.phase == SUCCEEDED)
         if len(node.items) == 0:
             node.start = step.now
         go_on(step, frame, node)

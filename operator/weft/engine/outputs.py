@@ -21,6 +21,9 @@ MAX_BYTES = 4096
 MAX_VALUES = 256 * 1024
 """Bytes of JSON that a body other than a job, or a run, may give as its outputs."""
 
+MAX_TOGETHER = 64 * 1024 * 1024
+"""Bytes of JSON that all items of a forEach may give: they are kept in memory, several times as large there."""
+
 MAX_DEPTH = 64
 
 _BOM = "\ufeff"
@@ -74,6 +77,11 @@ def plain(value: Any) -> Any:
         message = f"the outputs are {len(text)} bytes of JSON, at most {MAX_VALUES} are kept; hand on their address"
         raise OutputsError(Reason.OutputsTooLarge, message)
     return orjson.loads(text)
+
+
+def size_of(outputs: Any) -> int:
+    """Bytes of outputs as JSON."""
+    return len(orjson.dumps(outputs))
 
 
 def cached(value: Any) -> dict[str, Any]:

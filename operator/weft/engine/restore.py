@@ -19,6 +19,7 @@ from weft.api.times import moment
 from weft.engine import approvals, compensation, loops, older, rendering, run, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
+from weft.engine.outputs import size_of
 from weft.engine.rerun import recount
 from weft.engine.snapshot import Entry
 from weft.engine.state import (
@@ -32,6 +33,7 @@ from weft.engine.state import (
     RUNNING,
     SKIPPED,
     STOPPING,
+    SUCCEEDED,
     TERMINAL,
     Frame,
     NodeState,
@@ -170,6 +172,8 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
         started = unit.start is not None and unit.phase not in TERMINAL
         node.running_items += started
         node.failed_items += unit.phase == FAILED
+        if node.phase not in TERMINAL and unit.phase == SUCCEEDED:
+            node.given += size_of(unit.outputs)
     node.outputs = loops.item_outputs(node) if node.phase in TERMINAL and node.items is not None else None
 
 

@@ -175,8 +175,8 @@ class NodeState:
 
     __slots__ = (
         "begun", "blocked", "broken", "chosen", "chunk", "end", "entry", "exempt", "exit_code",
-        "failed_items", "handlers", "held", "items", "message", "met", "needed", "next_item", "node", "open", "outputs",
-        "phase", "ready", "reason", "running_items", "start", "then", "units", "verdict", "weight",
+        "failed_items", "given", "handlers", "held", "items", "message", "met", "needed", "next_item", "node", "open",
+        "outputs", "phase", "ready", "reason", "running_items", "start", "then", "units", "verdict", "weight",
     )  # fmt: skip
 
     def __init__(self, node: Node) -> None:
@@ -208,6 +208,7 @@ class NodeState:
         self.next_item = 0
         self.running_items = 0
         self.failed_items = 0
+        self.given = 0  # bytes of the outputs of all items
         self.blocked: str | None = None  # why the node's end is already decided: cancels the rest
         self.units: dict[int, Unit] = {}
         self.chunk: str | None = None  # where its outputs are stored, outside the status

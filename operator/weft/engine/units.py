@@ -17,7 +17,7 @@ from weft.api.conditions import Reason, message_for
 from weft.engine import retry
 from weft.engine.actions import Acquire, LookUp, Release, Remember, Stop
 from weft.engine.observation import AttemptEnded
-from weft.engine.outputs import OutputsError, plain
+from weft.engine.outputs import MAX_TOGETHER, OutputsError, plain, size_of
 from weft.engine.scope import variables
 from weft.engine.state import (
     ACTIVE,
@@ -151,6 +151,13 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
         except OutputsError as error:
             fail(step, unit, error.reason, str(error), fatal=True)
             return
+    if unit.role == MAIN and unit.owner.node.for_each is not None:
+        given = unit.owner.given + size_of(outputs)
+        if given > MAX_TOGETHER:
+            told = f"the outputs of all items are more than {MAX_TOGETHER} bytes of JSON; hand on their addresses"
+            fail(step, unit, Reason.OutputsTooLarge, told, fatal=True)
+            return
+        unit.owner.given = given
     unit.outputs = outputs
     if unit.cache_key is not None:
         step.act(Remember(unit.gate, unit.cache_key, {} if outputs is None else outputs))

@@ -142,3 +142,39 @@ def test_a_while_that_goes_on_too_long_fails() -> None:
     run.succeed("a", at=1)
     run.succeed("a", at=2)
     assert run.state.main.nodes[0].reason == "MaxIterationsExceeded"
+
+
+@pytest.fixture(name="room")
+def room_for_two_items_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weft.engine.units.MAX_TOGETHER", 2 * len('{"x":"0123456789"}'))
+
+
+FULL = {"x": "0123456789"}
+
+
+@pytest.mark.usefixtures("room")
+@pytest.mark.parametrize("restart", [False, True])
+def test_items_that_give_more_together_than_is_kept_fail(restart: bool) -> None:
+    run = drive(each({"range": 3, "maxFailed": 1}))
+    for index in (0, 1):
+        run.succeed("a", index, outputs=FULL)
+    if restart:
+        run.state = restored(run.state, run.now)
+    run.succeed("a", 2, outputs=FULL)
+    item = run.state.main.nodes[0].units[2]
+    assert (item.phase, item.reason) == ("Failed", "OutputsTooLarge")
+    assert "the outputs of all items are more than" in item.message
+    assert run.state.main.nodes[0].outputs == {"x": ["0123456789", "0123456789", None]}
+
+
+@pytest.mark.usefixtures("room")
+def test_a_rerun_counts_what_it_keeps_and_no_more() -> None:
+    run = drive(each({"range": 3}))
+    run.succeed("a", 0, outputs=FULL)
+    run.fail("a", 1)
+    run.fail("a", 2)  # it was stopped
+    assert run.state.finished
+    advance.restart(run.state, generation=1, mode="Failed", nodes=(), now=run.now)
+    run.succeed("a", 1, outputs=FULL)
+    run.succeed("a", 2, outputs=FULL)
+    assert [unit.phase for unit in run.state.main.nodes[0].units.values()] == ["Succeeded", "Succeeded", "Failed"]
