@@ -15,13 +15,13 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from weft.api.base import GROUP
+from weft.api.numbers import stored_number
 from weft.api.problems import YAML_BOOLEANS
 from weft.cli.escapes import whole_characters
 from weft.cli.visible import visible
@@ -135,13 +135,11 @@ def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
 
 
 def _number(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int | float | str:
-    """As Go writes it into JSON, with the fewest digits, and the API server reads it: what is whole and fits into 64
-    bits is an integer. What is too large for a number is none, such as the commit 6e45915.
-    """
+    """As the API server gives it back. What is too large for a number is none, such as the commit 6e45915."""
     value: float = loader.construct_yaml_float(node)
     if math.isinf(value) and "inf" not in node.value.lower():
         return str(node.value)
-    return int(Decimal(repr(value))) if value.is_integer() and abs(value) < 2**63 else value
+    return stored_number(value)
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole)

@@ -1,8 +1,8 @@
 """`--param name=value`: values typed on a command line, read as the declared parameters say.
 
-A string is taken as it is; whole numbers, numbers and booleans are read as such; arrays and objects are JSON. What is
-wrong with a value beyond that is `check_parameters`' to say. Where the declarations cannot be read, whatever is JSON is
-taken for it, and all else for a string.
+A string is taken as it is; whole numbers, numbers and booleans are read as such; arrays and objects are JSON. Numbers
+are those that the API server will make of them. What is wrong with a value beyond that is `check_parameters`' to say.
+Where the declarations cannot be read, whatever is JSON is taken for it, and all else for a string.
 """
 
 import json
@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from weft.api.numbers import as_stored
 from weft.api.parameters import Parameter
 
 MAX_DEPTH = 100
@@ -60,7 +61,7 @@ def _read(text: str, kinds: tuple[type, ...]) -> Any:
         raise ValueError(text)
     if not _fits(value):
         raise ValueError(text)
-    return value
+    return as_stored(value)
 
 
 def _fits(value: Any) -> bool:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from weft.api.conditions import Reason
+from weft.api.numbers import as_stored
 from weft.api.parameters import check_parameters
 from weft.api.paths import plain_path
 from weft.engine import advance as engine
@@ -188,7 +189,7 @@ class World:
             message = f"no Workflow {name!r} in the file (there are: {known}); add it as a document or correct the name"
             self._cluster.end_soon(attempt, reason=Reason.WorkflowNotFound, message=message, fatal=True)
             return
-        params, problems = check_parameters(workflow.main.parameters, payload["parameters"])
+        params, problems = check_parameters(workflow.main.parameters, as_stored(payload["parameters"]))
         if problems:
             self._cluster.end_soon(attempt, reason=Reason.InvalidParameters, message="; ".join(problems), fatal=True)
         elif run.depth >= MAX_CHILD_DEPTH:

@@ -73,6 +73,18 @@ def test_parameters_are_read_by_their_declared_types(file: str) -> None:
     assert len(found["nodes"]["a"]["items"]) == 3
 
 
+def test_a_parameter_that_is_a_whole_double_is_the_integer_that_the_api_server_makes_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "w.yaml"
+    parameters = "[{name: n, type: number}, {name: l, type: array}]"
+    nodes = '[{name: a, expr: {n: "params.n / 2", l: "params.l[0] / 2"}}]'
+    file.write_text(
+        "apiVersion: weft.dev/v1alpha1\nkind: Workflow\nmetadata: {name: w}\n"
+        f"spec: {{parameters: {parameters}, nodes: {nodes}}}"
+    )
+    found = report(call(str(file), "--json", "--param", "n=5.0", "--param", "l=[5.0]"))
+    assert found["nodes"]["a"]["outputs"] == {"n": 2, "l": 2}
+
+
 BAD = [
     (["--param", "count=x"], "parameter 'count' must be a whole number, got 'x'"),
     (["--param", "count=9"], "parameter 'count' must be at most 5, got 9"),
