@@ -90,6 +90,20 @@ nodes:
     "an item with nulls in it": (
         BEFORE_N + """  forEach: {items: "[{'x': null}, {}]"}\n  job: J\n  compensate: {job: J(item)}\n""", KEPT_ITEMS,
     ),
+    "doubles that are whole": (
+        """
+        nodes:
+        - {name: a, expr: {half: "2.5 * 2.0", huge: "1e16 * 1.0", none: "null"}}
+        - {name: n, forEach: {range: 2}, expr: {x: "[double(index)]"}}
+        - {name: p, dependsOn: [a, n], wait: {seconds: 2}}
+        - name: q
+          dependsOn: [p]
+          job: J([nodes.a.outputs.half / 2, nodes.n.outputs.x[1][0] / 2, nodes.a.outputs.huge / 3])
+        finally: [{name: f, wait: {seconds: 1}}]
+        outputs: [{name: half, value: nodes.a.outputs.half}, {name: halves, value: nodes.n.outputs}]
+        """,
+        "",
+    ),
     "a batch that a rerun kept": (
         BEFORE_N + """  forEach: {range: 5, batchSize: 3}\n  job: J\n  compensate: {job: J(item)}\n""", KEPT_ITEMS,
     ),

@@ -324,6 +324,24 @@ async def an_applied_object_is_made_or_changed(client: Client, namespace: str) -
     assert changed["data"] == {"x": "2"}
 
 
+async def a_double_that_is_whole_comes_back_as_an_integer(client: Client, namespace: str) -> None:
+    given = {"half": 5.0, "deep": [{"huge": 1e16}], "not": 2.5, "text": "5.0"}
+    back = [["deep", [{"huge": 10**16}]], ["half", 5], ["not", 2.5], ["text", "5.0"]]
+
+    def told(values: Obj) -> str:
+        return repr(sorted(map(list, values.items())))
+
+    metadata = {"name": "r", "namespace": namespace}
+    spec = {"workflowRef": {"name": "nowhere"}, "parameters": given}
+    body = {"apiVersion": "weft.dev/v1alpha1", "kind": "WorkflowRun", "metadata": metadata, "spec": spec}
+    made = await client.create(WORKFLOW_RUNS, body)
+    assert told(made["spec"]["parameters"]) == repr(back)
+    status = {"status": {"outputs": given, "nodes": [{"name": "a", "phase": "Succeeded", "outputs": given}]}}
+    await client.patch_status(WORKFLOW_RUNS, "r", status, namespace=namespace)
+    found = await client.get(WORKFLOW_RUNS, "r", namespace=namespace)
+    assert told(found["status"]["outputs"]) == told(found["status"]["nodes"][0]["outputs"]) == repr(back)
+
+
 async def a_runs_controls_only_go_forward(client: Client, namespace: str) -> None:
     async def edit(**spec: Any) -> Obj:
         return await client.patch(WORKFLOW_RUNS, "r", {"spec": spec}, namespace=namespace)
@@ -373,5 +391,6 @@ CONTRACTS: tuple[Contract, ...] = (
     a_list_of_metadata_has_nothing_else,
     a_watch_ends_when_its_time_is_up,
     an_applied_object_is_made_or_changed,
+    a_double_that_is_whole_comes_back_as_an_integer,
     a_runs_controls_only_go_forward,
 )

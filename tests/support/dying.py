@@ -4,8 +4,8 @@
     check(case, at(100.0), form="packed")
 
 After steps chosen at random the engine's state is thrown away and rebuilt from the status as the API server would have
-stored it (JSON, nulls pruned). Nothing that anybody sees may tell the two worlds apart: not the report, nor how a node
-has ended, nor what any attempt was given, nor what `run.failures` says.
+stored it (JSON, nulls pruned, whole doubles as integers). Nothing that anybody sees may tell the two worlds apart: not
+the report, nor how a node has ended, nor what any attempt was given, nor what `run.failures` says.
 """
 
 import random
@@ -17,6 +17,7 @@ from typing import Any
 from unittest.mock import patch
 
 import orjson
+from support.numbers import through_go
 from support.workflows import Case
 from weft.api.times import moment
 from weft.engine import advance, budget, restore, status
@@ -44,7 +45,7 @@ def reborn(state: Any, now: float, *, chunks: dict[str, Any], stored: dict[str, 
     written = status.make(state, previous=stored, generation=1, now=now)
     chunks |= written.chunks
     stored.clear()
-    stored |= pruned(orjson.loads(orjson.dumps(written.status)))
+    stored |= pruned(through_go(orjson.loads(orjson.dumps(written.status))))
     nodes = budget.read_nodes(stored, orjson.loads(orjson.dumps(chunks)))
     found = restore.restore(state.workflow, state.context, stored, nodes, start=moment(stored["startTime"]) or 0.0)
     return found, restore.resume(found, now)

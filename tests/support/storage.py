@@ -14,6 +14,7 @@ import orjson
 from support.admission import refusal_of
 from support.asked import BY_KIND, RESOURCES
 from support.clock import VirtualClock
+from support.numbers import through_go
 from support.transport import status
 from weft.api.base import GROUP
 from weft.api.objects import Key, Obj, key_of
@@ -137,6 +138,7 @@ class Storage:
         if namespace:
             metadata["namespace"] = namespace
         metadata.pop("deletionTimestamp", None)
+        obj = _as_written(resource, obj)
         self._objects[resource][key] = obj
         self._emit("ADDED", resource, obj, None)
         return obj
@@ -144,7 +146,7 @@ class Storage:
     def _replace(self, resource: Resource, old: Obj, new: Obj) -> Obj:
         kept = {name: old["metadata"][name] for name in _SERVER_SIDE if name in old["metadata"]}
         rest = {name: value for name, value in new["metadata"].items() if name not in _SERVER_SIDE}
-        new = new | {"metadata": rest | kept}
+        new = _as_written(resource, new | {"metadata": rest | kept})
         if new == old:
             return old
         if resource.kind == "ControllerRevision" and new.get("data") != old.get("data"):
@@ -241,6 +243,12 @@ def copied(obj: Obj) -> Obj:
     """Give a copy to change."""
     copy: Obj = orjson.loads(orjson.dumps(obj))
     return copy
+
+
+def _as_written(resource: Resource, obj: Obj) -> Obj:
+    """An object as the server writes it down. Of ours alone: in others nobody's values stand."""
+    written: Obj = through_go(obj) if resource.group == GROUP else obj
+    return written
 
 
 def has_status(resource: Resource) -> bool:

@@ -19,6 +19,7 @@ from weft.controllers.live import LiveRun
 from weft.controllers.patience import REFUSALS, hold, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
+from weft.engine.exact import outputs_of_run
 from weft.engine.observation import AttemptEnded
 from weft.engine.run import MAX_CHILD_DEPTH, nested_too_deep
 from weft.engine.state import AttemptId
@@ -136,7 +137,7 @@ class ChildRuns:
         status = child["status"]
         name = child["metadata"]["name"]
         if status.get("phase") == "Succeeded":
-            return AttemptEnded(id_, now, succeeded=True, outputs=status.get("outputs") or None)
+            return AttemptEnded(id_, now, succeeded=True, outputs=outputs_of_run(status) or None)
         told = next((c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "Succeeded"), "")
         message = f"run {name} ended {status.get('phase')}: {told}"
         return AttemptEnded(id_, now, succeeded=False, reason=Reason.ChildFailed, message=message)

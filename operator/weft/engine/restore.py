@@ -19,6 +19,7 @@ from weft.api.times import moment
 from weft.engine import approvals, compensation, loops, older, rendering, run, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
+from weft.engine.exact import exact_value, outputs_of_run
 from weft.engine.outputs import size_of
 from weft.engine.rerun import recount
 from weft.engine.snapshot import Entry
@@ -70,7 +71,7 @@ def restore(
     state.suspensions = [
         (moment(pair[0]) or 0.0, moment(pair[1]) if len(pair) > 1 else None) for pair in memory.get("suspensions", ())
     ]
-    state.outputs = _value(memory, "outputsText", status.get("outputs") or {})
+    state.outputs = outputs_of_run(status)
     if state.finished:
         state.ended_at = moment(status.get("completionTime"))
     known = {entry["name"]: entry for entry in nodes}
@@ -126,7 +127,7 @@ def _fill_node(state: RunState, frame: Frame, node: NodeState, entry: Entry, kno
     ):
         unit = node.units[0] = Unit(frame, node.node, node)
         _fill_unit(state, unit, {**entry, "startTime": entry.get("unitStartTime", entry.get("startTime"))}, known)
-        unit.outputs = _value(entry, "attemptOutputs", node.outputs)
+        unit.outputs = exact_value(entry, "attemptOutputs", node.outputs)
     if node.phase == PENDING:
         node.reason, node.message = None, ""
 
@@ -138,11 +139,7 @@ def _phase(entry: Entry) -> str:
 
 
 def _outputs(entry: Entry) -> Any:
-    return _value(entry, "outputsText", entry.get("outputs"))
-
-
-def _value(entry: Entry, key: str, default: Any) -> Any:
-    return orjson.loads(entry[key]) if key in entry else default
+    return exact_value(entry, "outputsText", entry.get("outputs"))
 
 
 def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, known: Mapping[str, Entry]) -> None:
@@ -165,10 +162,10 @@ def _fill_items(state: RunState, frame: Frame, node: NodeState, entry: Entry, kn
         index = item["index"]
         unit = node.units[index] = Unit(frame, node.node, node, index)
         now = node.items[index] if node.items is not None and index < len(node.items) else None
-        unit.value = _value(item, "value", now)
+        unit.value = exact_value(item, "value", now)
         _fill_unit(state, unit, item, known)
         unit.chunk = item.get("outputsIn")
-        unit.outputs = _value(item, "attemptOutputs", _outputs(item))
+        unit.outputs = exact_value(item, "attemptOutputs", _outputs(item))
         started = unit.start is not None and unit.phase not in TERMINAL
         node.running_items += started
         node.failed_items += unit.phase == FAILED
@@ -250,11 +247,11 @@ def _fill_memory(state: RunState, unit: Unit, entry: Entry) -> None:
     unit.failures, unit.disruptions = entry.get("failures", 0), entry.get("disruptions", 0)
     unit.raises, unit.level = older.memory_raises(unit, entry), entry.get("level", 0)
     unit.seconds = entry.get("waitSeconds")
-    unit.previous, unit.pending = _value(entry, "previous", None), entry.get("pending")
+    unit.previous, unit.pending = exact_value(entry, "previous", None), entry.get("pending")
     unit.stop_reason, unit.pending_text = entry.get("stopReason"), entry.get("pendingText", "")
     unit.attempt_start, unit.due = moment(entry.get("attemptStartTime")), moment(entry.get("nextTime"))
     unit.level_start, unit.pending_since = moment(entry.get("levelStartTime")), moment(entry.get("pendingSince"))
-    unit.outputs = _value(entry, "attemptOutputs", None)
+    unit.outputs = exact_value(entry, "attemptOutputs", None)
     with suppress(ExpressionError):  # reported when the attempt is asked for again
         rendering.restore_inputs(state, unit)
     _fill_key(state, unit, entry)

@@ -6,8 +6,8 @@ What can be computed again (edge counters, items, parameters of subgraphs) is no
 that it was computed from and that had not ended, and what work was given that may have to be undone: after a rerun it
 would be something else. A subgraph's nodes follow as entries of their own, named by their path; a forEach keeps its
 items in its entry.
-Run-wide memory stands in `status.state`. Times are RFC 3339 with milliseconds. The API server takes
-nulls out of what is patched, so values that hold nulls are kept once more as JSON text.
+Run-wide memory stands in `status.state`. Times are RFC 3339 with milliseconds. Outputs that the API server
+would not give back as they are are kept once more as JSON text (see `exact`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from weft.api.times import milli_timestamp
+from weft.engine.exact import exact_text
 from weft.engine.pending import node_phase_told, phase_told
 from weft.engine.state import GATED, PENDING, QUEUED, SKIPPED, SUCCEEDED, TERMINAL, Frame, NodeState, RunState, Unit
 from weft.engine.step import frames
@@ -131,8 +132,8 @@ def put_outputs(entry: Entry, holder: NodeState | Unit) -> None:
         entry["outputs"] = holder.outputs
         text = orjson.dumps(holder.outputs)
         holder.weight = len(text)
-        if b"null" in text:
-            entry["outputsText"] = text.decode()
+        if (exact := exact_text(holder.outputs, text)) is not None:
+            entry["outputsText"] = exact
 
 
 def _item_entry(unit: Unit, ref: RunRef, *, few: bool) -> Entry:
@@ -279,9 +280,8 @@ def run_memory(state: RunState) -> Entry:
     ):  # fmt: skip
         if value:
             memory[key] = value
-    outputs = orjson.dumps(state.outputs)
-    if b"null" in outputs:
-        memory["outputsText"] = outputs.decode()
+    if (exact := exact_text(state.outputs, orjson.dumps(state.outputs))) is not None:
+        memory["outputsText"] = exact
     for key, frame in (("closing", state.main), ("finallyClosing", state.final)):
         if frame is not None and frame.closing is not None:
             memory[key] = _closing(frame)

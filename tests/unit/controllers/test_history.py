@@ -8,6 +8,7 @@ import orjson
 import pytest
 from support.clock import VirtualClock
 from support.manifests import run
+from weft.api.base import API_VERSION
 from weft.api.objects import Obj
 from weft.controllers.catalog import Catalog
 from weft.controllers.history import remembered
@@ -46,6 +47,17 @@ def test_of_a_run_that_is_over_all_is_known_that_somebody_asks_for() -> None:
     assert list(kept["status"].pop("nodes")) == NODES
     assert kept["status"] == {key: value for key, value in ENDED.items() if key not in ("nodes", "state")}
     assert whole == over(parameters={"limit": 1}, queue="gpu")  # whoever has it goes on having all of it
+
+
+@pytest.mark.parametrize("is_child", [True, False])
+def test_of_a_child_run_its_parent_reads_the_exact_outputs(is_child: bool) -> None:
+    whole = over()
+    whole["status"]["state"]["outputsText"] = '{"a":null}'
+    if is_child:
+        whole["metadata"]["ownerReferences"] = [
+            {"apiVersion": API_VERSION, "kind": "WorkflowRun", "name": "p", "uid": "u", "controller": True}
+        ]
+    assert remembered(whole)["status"].get("state") == ({"outputsText": '{"a":null}'} if is_child else None)
 
 
 def test_of_an_inline_workflow_is_kept_what_is_asked_after_the_end() -> None:
