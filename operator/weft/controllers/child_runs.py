@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from weft.api.base import API_VERSION
-from weft.api.conditions import Reason
+from weft.api.conditions import ConditionType, Reason, find_condition
 from weft.api.objects import Obj, owner_of
 from weft.controllers.attempts import Attempts
 from weft.controllers.child_controls import ChildControls
@@ -19,6 +19,7 @@ from weft.controllers.live import LiveRun
 from weft.controllers.patience import REFUSALS, hold, refusal, taken, wait_out
 from weft.controllers.run_facts import finished
 from weft.engine.actions import Start
+from weft.engine.child_failure import child_failure
 from weft.engine.exact import outputs_of_run
 from weft.engine.observation import AttemptEnded
 from weft.engine.run import MAX_CHILD_DEPTH, nested_too_deep
@@ -135,12 +136,14 @@ class ChildRuns:
         if not finished(child):
             return None
         status = child["status"]
-        name = child["metadata"]["name"]
+        outputs = outputs_of_run(status) or None
         if status.get("phase") == "Succeeded":
-            return AttemptEnded(id_, now, succeeded=True, outputs=outputs_of_run(status) or None)
-        told = next((c.get("message", "") for c in status.get("conditions", ()) if c.get("type") == "Succeeded"), "")
-        message = f"run {name} ended {status.get('phase')}: {told}"
-        return AttemptEnded(id_, now, succeeded=False, reason=Reason.ChildFailed, message=message)
+            return AttemptEnded(id_, now, succeeded=True, outputs=outputs)
+        why = find_condition(status.get("conditions") or (), ConditionType.Succeeded) or {}
+        message = f"run {child['metadata']['name']} ended {status.get('phase')}: {why.get('message', '')}"
+        started = bool(status.get("startTime"))
+        reason, fatal = child_failure(why.get("reason"), status.get("nodes") or (), started=started)
+        return AttemptEnded(id_, now, succeeded=False, reason=reason, message=message, outputs=outputs, fatal=fatal)
 
     async def _child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
         """The attempt's child run; one that was only just made is asked for, since the cache may not know it yet."""

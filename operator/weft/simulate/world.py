@@ -10,6 +10,7 @@ in seconds from there.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,10 +20,12 @@ from weft.api.parameters import check_parameters
 from weft.api.paths import plain_path
 from weft.engine import advance as engine
 from weft.engine.actions import Acquire, Action, AskApproval, LookUp, Release, Remember, Start, Stop
+from weft.engine.child_failure import child_failure
 from weft.engine.keys import Answer, Change, Keys
 from weft.engine.observation import AttemptEnded, CacheAnswer, Controls, LockAnswer, LockLost, Observation
 from weft.engine.observation import Decision as Decided
 from weft.engine.run import MAX_CHILD_DEPTH, STOPS, child_stop, nested_too_deep
+from weft.engine.snapshot import entries
 from weft.engine.state import AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
 from weft.simulate.agenda import CONTROLS, DECISIONS, NEWS, WAKES, Agenda
@@ -207,10 +210,11 @@ class World:
 
     def _child_ended(self, child: Run, attempt: Attempt) -> None:
         state = child.state
-        succeeded = state.outcome == "Succeeded"
-        reason = None if succeeded else Reason.ChildFailed
-        message = "" if succeeded else f"run {child.context.name} ended {state.outcome}: {state.message}"
-        seen = AttemptEnded(attempt.id, self._epoch, succeeded, reason=reason, message=message, outputs=state.outputs)
+        seen = AttemptEnded(attempt.id, self._epoch, succeeded=True, outputs=state.outputs)
+        if state.outcome != "Succeeded":
+            reason, fatal = child_failure(state.reason, entries(state), started=True)
+            message = f"run {child.context.name} ended {state.outcome}: {state.message}"
+            seen = replace(seen, succeeded=False, reason=reason, message=message, fatal=fatal)
         self._cluster.end(attempt, seen)
 
     # People and the user

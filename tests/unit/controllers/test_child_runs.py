@@ -203,5 +203,7 @@ async def test_a_workflow_that_starts_itself_ends(rig: Rig) -> None:
     runs = rig.api.all(WORKFLOW_RUNS)
     assert len(runs) == 1 + MAX_CHILD_DEPTH
     assert {run["status"]["phase"] for run in runs} == {"Failed"}
-    deepest = [run for run in runs if run["status"]["nodes"][0]["reason"] == "InvalidWorkflow"]
-    assert ["does 'w' start itself?" in run["status"]["nodes"][0]["message"] for run in deepest] == [True]
+    told = [run["status"]["nodes"][0] for run in runs]
+    assert {node["reason"] for node in told} == {"InvalidWorkflow"}
+    assert all("does 'w' start itself?" in node["message"] for node in told)
+    assert sum(node["message"].startswith("child runs nest deeper than 8;") for node in told) == 1

@@ -328,18 +328,25 @@ async def test_no_parameter_and_no_output_goes_out_by_a_message(rig: Rig, receiv
     )
     rig.workflow("o", f"{{{told}, nodes: [{{name: a, job: {{image: i}}}}]}}")
     rig.workflow("c", f"{{{told}, nodes: [{{name: a, workflow: {{name: p, parameters: {{token: hunter2}}}}}}]}}")
+    gives = "outputs: [{name: n, value: '{}[params.token]'}]"
+    rig.workflow("e", f"{{parameters: [{{name: token}}], nodes: [{{name: a, wait: {{seconds: 1}}}}], {gives}}}")
+    rig.workflow("d", f"{{{told}, nodes: [{{name: a, workflow: {{name: e, parameters: {{token: hunter2}}}}}}]}}")
     rig.behave = lambda node, attempt: Fate(text="the password is hunter2")
     await rig.up()
     rig.start("p", "rp", parameters={"token": "hunter2"})
     rig.start("o", "ro")
     rig.start("c", "rc")
+    rig.start("d", "rd")
     await rig.clock.advance(60)
-    assert "hunter2" in str([run["status"] for run in rig.api.all(WORKFLOW_RUNS)])
+    for name in ("rp", "ro", "rc", "rd"):
+        assert "hunter2" in str(rig.run(name)["status"]), name
     assert sorted(receivers.told()) == [
+        ("node.failed", "see the run's status"),
         ("node.failed", "see the run's status"),
         ("node.failed", "see the run's status"),
         ("run.failed", "a failed (ChildFailed…; see the run's status"),
         ("run.failed", "a failed (InvalidOutputs…; see the run's status"),
+        ("run.failed", "a failed (InvalidParameters…; see the run's status"),
         ("run.failed", "see the run's status"),
         ("run.failed", "see the run's status"),
     ]
