@@ -78,7 +78,7 @@ def crowded(live: LiveRun, store: ChildStore) -> bool:
         return False
     unknown = (children for id_, children in live.ahead.items() if id_ not in live.state.active)
     ahead = sum(any(_runs(live, store, *child) for child in children) for children in unknown)
-    held = sum(action.node.body.kind == "job" for action, _ in live.held.values())
+    held = sum(each.action.node.body.kind == "job" for each in live.held.values())
     return live.state.pods - held + ahead + len(live.strays) > limit
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from weft.api.objects import Key, Obj
 from weft.engine.actions import Action, Start
@@ -29,6 +29,14 @@ class Release:
     succeeded: bool
     reason: str
     message: str
+
+
+class Held(NamedTuple):
+    """An attempt that cannot be created before `at` (epoch seconds), and why (a `Reason`)."""
+
+    action: Start
+    at: float
+    reason: str
 
 
 @dataclass(slots=True)
@@ -55,7 +63,7 @@ class LiveRun:
         default_factory=dict
     )  # still to start: children, as in touched
     strays: dict[AttemptId, bool] = field(default_factory=dict)  # run, and nobody wants them; True: told to stop
-    held: dict[AttemptId, tuple[Start, float]] = field(default_factory=dict)  # cannot be created before that time
+    held: dict[AttemptId, Held] = field(default_factory=dict)  # to be created later
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
     unheard: dict[AttemptId, float] = field(default_factory=dict)  # since then: of their Jobs or Pods nothing was told
     unanswered: dict[AttemptId, None] = field(default_factory=dict)  # their Pods may have been made: no answer came

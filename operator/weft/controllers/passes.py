@@ -173,8 +173,10 @@ class Passes:
             live.controlled = -1
 
     def _retry_held(self, live: LiveRun, now: float) -> None:
-        for id_, (action, at) in list(live.held.items()):
-            if at <= now or action.after is not None:
+        """Begin what was held back and is due, and what waits for the attempt before: that may just have ended."""
+        for id_, (action, at, reason) in list(live.held.items()):
+            follows = action.after is not None and reason == Reason.PreviousPodRunning
+            if at <= now or follows:
                 del live.held[id_]
                 live.pending.append(action)
 
@@ -223,7 +225,7 @@ class Passes:
 
     def _next_look(self, live: LiveRun, wake_at: float | None, *, failed: bool) -> float:
         now = self._clock.now()
-        times = [at for _, at in live.held.values()] + list(live.podless.values())
+        times = [each.at for each in live.held.values()] + list(live.podless.values())
         times.append(gather.silent_until(live))
         if wake_at is not None:
             times.append(wake_at)

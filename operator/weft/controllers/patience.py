@@ -10,7 +10,7 @@ status, so that an operator that dies in between does not begin to count anew.
 from __future__ import annotations
 
 from weft.api.conditions import Reason
-from weft.controllers.live import LiveRun
+from weft.controllers.live import Held, LiveRun
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptPending
 from weft.engine.state import AttemptId
@@ -67,7 +67,7 @@ def refusal(error: ApiError, *, otherwise: Reason) -> Reason:
 
 def hold(live: LiveRun, action: Start, reason: str, message: str, *, now: float, seconds: float) -> None:
     """Begin an attempt `seconds` after `now`, and show why it is not begun yet."""
-    live.held[action.id] = (action, now + seconds)
+    live.held[action.id] = Held(action, now + seconds, reason)
     unit = live.state.active.get(action.id)
     if unit is not None and unit.pending != reason:
         live.inbox.append(AttemptPending(action.id, reason, message, now))

@@ -1,6 +1,7 @@
 """What the API server refuses and may take a moment later, and what it will never take."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 
 import pytest
 import yaml
@@ -9,6 +10,7 @@ from support.rig import NAMESPACE, Fate, Rig
 from support.transport import over_quota, status
 from weft.kube.resources import JOBS
 from weft.kube.transport import Response
+from weft.render.names import ATTEMPT_LABEL, NODE_LABEL
 
 RBAC = 'x is forbidden: User "weft" cannot create resource "x" in API group "y" in the namespace "n"'
 ACCOUNT = 'pods "p" is forbidden: error looking up service account n/default: serviceaccount "default" not found'
@@ -187,3 +189,32 @@ async def test_a_job_that_was_made_although_the_answer_was_an_error_is_not_made_
     await rig.wait(rig.ended, seconds=60)
     assert rig.nodes() == {"a": "Failed(JobDeleted)" if deleted else "Succeeded"}
     assert set(rig.jobs_made().values()) == {1}
+
+
+BUSY = "{name: busy, forEach: {range: 100, maxParallel: 1}, job: {image: i}}"
+
+
+@pytest.mark.parametrize("answer", [over_quota(), forbidden(RBAC)], ids=["a quota", "a right"])
+@pytest.mark.parametrize(("nodes", "plural", "method"), BODIES[:3])
+async def test_what_else_happens_in_the_run_asks_no_earlier_for_a_second_attempt(
+    rig: Rig, nodes: str, plural: str, method: str, answer: Response
+) -> None:
+    """The pauses grow, though the run has news several times a second all the while."""
+    asked_at: list[float] = []
+
+    def refuse(asked: Asked) -> Response | None:
+        labels = ((asked.body or {}).get("metadata") or {}).get("labels") or {}
+        second = (labels.get(NODE_LABEL), labels.get(ATTEMPT_LABEL)) == ("a", "2")
+        if not second or (asked.method, asked.resource.plural) != (method, plural):
+            return None
+        asked_at.append(rig.clock.now())
+        return answer
+
+    rig.behave = lambda node, attempt: Fate(seconds=0.3, code=int(node in ("a", "x")))
+    rig.workflow("w", {"nodes": yaml.safe_load(nodes)["nodes"] + [yaml.safe_load(BUSY)]})
+    rig.api.before.append(refuse)
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: bool(asked_at), seconds=30)
+    await rig.clock.advance(30)
+    assert [round(later - earlier) for earlier, later in pairwise(asked_at)] == [1, 2, 4, 8]

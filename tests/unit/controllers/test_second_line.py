@@ -2,6 +2,7 @@
 
 import pytest
 from support.asked import Asked
+from support.kubelet import GRACE_SECONDS
 from support.rig import NAMESPACE, Fate, Rig, most_at_once
 from support.transport import over_quota, status
 from weft.api.conditions import Reason
@@ -10,6 +11,7 @@ from weft.kube.resources import CONFIG_MAPS, CONTROLLER_REVISIONS, JOBS, PODS, W
 from weft.kube.transport import Dropped, Response
 from weft.render.job_status import failed_status
 from weft.render.names import ATTEMPT_LABEL
+from weft.render.observe import pod_fact
 
 CHAIN = "nodes: [{name: a, job: {image: i}}, {name: b, dependsOn: [a], job: {image: i}}]"
 
@@ -55,7 +57,27 @@ async def test_a_status_that_somebody_else_has_written_is_gone_on_from_not_writt
 
 async def test_an_attempt_waits_for_the_pod_of_the_one_before(rig: Rig) -> None:
     """A status that says that an attempt is over, and its Pod that runs on."""
-    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1)
+    await _told_to_have_failed(rig)
+    beside = _living_beside_new_pods(rig)
+    await rig.up()
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert beside == [[]]
+
+
+@pytest.mark.parametrize("grace", [0, GRACE_SECONDS, 12])
+async def test_it_starts_as_soon_as_that_pod_has_ended(rig: Rig, grace: float) -> None:
+    """However soon that is, and though it would be looked at by itself only half a minute after it was held back."""
+    await _told_to_have_failed(rig, grace=grace)
+    await rig.up()
+    await rig.wait(lambda: any(pod_fact(pod).ended for pod in rig.api.all(PODS)), seconds=20, step=0.1)
+    await rig.clock.advance(0.5)
+    assert len(rig.jobs_made()) == 2
+
+
+async def _told_to_have_failed(rig: Rig, *, grace: float = GRACE_SECONDS) -> None:
+    """The operator is gone; a status says that the first attempt is over and the next one due, and its Pod runs on."""
+    rig.behave = lambda node, attempt: Fate(seconds=3000 if attempt == 1 else 1, grace=grace)
     rig.workflow("w", "nodes: [{name: a, retry: {limit: 1, backoff: {initialSeconds: 1}}, job: {image: i}}]")
     await rig.up()
     rig.start("w")
@@ -68,11 +90,6 @@ async def test_an_attempt_waits_for_the_pod_of_the_one_before(rig: Rig) -> None:
         node["nextTime"] = "2023-11-14T22:13:20.000Z"
 
     rig.api.edit(WORKFLOW_RUNS, NAMESPACE, "r", say_it_has_failed)
-    beside = _living_beside_new_pods(rig)
-    await rig.up()
-    await rig.wait(rig.ended)
-    assert rig.nodes() == {"a": "Succeeded"}
-    assert beside == [[]]
 
 
 async def test_a_pod_that_nobody_wants_any_more_counts_until_it_has_ended(rig: Rig) -> None:
