@@ -40,8 +40,8 @@ from weft.render.names import RunRef
 BUDGET = 200
 """Units started in one pass: a wide graph shares the loop with its own first results."""
 WORKFLOW_GRACE_SECONDS = 30.0
-"""How long a run waits for a Workflow or a NodeType that is not there, since they may be applied in any order; and for
-its revision."""
+"""How long a run waits for a Workflow or a NodeType that is not there, from when it first missed it, since they may be
+applied in any order, or replaced just when its turn comes; and for its revision."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -86,10 +86,20 @@ class Loader:
         self._find_node_types = find_node_types
         self._ask_queue = ask_queue
         self._clock = clock
-        self._lost: dict[str, float] = {}  # runs by UID: since when what they were begun with cannot be found
+        self._missed: dict[Key, tuple[str, float]] = {}  # by run: its UID, since when something cannot be found
 
     async def load(self, run: Obj) -> Loaded | Refusal:
         """Bring a run that has not finished into memory. Raises Compiling: ask again when that is done."""
+        loaded = await self._load(run)
+        if isinstance(loaded, Loaded) or not (loaded.again_at is not None or loaded.phase.ended):
+            self.forget(key_of(run))  # not before an end is written: it would be put off when it cannot be
+        return loaded
+
+    def forget(self, key: Key) -> None:
+        """Forget since when the run of that name misses something: it does not, its end is written, or it is gone."""
+        self._missed.pop(key, None)
+
+    async def _load(self, run: Obj) -> Loaded | Refusal:
         status = run.get("status") or {}
         if status.get("startTime") and status.get("workflowRevision"):
             rerun = (status.get("state") or {}).get("stage") == "Finished"  # it stands in line like a new run
@@ -112,11 +122,11 @@ class Loader:
             found = found or await self._ask_for(WORKFLOWS, namespace, workflow_name)
             if found is None:
                 message = message_for(Reason.WorkflowNotFound, workflow=workflow_name, namespace=namespace)
-                return self._missing(run, Reason.WorkflowNotFound, message, now)
+                return self._missing(run, Reason.WorkflowNotFound, message)
             raw = found["spec"]
         types, unknown = await self._node_types(namespace, used_types(raw))
         if unknown:
-            return self._missing(run, Reason.InvalidWorkflow, _no_types(unknown), now)
+            return self._missing(run, Reason.InvalidWorkflow, _no_types(unknown))
         try:
             declared = self._compiler.compiled(raw, types)
         except InvalidWorkflow as error:
@@ -162,16 +172,25 @@ class Loader:
         except NotFound:
             return None
 
-    def _missing(self, run: Obj, reason: Reason, message: str, now: float) -> Refusal:
+    def _missing(self, run: Obj, reason: Reason, message: str) -> Refusal:
         """The run waits for something that is not there, for a while; whoever sees it appear wakes the run."""
         if run["spec"].get("suspend"):
             return Refusal(RunPhase.Suspended, Reason.Suspended, message)
-        # By our own clock, which may be off from the API server's by more than that.
-        queued = moment((run.get("status") or {}).get("queuedTime")) or now
-        until = queued + WORKFLOW_GRACE_SECONDS
-        if now < until:
+        until = self._waits_until(run)
+        if self._clock.now() < until:
             return Refusal(RunPhase.Queued, reason, message, again_at=until)
         return Refusal(RunPhase.Failed, reason, message)
+
+    def _waits_until(self, run: Obj) -> float:
+        """How long the run waits for what is missing.
+
+        From when it was first missed, not from when the run was queued: it may have stood in line for hours since. One
+        of the same name that was deleted has not missed it.
+        """
+        missed = self._missed.get(key_of(run))
+        if missed is None or missed[0] != uid_of(run):
+            missed = self._missed[key_of(run)] = uid_of(run), self._clock.now()
+        return missed[1] + WORKFLOW_GRACE_SECONDS
 
     async def _restore(self, run: Obj, status: dict[str, Any]) -> Loaded | Refusal:
         namespace, name = key_of(run)
@@ -182,14 +201,11 @@ class Loader:
         except InvalidWorkflow as error:  # an older version took it
             return Refusal(RunPhase.Failed, Reason.InvalidWorkflow, f"it cannot go on: {_invalid(error)}")
         except NotFound as error:
-            since = self._lost.setdefault(uid_of(run), self._clock.now())
             # A Workflow that still holds the spec makes the revision anew; and a proxy's page tells nothing of it.
-            if self._clock.now() < since + WORKFLOW_GRACE_SECONDS or error.reason != "NotFound":
+            if self._clock.now() < self._waits_until(run) or error.reason != "NotFound":
                 raise
-            del self._lost[uid_of(run)]
             message = f"what it was started with, or its outputs so far, were deleted: {error.message}; start it anew"
             return Refusal(RunPhase.Failed, Reason.Error, message)
-        self._lost.pop(uid_of(run), None)
         params, problems = check_parameters(workflow.main.parameters, run["spec"].get("parameters") or {})
         if problems:
             return Refusal(RunPhase.Failed, Reason.InvalidParameters, "; ".join(problems))

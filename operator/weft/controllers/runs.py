@@ -98,6 +98,7 @@ class RunController:
         if uid is not None and (run is None or uid_of(run) != uid or deleted(run)):
             self._forget(key, uid)
         if run is None or deleted(run):
+            self._loader.forget(key)
             return
         live = self._live.get(identity(run))
         try:
@@ -235,6 +236,7 @@ class RunController:
         if refusal.again_at is not None and self.queue is not None:
             self.queue.add_after(Key(namespace, name), refusal.again_at)
         if refusal.phase.ended:
+            self._loader.forget(Key(namespace, name))
             self._hooks.refused(run, str(refusal.phase), refusal.message)
             self._metrics.run_ended(outcome=str(refusal.phase), seconds=None)
 

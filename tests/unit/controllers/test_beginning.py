@@ -1,8 +1,8 @@
 """How a run begins or does not: what it needs may come after it, and whoever stops or suspends it is heard first."""
 
 import pytest
-from support.rig import Rig
-from weft.kube.resources import CONTROLLER_REVISIONS, EVENTS, NODE_TYPES, WORKFLOWS
+from support.rig import NAMESPACE, Fate, Rig
+from weft.kube.resources import CONTROLLER_REVISIONS, EVENTS, NODE_TYPES, WORKFLOW_RUNS, WORKFLOWS, Resource
 
 NODES = "nodes: [{name: a, job: {image: i}}]"
 TYPED = "nodes: [{name: a, use: {name: t}}]"
@@ -74,6 +74,87 @@ async def test_what_never_comes_is_not_waited_for_for_ever(rig: Rig, nodes: str 
     numbers = rig.metrics.exposition().decode()
     assert 'weft_runs_total{outcome="Failed"} 1.0' in numbers
     assert "weft_run_duration_seconds_count" not in numbers
+
+
+ONE_AT_A_TIME = (
+    "{apiVersion: weft.dev/v1alpha1, kind: WorkflowQueue, metadata: {name: default}, spec: {maxActiveRuns: 1}}"
+)
+REPLACED = [
+    pytest.param(WORKFLOWS, "w", "WorkflowNotFound", id="its Workflow"),
+    pytest.param(NODE_TYPES, "t", "InvalidWorkflow", id="a NodeType"),
+]
+
+
+async def _lose_at_its_turn(rig: Rig, kind: Resource, name: str) -> None:
+    """A run has waited for its turn for longer than it would wait for what it needs; that goes just before."""
+    rig.behave = lambda node, attempt: Fate(seconds=100)
+    rig.apply(ONE_AT_A_TIME)
+    rig.apply(TYPE)
+    rig.workflow("w", TYPED)
+    await rig.up()
+    rig.start("w", "first")
+    await rig.clock.advance(5)
+    rig.start("w")
+    await rig.clock.advance(90)
+    assert (rig.phase("first"), rig.phase()) == ("Running", "Queued")
+    rig.api.remove(kind, NAMESPACE, name)
+    await rig.wait(lambda: rig.ended("first"), seconds=30)
+
+
+@pytest.mark.parametrize(("kind", "name", "reason"), REPLACED)
+async def test_a_run_whose_turn_comes_while_something_is_being_replaced_waits_for_it(
+    rig: Rig, kind: Resource, name: str, reason: str
+) -> None:
+    await _lose_at_its_turn(rig, kind, name)
+    await rig.clock.advance(5)
+    condition = rig.run()["status"]["conditions"][0]
+    assert (rig.phase(), condition["reason"]) == ("Queued", reason)
+    rig.workflow("w", TYPED) if kind is WORKFLOWS else rig.apply(TYPE)
+    await rig.wait(rig.ended, seconds=120)
+    assert rig.phase() == "Succeeded"
+
+
+@pytest.mark.parametrize(("kind", "name", "reason"), REPLACED)
+async def test_but_not_for_ever(rig: Rig, kind: Resource, name: str, reason: str) -> None:
+    await _lose_at_its_turn(rig, kind, name)
+    await rig.clock.advance(25)
+    assert rig.phase() == "Queued"
+    await rig.wait(rig.ended, seconds=10)
+    assert (rig.phase(), rig.run()["status"]["conditions"][0]["reason"]) == ("Failed", reason)
+
+
+async def test_an_end_that_cannot_be_written_at_once_is_not_put_off(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(20)
+    rig.api.fail(403, method="PATCH", plural="workflowruns", subresource="status", name="r")
+    await rig.wait(rig.ended, seconds=20)
+    assert rig.phase() == "Failed"
+
+
+async def test_a_run_of_the_same_name_has_missed_nothing_yet(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(20)
+    rig.api.remove(WORKFLOW_RUNS, NAMESPACE, "r")
+    rig.start("w")
+    await rig.clock.advance(25)
+    assert rig.phase() == "Queued"
+    await rig.wait(rig.ended, seconds=10)
+    assert rig.phase() == "Failed"
+
+
+async def test_a_rerun_of_one_that_has_failed_waits_anew(rig: Rig) -> None:
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=40)
+    await rig.clock.advance(60)
+    rig.edit(rerun={"generation": 1, "from": "All"})
+    await rig.clock.advance(20)
+    assert rig.phase() == "Queued"
+    rig.workflow("w", NODES)
+    await rig.wait(rig.ended, seconds=5)
+    assert rig.phase() == "Succeeded"
 
 
 async def test_a_run_that_is_stopped_before_its_workflow_is_there_ends_at_once(rig: Rig) -> None:

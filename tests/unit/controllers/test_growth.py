@@ -70,7 +70,7 @@ OTHERS: dict[str, tuple[str, Obj]] = {
     "one": ("WorkflowQueue", {"maxActiveRuns": 1}),
     "paused": ("WorkflowQueue", {"maxActiveRuns": 1, "paused": True}),
 }
-IN_THE_MIDDLE = ("long", "wait", "one", "paused", "key", "each", "child", "ask")
+IN_THE_MIDDLE = ("long", "wait", "one", "paused", "key", "each", "child", "ask", "lost")
 DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 
 
