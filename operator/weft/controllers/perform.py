@@ -26,6 +26,9 @@ from weft.kube.clock import Clock
 from weft.kube.errors import ApiError
 from weft.kube.store import ChildStore
 
+Call = Start | Stop | LookUp | Remember
+"""Actions that are carried out by others, and take their time."""
+
 KEY_SECONDS = 2.0
 """How often is looked whether an attempt has the key by now that it should have had."""
 
@@ -80,14 +83,27 @@ class Performer:
             if isinstance(action, Acquire | Release | Note | AskApproval):
                 self._at_once(live, action)
         calls = [action for action in actions if not isinstance(action, Acquire | Release | Note | AskApproval)]
-        # A stop comes after the starts: it has to find what it is to stop.
-        stops = [action for action in calls if isinstance(action, Stop)]
-        failures = await self._carry_out(live, [action for action in calls if not isinstance(action, Stop)])
-        failures += await self._carry_out(live, stops)
+        kept = [action for action in calls if isinstance(action, Remember)]
+        if kept:  # first: the next item of a loop looks for it in the same pass; nobody else waits for either
+            looks = [action for action in calls if isinstance(action, LookUp)]
+            others = [action for action in calls if not isinstance(action, Remember | LookUp)]
+            done = await asyncio.gather(self._in_turn(live, kept, looks), self._stops_last(live, others))
+            failures = [failure for part in done for failure in part]
+        else:
+            failures = await self._stops_last(live, calls)
         if failures:
             raise next((failure for failure in failures if not isinstance(failure, ApiError)), failures[0])
 
-    async def _carry_out(self, live: LiveRun, calls: Sequence[Start | Stop | LookUp | Remember]) -> list[BaseException]:
+    async def _stops_last(self, live: LiveRun, calls: Sequence[Call]) -> list[BaseException]:
+        """A stop comes after the starts: it has to find what it is to stop."""
+        stops = [action for action in calls if isinstance(action, Stop)]
+        return await self._in_turn(live, [action for action in calls if not isinstance(action, Stop)], stops)
+
+    async def _in_turn(self, live: LiveRun, first: Sequence[Call], then: Sequence[Call]) -> list[BaseException]:
+        """Carry out all of the first, whatever becomes of them, before the others."""
+        return await self._carry_out(live, first) + await self._carry_out(live, then)
+
+    async def _carry_out(self, live: LiveRun, calls: Sequence[Call]) -> list[BaseException]:
         """Carry out calls at once; what fails is pending again, and is given."""
         done = await asyncio.gather(*(self._call(live, action) for action in calls), return_exceptions=True)
         failures = []
@@ -119,7 +135,7 @@ class Performer:
             case AskApproval():
                 live.look_at("Approval", "")  # decisions may have come before they were asked for
 
-    async def _call(self, live: LiveRun, action: Start | Stop | LookUp | Remember) -> None:
+    async def _call(self, live: LiveRun, action: Call) -> None:
         workflow = live.ref.workflow or live.revision
         match action:
             case Start() if action.id not in live.state.active:

@@ -1,13 +1,16 @@
 """The node cache: found by its key, young enough, and gone in the end."""
 
 import pytest
+from support.asked import Asked
 from support.fakeapi import FakeApi
-from support.rig import Rig
+from support.rig import Fate, Rig
+from support.transport import status
 from weft.api.objects import Key
 from weft.controllers.results import KEEP_SECONDS, Results
 from weft.kube.realm import Realm
-from weft.kube.resources import CONFIG_MAPS
+from weft.kube.resources import CONFIG_MAPS, PODS
 from weft.kube.transport import Dropped
+from weft.render.names import NODE_LABEL
 
 RUN = Key("ns", "run-1")
 
@@ -128,3 +131,67 @@ async def test_a_success_without_outputs_is_one_too(rig: Rig) -> None:
     await rig.finish("w", "first")
     await rig.finish("w", "second")
     assert rig.nodes("second") == {"a": "Succeeded(Cached)"}
+
+
+CACHED = "cache: {key: \"'k'\"}, job: {image: i}"
+THREE = "forEach: {range: 3, maxParallel: 1}"
+
+
+def keep_slowly(rig: Rig, told: list[str], *, seconds: float = 5) -> None:
+    """A result is kept so long after that was asked for; `told` gets what happens meanwhile to other nodes' Pods."""
+
+    async def look(asked: Asked) -> None:
+        if (asked.method, asked.resource) == ("POST", CONFIG_MAPS):
+            await rig.clock.sleep(seconds)
+            told.append("kept")
+        elif (asked.method, asked.resource) == ("POST", PODS):
+            told.append(f"{asked.body['metadata']['labels'][NODE_LABEL]} starts")
+        elif asked.method == "PATCH" and asked.resource is PODS and "spec" in asked.body:
+            told.append("one is stopped")
+
+    rig.api.before.append(look)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"{{nodes: [{{name: a, {THREE}, {CACHED}}}]}}",
+        f"{{nodes: [{{name: g, {THREE}, graph: {{name: x}}}}], graphs: [{{name: x, nodes: [{{name: a, {CACHED}}}]}}]}}",
+    ],
+    ids=["a node", "a node of a graph"],
+)
+async def test_an_item_of_a_loop_finds_what_the_one_before_it_has_left(rig: Rig, spec: str) -> None:
+    keep_slowly(rig, [], seconds=0.2)
+    rig.workflow("w", spec)
+    await rig.finish("w")
+    assert rig.phase() == "Succeeded"
+    assert rig.jobs_made().total() == 1
+
+
+async def test_only_who_looks_for_a_result_waits_until_one_is_kept(rig: Rig) -> None:
+    """Not a node beside it that starts, nor one that is stopped."""
+    told: list[str] = []
+    keep_slowly(rig, told)
+    rig.behave = lambda node, attempt: Fate(seconds=1000 if node == "s" else 1)
+    rig.workflow(
+        "w",
+        f"nodes: [{{name: s, service: true, job: {{image: i}}}}, {{name: a, dependsOn: ['s:Ready'], {CACHED}}},"
+        f" {{name: b, dependsOn: [a], job: {{image: i}}}}, {{name: c, dependsOn: [a], {CACHED}}}]",
+    )
+    await rig.finish("w")
+    assert (told[:2], sorted(told[2:4])) == (["s starts", "a starts"], ["b starts", "one is stopped"])
+    assert told[4:] == ["kept", "c starts", "kept"]
+
+
+async def test_what_cannot_be_kept_at_once_keeps_nobody_from_going_on(rig: Rig) -> None:
+    """It is kept later; until then everything is done anew."""
+    broken = status(500, "InternalError", "failed calling webhook")
+    rig.api.before.append(lambda asked: broken if (asked.method, asked.resource) == ("POST", CONFIG_MAPS) else None)
+    rig.workflow("w", f"nodes: [{{name: a, {THREE}, {CACHED}}}, {{name: b, dependsOn: [a], job: {{image: i}}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.jobs_made().total() == 4, seconds=60)
+    rig.api.before.pop()
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}
+    assert len(rig.api.all(CONFIG_MAPS)) == 1
