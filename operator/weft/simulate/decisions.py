@@ -1,8 +1,8 @@
 """Approvals that are asked for, the decisions of a scenario, and how they meet.
 
 A decision counts for every item it speaks of, once its time has come and the approval is asked. As on a cluster, where
-an Approval names the iteration and the rerun generation, one without `iteration` counts in one round only: the one it
-met first.
+an Approval names the run by its UID, the iteration and the rerun generation, one without `iteration` counts in one
+round of one run only: the one it met first. So the child run of a next attempt asks anew.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from weft.simulate.history import Run
 from weft.simulate.place import Place
 from weft.simulate.scenario import Decision
 
-Round = tuple[int, tuple[int, ...]]
-"""A rerun generation, and the positions in every `while` around."""
+Round = tuple[int, int, tuple[int, ...]]
+"""A rerun generation, the number of a run, and the positions in every `while` around."""
 
 
 @dataclass(slots=True)
@@ -25,14 +25,14 @@ class _Made:
     generation: int  # of the rerun it was made in
     bound: dict[tuple[int, ...], Round] = field(default_factory=dict)  # by items
 
-    def counts_for(self, place: Place, generation: int) -> bool:
+    def counts_for(self, run: Run, place: Place, generation: int) -> bool:
         decision = self.decision
         speaks_of_it = (
             self.generation == generation
             and decision.index in (None, place.index)
             and decision.iteration in (None, place.iteration)
         )
-        now = (generation, place.iterations)
+        now = (generation, run.number, place.iterations)
         return speaks_of_it and self.bound.setdefault(place.indices, now) == now
 
 
@@ -61,7 +61,7 @@ class Approvals:
             return  # it has gone on to other people; what was decided counts already
         self._asked[place.node] = [*asked, _Asked(run, id_, place)]
         for made in self._made.get(place.node, ()):
-            if made.counts_for(place, generation):
+            if made.counts_for(run, place, generation):
                 yield made.decision
 
     def decide(self, decision: Decision, *, generation: int) -> Iterator[tuple[Run, AttemptId]]:
@@ -69,5 +69,5 @@ class Approvals:
         made = _Made(decision, generation)
         self._made.setdefault(decision.node, []).append(made)
         for asked in self._asked.get(decision.node, ()):
-            if asked.open and made.counts_for(asked.place, generation):
+            if asked.open and made.counts_for(asked.run, asked.place, generation):
                 yield asked.run, asked.id

@@ -151,6 +151,29 @@ def test_a_decision_made_early_counts_once_it_is_asked_for() -> None:
     assert ran.nodes["a"] == "Succeeded 1-1"
 
 
+CHILD_ASKS = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: child}
+spec: {nodes: [{name: ok, approval: {}}]}
+"""
+
+
+def test_a_decision_is_for_one_child_run_and_the_next_attempts_run_asks_anew() -> None:
+    """As in a cluster, where an Approval names the UID of the run."""
+    ran = simulate(
+        "nodes: [{name: c, retry: {limit: 1}, workflow: {name: child}}]",
+        """
+        approvals:
+        - {node: c/ok, at: 5, by: ana, decision: Reject}
+        - {node: c/ok, at: 20, by: ana, decision: Approve}
+        """,
+        others=CHILD_ASKS,
+    )
+    assert ran.nodes["c/ok"] == "Succeeded 7-20"
+    assert ran.nodes["c"] == "Succeeded 0-20 x2"
+
+
 TIMEOUTS = [
     ("Approve", "Succeeded 0-10"),
     ("Reject", "Failed(ApprovalTimeout) 0-10"),
