@@ -109,6 +109,10 @@ class Concurrency(Model):
     )
 
 
+CACHE_SECONDS = 30 * 86_400.0
+"""How long a result is kept, whatever `maxAgeSeconds` says."""
+
+
 class Cache(Model):
     """Reuse the outputs of an earlier success with the same key, in this namespace and of this Workflow's node."""
 

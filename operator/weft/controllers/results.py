@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from weft.api.base import GROUP
+from weft.api.node import CACHE_SECONDS
 from weft.api.objects import Key, Obj, key_of, uid_of
 from weft.api.paths import plain_path
 from weft.api.times import milli_timestamp, moment
@@ -24,7 +25,6 @@ from weft.render.names import MANAGED_BY_LABEL, NODE_LABEL, WORKFLOW_LABEL, labe
 _log = logging.getLogger(__name__)
 
 CACHE_LABEL = f"{GROUP}/cache"
-KEEP_SECONDS = 30 * 86_400.0
 _SHOWN = 1024
 """Characters of the key that are kept for people."""
 
@@ -52,7 +52,7 @@ class Results:
             _log.warning("outputs of %s of run %s/%s are not looked for: %s", node, *key, error)
             return None
         data = found.get("data") or {}
-        limit = KEEP_SECONDS if max_age is None else max_age
+        limit = CACHE_SECONDS if max_age is None else max_age
         if CACHE_LABEL not in (found["metadata"].get("labels") or {}) or self._age(data) > limit:
             return None
         try:
@@ -98,7 +98,7 @@ class Results:
     async def sweep(self) -> None:
         """Delete what is too old to be found. Call it now and then. Raises ApiError."""
         listed = self._realm.each(self._client, CONFIG_MAPS, label_selector=f"{CACHE_LABEL}=true")
-        due = [(key_of(one), uid_of(one)) async for one in listed if self._age(one.get("data") or {}) > KEEP_SECONDS]
+        due = [(key_of(one), uid_of(one)) async for one in listed if self._age(one.get("data") or {}) > CACHE_SECONDS]
         for place, uid in due:
             try:
                 await self._client.delete(CONFIG_MAPS, place.name, namespace=place.namespace, uid=uid)

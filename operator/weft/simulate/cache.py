@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any
 
+from weft.api.node import CACHE_SECONDS
+
 
 class Cache:
     """Outputs of earlier successes."""
@@ -17,6 +19,7 @@ class Cache:
         self._found[key] = (now, outputs)
 
     def look_up(self, key: Hashable, *, max_age: float | None, now: float) -> Any:
-        """Give the outputs of a success that is not older than `max_age`; None if there is none."""
+        """Give the outputs of a success no older than `max_age` nor than any is kept; None if there is none."""
         at, outputs = self._found.get(key, (now, None))
-        return outputs if max_age is None or now - at <= max_age else None
+        limit = CACHE_SECONDS if max_age is None else min(max_age, CACHE_SECONDS)
+        return outputs if now - at <= limit else None

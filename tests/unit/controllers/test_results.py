@@ -5,8 +5,9 @@ from support.asked import Asked
 from support.fakeapi import FakeApi
 from support.rig import Fate, Rig
 from support.transport import status
+from weft.api.node import CACHE_SECONDS
 from weft.api.objects import Key
-from weft.controllers.results import KEEP_SECONDS, Results
+from weft.controllers.results import Results
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS, PODS
 from weft.kube.transport import Dropped
@@ -94,7 +95,7 @@ async def test_what_nobody_renews_is_swept(api: FakeApi, results: Results) -> No
     api.add({"kind": "ConfigMap", "metadata": {"namespace": "ns", "name": "mine"}})
     await results.remember(RUN, "w", "old", "k", {})
     await results.remember(RUN, "w", "renewed", "k", {"a": 1})
-    await api.clock.advance(KEEP_SECONDS)
+    await api.clock.advance(CACHE_SECONDS)
     await results.remember(RUN, "w", "renewed", "k", {"a": 2})
     await api.clock.advance(1)
     await results.sweep()
@@ -105,7 +106,7 @@ async def test_what_nobody_renews_is_swept(api: FakeApi, results: Results) -> No
 
 async def test_one_that_is_renewed_during_the_sweep_stays(api: FakeApi, results: Results) -> None:
     await results.remember(RUN, "w", "n", "k", {"a": 1})
-    await api.clock.advance(KEEP_SECONDS + 1)
+    await api.clock.advance(CACHE_SECONDS + 1)
 
     async def swept_by_another_and_renewed(asked: object) -> None:
         api.after.clear()

@@ -1,6 +1,8 @@
 """The cache of successes, as the runs of a namespace share it."""
 
+import pytest
 from support.simulation import simulate
+from weft.api.node import CACHE_SECONDS
 from weft.simulate.cache import Cache
 
 
@@ -10,7 +12,21 @@ def test_the_cache_forgets_by_age() -> None:
     cache.remember("k", {"n": 1}, now=10)
     assert cache.look_up("k", max_age=5, now=15) == {"n": 1}
     assert cache.look_up("k", max_age=5, now=15.5) is None
-    assert cache.look_up("k", max_age=None, now=1e9) == {"n": 1}
+
+
+@pytest.mark.parametrize("max_age", [None, 2 * CACHE_SECONDS])
+def test_no_result_is_kept_longer_than_the_cluster_keeps_it(max_age: float | None) -> None:
+    cache = Cache()
+    cache.remember("k", {"n": 1}, now=10)
+    assert cache.look_up("k", max_age=max_age, now=10 + CACHE_SECONDS) == {"n": 1}
+    assert cache.look_up("k", max_age=max_age, now=10.5 + CACHE_SECONDS) is None
+
+
+@pytest.mark.parametrize(("days", "attempts"), [(29, [1]), (31, [1, 2])])
+def test_a_rerun_after_thirty_days_does_the_work_again(days: int, attempts: list[int]) -> None:
+    cached = "nodes: [{name: a, cache: {key: \"'k'\"}, job: J}]"
+    ran = simulate(cached, f"actions: [{{at: {days * 86_400}, rerun: All}}]")
+    assert [job["attempt"] for job in ran.report["jobs"]] == attempts
 
 
 def test_a_success_without_outputs_is_one_too() -> None:
