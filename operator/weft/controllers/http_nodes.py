@@ -6,8 +6,6 @@ the page on http nodes says.
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 
 from weft.api.conditions import Reason
@@ -15,6 +13,7 @@ from weft.controllers.attempts import Attempts
 from weft.controllers.in_flight import InFlight
 from weft.controllers.live import LiveRun
 from weft.engine.actions import Start
+from weft.engine.outputs import answered
 from weft.expr.template import to_text
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
 
@@ -53,12 +52,5 @@ class HttpNodes:
             fatal = reason is Reason.AddressRefused
             self._attempts.end(live, action.id, succeeded=False, reason=reason, message=str(error), fatal=fatal)
             return
-        outputs = {"status": answer.status, "body": _body(answer.body), "headers": dict(answer.headers)}
+        outputs = {"status": answer.status, "body": answered(answer.body), "headers": dict(answer.headers)}
         self._attempts.end(live, action.id, succeeded=True, outputs=outputs)
-
-
-def _body(raw: bytes) -> Any:
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw.decode("utf-8", "replace")

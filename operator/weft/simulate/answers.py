@@ -1,8 +1,12 @@
-"""What a scenario's events answer for http nodes: a status is a whole number, as every server gives one."""
+"""What a scenario's events answer for http nodes: a status is a whole number, as every server gives one.
+
+And headers are names with values.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import orjson
 
@@ -17,12 +21,21 @@ from weft.simulate.unmatched import resolved
 def no_answers(scenario: Scenario, program: Program) -> Iterator[Problem]:
     """Give the events whose outputs no server could have given."""
     for number, event in enumerate(scenario.events):
-        if not isinstance(event.outputs, dict) or type(event.outputs.get("status", 200)) is int:
+        wrong = list(_wrong(event.outputs)) if isinstance(event.outputs, dict) else []
+        if not wrong or all(body.kind != "http" for body in _bodies(event, program)):
             continue
-        if any(body.kind == "http" for body in _bodies(event, program)):
-            shown = orjson.dumps(event.outputs["status"]).decode()
+        for name, value, told in wrong:
+            shown = orjson.dumps(value).decode()
             shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-            yield Problem(f"events[{number}].outputs.status", f"must be a whole number, got {shown}")
+            yield Problem(f"events[{number}].outputs.{name}", f"{told}, got {shown}")
+
+
+def _wrong(outputs: Mapping[str, Any]) -> Iterator[tuple[str, Any, str]]:
+    """What of the outputs cannot be so: its name, the value, and how it must be."""
+    if type(outputs.get("status", 200)) is not int:
+        yield "status", outputs["status"], "must be a whole number"
+    if not isinstance(outputs.get("headers", {}), dict):
+        yield "headers", outputs["headers"], "must be names with their values"
 
 
 def _bodies(event: Event, program: Program) -> Iterator[Body]:

@@ -13,6 +13,7 @@ from weft.api.conditions import Reason
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, AttemptReady, Observation
 from weft.engine.state import AttemptId
+from weft.expr.template import to_text
 from weft.render.names import RunRef, object_name
 from weft.simulate.agenda import ENDS, NEWS, Agenda
 from weft.simulate.history import START, Attempt, Run
@@ -49,7 +50,8 @@ class Cluster:
                 attempt=action.id.attempt,
             )
             made = _made(run, action) if action.kind == "resource" else None
-            self._follow(attempt, course_of(action.kind, action.node, event, self._default, made=made))
+            url = to_text(action.payload["url"]) if action.kind == "http" else ""
+            self._follow(attempt, course_of(action.kind, action.node, event, self._default, made=made, url=url))
         return attempt
 
     def _follow(self, attempt: Attempt, course: Course) -> None:

@@ -4,8 +4,10 @@ job       runs for durationSeconds, then ends by exitCode (0: Succeeded) or reas
           running (ImagePullFailed, Unschedulable, QuotaExceeded) holds it pending until the engine stops it; with
           durationSeconds, for that long, and then it runs for the default duration.
 service   is ready after readySeconds and runs until it is stopped, unless the event says how or when it ends.
-http      answers {status: 200, body: null}, overlaid by outputs; exitCode or reason: no answer came. A request
-          that takes longer than http.timeoutSeconds fails then.
+http      answers {status: 200, body: ""}, an empty answer, overlaid by outputs as the operator reads them: a body that
+          is a text is parsed if it is JSON, names of headers are in lower case. exitCode or reason: no answer came. A
+          request that takes longer than http.timeoutSeconds fails then, an answer larger than http.maxResponseBytes
+          fails as well.
 resource  gives the name and the kind that the object was made with and an empty status, overlaid by outputs; exitCode
           or reason: it failed.
 """
@@ -13,13 +15,15 @@ resource  gives the name and the kind that the object was made with and an empty
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
+from yarl import URL
 
 from weft.api.conditions import DISRUPTIONS, Reason
 from weft.graph.compiled import Node
+from weft.simulate.received import received
 from weft.simulate.scenario import Event
 
 PENDING_REASONS = frozenset({Reason.ImagePullFailed, Reason.Unschedulable, Reason.QuotaExceeded})
@@ -63,11 +67,18 @@ class Course:
 
 
 def course_of(
-    kind: str, node: Node, event: Event | None, default_seconds: float, *, made: Mapping[str, Any] | None = None
+    kind: str,
+    node: Node,
+    event: Event | None,
+    default_seconds: float,
+    *,
+    made: Mapping[str, Any] | None = None,
+    url: str = "",
 ) -> Course:
     """Say how an attempt of this node goes, given its event (None: none speaks of it).
 
-    `made` are the outputs of a resource node about whose object the event says nothing.
+    `made` are the outputs of a resource node about whose object the event says nothing; `url` is where an http node
+    asks.
     """
     event = event or Event(node=node.name)
     if kind == "job" and event.reason in PENDING_REASONS:
@@ -79,7 +90,8 @@ def course_of(
     if limit is not None and seconds > limit:
         late = Ending(succeeded=False, reason=Reason.RequestFailed, message=f"no answer within {limit:g} s")
         return Course(ends_after=limit, ending=late)
-    return Course(ends_after=seconds, ending=_ending(kind, event, made))
+    ending = _ending(kind, event, made)
+    return Course(ends_after=seconds, ending=_received(node, ending, url) if kind == "http" else ending)
 
 
 def _pending(node: Node, event: Event, default_seconds: float) -> Course:
@@ -121,8 +133,28 @@ def _ending(kind: str, event: Event, made: Mapping[str, Any] | None = None) -> E
         words = f"exit code {event.exit_code}" if event.reason is None else event.reason
         why = Reason.RequestFailed if kind == "http" else Reason.ResourceFailed
         return Ending(succeeded=False, reason=why, message=event.message or words)
-    usual = {"status": 200, "body": None} if kind == "http" else dict(made or {})
+    usual = {"status": 200, "body": ""} if kind == "http" else dict(made or {})
     return Ending(succeeded=True, outputs=usual | event.outputs if isinstance(event.outputs, dict) else usual)
+
+
+def _received(node: Node, ending: Ending, url: str) -> Ending:
+    """How an http attempt that was answered ends once the operator has read the answer."""
+    if not ending.succeeded:
+        return ending
+    most = node.body.max_bytes
+    outputs = received(ending.outputs, most)
+    if outputs is not None:
+        return replace(ending, outputs=outputs)
+    message = f"{_place(url)}: the answer is larger than {most} bytes"
+    return Ending(succeeded=False, reason=Reason.ResponseTooLarge, message=message)
+
+
+def _place(url: str) -> str:
+    """Give what of an address may be told: the path and the query of many are secrets."""
+    try:
+        return str(URL(url).origin())
+    except ValueError:
+        return "the address"
 
 
 def _text(outputs: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""What an event answers for an http node must be an answer: its status is a number."""
+"""What an event answers for an http node must be an answer: its status is a number, its headers have names."""
 
 from typing import Any
 
@@ -39,6 +39,13 @@ def test_a_status_that_is_no_number_is_refused(node: str, status: Any, shown: st
     assert str(caught.value) == f"events[1].outputs.status: must be a whole number, got {shown}"
 
 
+@pytest.mark.parametrize(("headers", "shown"), [("x-a: 1", '"x-a: 1"'), (["x-a"], '["x-a"]'), (None, "null")])
+def test_headers_that_are_no_names_with_values_are_refused(headers: Any, shown: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        simulate(WORKFLOW, {"events": [{"node": "ask", "outputs": {"headers": headers}}]}, others=OTHERS)
+    assert str(caught.value) == f"events[0].outputs.headers: must be names with their values, got {shown}"
+
+
 def test_so_is_one_of_a_compensation() -> None:
     event = {"node": "work", "role": "compensate", "outputs": {"status": "ok"}}
     with pytest.raises(ScenarioError, match=r"^events\[0\]\.outputs\.status: must be a whole number"):
@@ -48,7 +55,7 @@ def test_so_is_one_of_a_compensation() -> None:
 @pytest.mark.parametrize(
     "event",
     [
-        {"node": "ask", "outputs": {"status": 404}},
+        {"node": "ask", "outputs": {"status": 404, "headers": {"X-A": "1"}}},
         {"node": "ask", "outputs": {"body": {"status": "ok"}}},
         {"node": "ask", "outputs": "status"},
         {"node": "work", "outputs": {"status": "ok"}},

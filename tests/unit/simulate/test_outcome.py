@@ -58,8 +58,8 @@ OUTPUTS = [
     ("job", {"n": 1}, '{"n":1}', None),
     ("job", "n=1", "n=1", None),
     ("job", None, None, None),
-    ("http", {"status": 201}, None, {"status": 201, "body": None}),
-    ("http", None, None, {"status": 200, "body": None}),
+    ("http", {"status": 201}, None, {"status": 201, "body": ""}),
+    ("http", None, None, {"status": 200, "body": ""}),
     ("resource", None, None, {}),
     ("resource", {"a": 1}, None, {"a": 1}),
 ]
