@@ -152,12 +152,12 @@ def succeed(step: Step, unit: Unit, outputs: Any) -> None:
             fail(step, unit, error.reason, str(error), fatal=True)
             return
     if unit.role == MAIN and unit.owner.node.for_each is not None:
-        given = unit.owner.given + size_of(outputs)
-        if given > MAX_TOGETHER:
+        together = unit.owner.given + size_of(outputs)
+        if together > MAX_TOGETHER:
             told = f"the outputs of all items are more than {MAX_TOGETHER} bytes of JSON; hand on their addresses"
             fail(step, unit, Reason.OutputsTooLarge, told, fatal=True)
             return
-        unit.owner.given = given
+        unit.owner.given = together
     unit.outputs = outputs
     if unit.cache_key is not None:
         step.act(Remember(unit.gate, unit.cache_key, {} if outputs is None else outputs))
