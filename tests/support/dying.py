@@ -23,7 +23,7 @@ from weft.api.times import moment
 from weft.engine import advance, budget, restore, status
 from weft.engine.actions import Acquire, Action, LookUp, Release, Start
 from weft.engine.observation import CacheAnswer, LockLost, Observation
-from weft.engine.state import AttemptId
+from weft.engine.state import TERMINAL, AttemptId
 from weft.engine.step import frames
 from weft.simulate.agenda import NEWS
 from weft.simulate.history import History
@@ -178,8 +178,12 @@ def check(case: Case, dies: Callable[[float], bool], *, form: str = "readable") 
 
 
 def ends(history: History) -> dict[str, Any]:
-    """What everybody may read of each node when all is over, and the report has not."""
+    """What everybody may read of each node that has ended, and the report has not.
+
+    One that has not is of an item that a rerun no longer has: whether it had begun before depends on the steps.
+    """
     state = history.run.state
     tops = [top for top in (state.main, state.final) if top is not None]
     nodes = ((frame.prefix, node) for top in tops for frame in frames(top) for node in frame.nodes)
-    return {prefix + node.node.name: (node.reason, node.message, node.exit_code) for prefix, node in nodes}
+    ended = ((prefix, node) for prefix, node in nodes if node.phase in TERMINAL)
+    return {prefix + node.node.name: (node.reason, node.message, node.exit_code) for prefix, node in ended}
