@@ -24,7 +24,8 @@ from bench.harness.bench import Bench
 from bench.harness.load import Load
 from bench.harness.machine import cpu_seconds
 from bench.harness.operator import READY_SECONDS
-from hack.cluster.binaries import SETS, locate
+from bench.harness.workflows import job
+from hack.cluster.binaries import files_of, locate
 from hack.cluster.settings import Settings
 
 _API = "/apis/argoproj.io/v1alpha1"
@@ -36,13 +37,12 @@ _HEALTH = "http://127.0.0.1:6060/healthz"
 
 def build() -> tuple[Path, list[Path]]:
     """Build the controller where it is not in the cache; gives it, and the files of the CRDs."""
-    controller = locate(Settings.from_environment().cache, ["workflow-controller"])["workflow-controller"]
-    group = next(group for group in SETS if group.name == "argo")
-    return controller, [controller.parent / file.rpartition("/")[2] for file in group.data]
+    cache = Settings.from_environment().cache
+    return locate(cache, ["workflow-controller"])["workflow-controller"], files_of(cache, "argo")
 
 
 class Argo:
-    """`async with Argo(...)`: CRDs and rights applied, the controller started and healthy inside, stopped after."""
+    """`async with Argo(...)`: CRDs applied, the controller started and healthy inside, stopped after."""
 
     def __init__(self, bench: Bench, namespace: str, *, flags: Sequence[str], env: Mapping[str, str]):
         self._bench = bench
@@ -118,10 +118,9 @@ class ArgoLoad(Load):
 
 def argo_chain(length: int, place: Obj | None) -> Obj:
     """Nodes one after the other, as Argo writes them: a DAG, or for one node its template alone."""
-    words: Obj = {"image": "busybox:1", "command": ["true"], "imagePullPolicy": "IfNotPresent"}
     where = dict(place or {})
     annotations = where.pop("annotations", None)
-    node: Obj = {"name": "node", "container": words, **where}
+    node: Obj = {"name": "node", "container": job(), **where}
     if annotations:
         node["metadata"] = {"annotations": annotations}
     tasks = [

@@ -56,7 +56,7 @@ class Load:
         return took
 
     def name(self, number: int) -> str:
-        """Give the name of the run that is the so-manieth, from 0."""
+        """Give the name of a run by its number, from 0 in the order of their creation."""
         return f"{self._workflow}-{number}"
 
     async def keep(self, active: int, *, seconds: float) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.harness.api import CORE, Api, Refused
-from hack.cluster.binaries import SETS, locate
+from hack.cluster.binaries import files_of, locate
 from hack.cluster.settings import Settings
 
 Obj = dict[str, Any]
@@ -42,14 +42,13 @@ def place(seconds: float) -> Obj:
 async def slow_nodes(api: Api, kubeconfig: str, folder: Path, *, count: int = 5) -> AsyncIterator[None]:
     """Have such nodes inside, and none of them after."""
     settings = Settings.from_environment()
-    group = next(group for group in SETS if group.name == "kwok")
     program = locate(settings.cache, ["kwok"])["kwok"]
     stages = []
-    for file in group.data:
-        text = (program.parent / file.rpartition("/")[2]).read_text()
+    for file in files_of(settings.cache, "kwok"):
+        text = file.read_text()
         if "name: pod-complete\n" in text:
             text = text.replace("spec:\n", "spec:\n" + _DELAY, 1).replace("- 'Job'\n", "- 'Job'\n      - 'Workflow'\n")
-        stage = folder / file.rpartition("/")[2]
+        stage = folder / file.name
         stage.write_text(text)
         stages.append(f"--config={stage}")
     words = [str(program), f"--kubeconfig={kubeconfig}", f"--manage-nodes-with-annotation-selector={_MARK}={_WORD}",

@@ -135,6 +135,12 @@ SETS = (
 )
 
 
+def files_of(cache: Path, name: str) -> list[Path]:
+    """Where the files of a set's main module are that are kept beside its programs; these have been built."""
+    group = next(group for group in SETS if group.name == name)
+    return [group.cache(cache) / Path(file).name for file in group.data]
+
+
 def required_version(go_mod: str, module: str) -> str:
     """The version of `module` that a go.mod's text requires, without the v; raises ClusterError when it does not."""
     found = re.search(rf"^\s*(?:require\s+)?{re.escape(module)} v(\S+)", go_mod, re.MULTILINE)

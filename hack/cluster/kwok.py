@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-from hack.cluster.binaries import SETS, locate
+from hack.cluster.binaries import files_of, locate
 from hack.cluster.cluster import Cluster
 from hack.cluster.console import step
 from hack.cluster.settings import ClusterError
@@ -35,10 +35,9 @@ def node(number: int) -> dict[str, object]:
 def ensure(cluster: Cluster, count: int) -> None:
     """Have kwok running and at least `count` fake nodes; those that exist are left alone."""
     settings = cluster.settings
-    group = next(group for group in SETS if group.name == "kwok")
     program = locate(settings.cache, ["kwok"])["kwok"]
     if "kwok" not in cluster.processes.names() or cluster.processes.pid("kwok") is None:
-        stages = [f"--config={program.parent / file.rpartition('/')[2]}" for file in group.data]
+        stages = [f"--config={file}" for file in files_of(settings.cache, "kwok")]
         command = [
             str(program),
             f"--kubeconfig={settings.kubeconfig}",

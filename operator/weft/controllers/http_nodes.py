@@ -13,7 +13,7 @@ from weft.controllers.attempts import Attempts
 from weft.controllers.in_flight import InFlight
 from weft.controllers.live import LiveRun
 from weft.engine.actions import Start
-from weft.engine.outputs import answered
+from weft.engine.http_answers import answered
 from weft.expr.template import to_text
 from weft.notify.guarded_http import GuardedHttp, RequestFailed
 

@@ -84,14 +84,6 @@ def size_of(outputs: Any) -> int:
     return len(orjson.dumps(outputs))
 
 
-def answered(raw: bytes) -> Any:
-    """Give what the body of an http answer says: JSON is parsed, whatever its content type; all else is text."""
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError:
-        return raw.decode("utf-8", "replace")
-
-
 def cached(value: Any) -> dict[str, Any]:
     """Values that a cache holds, held to what a body may give: anybody may have written them. Raises OutputsError."""
     if not isinstance(value, dict) or _depth(value) > MAX_DEPTH:

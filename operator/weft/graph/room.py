@@ -13,7 +13,7 @@ from weft.api.problems import Problem
 from weft.api.workflow import WorkflowSpec
 from weft.graph.placed import written_graphs
 
-SHOWN = 3
+MOST_NAMED = 3
 """Services that a note names."""
 _READY = ":Ready"
 
@@ -39,7 +39,7 @@ def _of_graph(nodes: Sequence[Node], at: str, parallelism: int) -> Iterator[Prob
                 beside[service] = None
                 left += wanted.get(service, ())
         if len(beside) == parallelism:
-            names = ", ".join([*islice(beside, SHOWN), *(["..."] if parallelism > SHOWN else [])])
+            names = ", ".join([*islice(beside, MOST_NAMED), *(["..."] if parallelism > MOST_NAMED else [])])
             told = f"can never start: it needs {names} beside it, and parallelism {parallelism} leaves it no room"
             yield Problem(f"{at}[{index}].dependsOn", told)
 

@@ -17,6 +17,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
+from weft.engine.http_answers import flat_headers, too_large
 from weft.notify.addresses import AddressPolicy, check_address, check_url
 
 
@@ -96,7 +97,7 @@ class GuardedHttp:
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds),
             ) as answer:
                 received = b"" if max_bytes is None else await _read(answer, max_bytes, place)
-                return Response(answer.status, _flat(answer), received)
+                return Response(answer.status, flat_headers(answer.headers.items()), received)
         except TimeoutError as error:
             raise RequestFailed(FailureReason.Timeout, f"{place}: no answer within {timeout_seconds:g} s") from error
         except ValueError:  # its text may hold a header's secret value
@@ -129,13 +130,5 @@ async def _read(answer: aiohttp.ClientResponse, max_bytes: int, place: str) -> b
         received += chunk
         if len(received) > max_bytes:
             answer.close()
-            raise RequestFailed(FailureReason.TooLarge, f"{place}: the answer is larger than {max_bytes} bytes")
+            raise RequestFailed(FailureReason.TooLarge, too_large(place, max_bytes))
     return bytes(received)
-
-
-def _flat(answer: aiohttp.ClientResponse) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in answer.headers.items():
-        key = name.lower()
-        flat[key] = f"{flat[key]}, {value}" if key in flat else value
-    return flat

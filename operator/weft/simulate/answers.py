@@ -1,7 +1,4 @@
-"""What a scenario's events answer for http nodes: a status is a whole number, as every server gives one.
-
-And headers are names with values.
-"""
+"""What a scenario's events answer for http nodes: a whole number as status, and headers by name, as servers do."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ import orjson
 from yarl import URL
 
 from weft.api.conditions import DISRUPTIONS, Reason
+from weft.engine.http_answers import too_large
 from weft.graph.compiled import Node
 from weft.simulate.received import received
 from weft.simulate.scenario import Event
@@ -145,8 +146,7 @@ def _received(node: Node, ending: Ending, url: str) -> Ending:
     outputs = received(ending.outputs, most)
     if outputs is not None:
         return replace(ending, outputs=outputs)
-    message = f"{_place(url)}: the answer is larger than {most} bytes"
-    return Ending(succeeded=False, reason=Reason.ResponseTooLarge, message=message)
+    return Ending(succeeded=False, reason=Reason.ResponseTooLarge, message=too_large(_place(url), most))
 
 
 def _place(url: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from weft.engine.outputs import answered
+from weft.engine.http_answers import answered, flat_headers
 from weft.expr.template import to_text
 
 
@@ -23,7 +23,7 @@ def received(answer: Mapping[str, Any], most: int | None) -> dict[str, Any] | No
     else:
         raw = _json(body)
     if "headers" in answer:
-        read["headers"] = _flat(answer["headers"])
+        read["headers"] = flat_headers((str(name), to_text(value)) for name, value in answer["headers"].items())
     return None if most is not None and len(raw) > most else read
 
 
@@ -33,11 +33,3 @@ def _json(value: Any) -> bytes:
         return orjson.dumps(value)
     except TypeError:
         return b""
-
-
-def _flat(headers: Mapping[str, Any]) -> dict[str, str]:
-    flat: dict[str, str] = {}
-    for name, value in headers.items():
-        key, text = str(name).lower(), to_text(value)
-        flat[key] = f"{flat[key]}, {text}" if key in flat else text
-    return flat
