@@ -8,6 +8,7 @@ everything: this is what the API server, the scheduler and the kubelet leave pos
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -32,6 +33,8 @@ class Bare:
     nodes: int = 0
     posts: list[float] = field(default_factory=list)
     """Seconds of each POST of a Job: how fast the API server is."""
+    hops: list[float] = field(default_factory=list)
+    """Seconds of each hop: from a Pod's end being seen to the POST of the next one being sent."""
     number: int = 0
 
     async def __aenter__(self) -> Bare:
@@ -45,11 +48,12 @@ class Bare:
         self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
 
-    async def chains(self, active: int, length: int, *, place: Obj | None, seconds: float) -> None:
-        """Keep so many chains going for so long, then let them end."""
+    async def chains(self, active: int, length: int, *, place: Obj | None, seconds: float, spread: float = 0.0) -> None:
+        """Keep so many chains going for so long, then let them end; the first ones begin within `spread` seconds."""
         until = time.monotonic() + seconds
 
         async def slot() -> None:
+            await asyncio.sleep(spread * random.random())
             while time.monotonic() < until:
                 self.number += 1
                 await self.chain(f"b-{self.number}", length, place=place)
@@ -58,6 +62,7 @@ class Bare:
 
     async def chain(self, name: str, length: int, *, place: Obj | None, jobs: bool = True) -> None:
         """One chain; without Jobs, of Pods alone."""
+        ended = None
         for step in range(length):
             pod = bare_pod(f"{name}-{step}", self.namespace, place, labels={"bench": "bare"})
             if jobs:
@@ -65,8 +70,10 @@ class Bare:
                 owner = {"apiVersion": "batch/v1", "kind": "Job", "name": job["name"], "uid": job["uid"]}
                 pod["metadata"]["ownerReferences"] = [owner | {"controller": True}]
             future = self.waiting[f"{name}-{step}"] = asyncio.get_running_loop().create_future()
+            if ended is not None:
+                self.hops.append(time.monotonic() - ended)
             await self.api.call("POST", f"{CORE}/namespaces/{self.namespace}/pods", pod)
-            await future
+            ended = await future
             self.nodes += 1
         if jobs:
             path = f"{BATCH}/namespaces/{self.namespace}/jobs"

@@ -32,7 +32,8 @@ GOALS: dict[str, tuple[float, str]] = {
 MORE_IS_BETTER = frozenset(
     {
         "nodes_per_min", "nodes_per_min_raised", "runs_per_min", "pace_ratio", "managed_by_ratio", "shards_ratio",
-        "shards_cpu_ratio", "argo_chain_ratio", "argo_crowd_ratio", "argo_runs_ratio",
+        "shards_cpu_ratio", "argo_chain_ratio", "argo_crowd_ratio", "argo_runs_ratio", "bare_nodes_per_min",
+        "bare_nodes_per_min_raised", "bare_runs_per_min",
     }
 )  # fmt: skip
 

@@ -59,8 +59,8 @@ def bare_pod(name: str, namespace: str, place: Obj | None, *, labels: dict[str, 
     spec: Obj = {
         "restartPolicy": "Never",
         "containers": [{"name": "main", "image": "busybox:1", "imagePullPolicy": "IfNotPresent", "command": ["true"]}],
-        **{key: value for key, value in where.items() if key != "podTemplate"},
+        **{key: value for key, value in where.items() if key not in ("podTemplate", "annotations")},
         **where.get("podTemplate", {}).get("spec", {}),
     }
-    metadata = {"name": name, "namespace": namespace, "labels": labels}
+    metadata = {"name": name, "namespace": namespace, "labels": labels, "annotations": where.get("annotations", {})}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

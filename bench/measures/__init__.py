@@ -2,6 +2,7 @@
 
 from bench.measures import (
     big,
+    ceiling,
     cold,
     crowd,
     history,
@@ -25,6 +26,7 @@ MEASURES = {
     "nodes": sustained.nodes,
     "raised": sustained.raised,
     "runs": runs.runs,
+    "ceiling": ceiling.ceiling,
     "crowd": crowd.crowd,
     "chain": kubelet.chain_of_ten,
     "burst": kubelet.burst,
@@ -39,5 +41,5 @@ MEASURES = {
 }
 """Every scenario by its name on the command line, in the order in which they are run."""
 
-BESIDE = frozenset({"planner", "pace", "requests", "loop", "history", "shards", "argo"})
+BESIDE = frozenset({"planner", "pace", "requests", "ceiling", "loop", "history", "shards", "argo"})
 """Those that ask for reasons and not for goals: left out in short, unless they are named."""
