@@ -31,6 +31,13 @@ class Release:
     message: str
 
 
+class Unkept(NamedTuple):
+    """A result that could not be kept: how often it was tried, and when it is due again (epoch seconds)."""
+
+    tries: int
+    at: float
+
+
 class Held(NamedTuple):
     """An attempt that cannot be created before `at` (epoch seconds), and why (a `Reason`)."""
 
@@ -70,6 +77,7 @@ class LiveRun:
     doubted: set[AttemptId] = field(default_factory=set)  # held back, and their Jobs may have been made: 5xx
     refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
     missing: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row for something that may be late
+    unkept: dict[AttemptId, Unkept] = field(default_factory=dict)  # still in `pending`, by their gates
     releases: list[Release] = field(default_factory=list)
     chunks: dict[str, dict[str, Any]] = field(default_factory=dict)  # outputs to be stored before the next status
     unstored: int = 0  # how often in a row one of them could not be

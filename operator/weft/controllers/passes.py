@@ -226,6 +226,7 @@ class Passes:
     def _next_look(self, live: LiveRun, wake_at: float | None, *, failed: bool) -> float:
         now = self._clock.now()
         times = [each.at for each in live.held.values()] + list(live.podless.values())
+        times += [each.at for each in live.unkept.values()]
         times.append(gather.silent_until(live))
         if wake_at is not None:
             times.append(wake_at)

@@ -15,7 +15,7 @@ from weft.api.conditions import Reason, message_for
 from weft.api.objects import Key
 from weft.controllers.jobs import Jobs
 from weft.controllers.leftovers import outlived
-from weft.controllers.live import LiveRun
+from weft.controllers.live import LiveRun, Unkept
 from weft.controllers.locks import Answer, Holder, Locks
 from weft.controllers.outside import Outside
 from weft.controllers.patience import hold, refusal
@@ -32,6 +32,11 @@ Call = Start | Stop | LookUp | Remember
 KEY_SECONDS = 2.0
 """How often is looked whether an attempt has the key by now that it should have had."""
 
+KEEP_TRIES = 4
+"""So often the end of a run waits for a result to be kept, tries before its end counted; then it is written without."""
+LONGEST_KEEP_PAUSE = 300.0
+"""Between tries while the run is active. Its end tries once more in any case."""
+
 
 class Results(Protocol):
     """Outputs of earlier successes."""
@@ -40,8 +45,10 @@ class Results(Protocol):
         """Outputs, or None."""
         ...
 
-    async def remember(self, key: Key, workflow: str, node: str, cache_key: str, outputs: object) -> None:
-        """Keep outputs."""
+    async def remember(
+        self, key: Key, workflow: str, node: str, cache_key: str, outputs: object, *, last: bool = False
+    ) -> None:
+        """Keep outputs; at the last try nothing is raised."""
         ...
 
 
@@ -83,6 +90,8 @@ class Performer:
             if isinstance(action, Acquire | Release | Note | AskApproval):
                 self._at_once(live, action)
         calls = [action for action in actions if not isinstance(action, Acquire | Release | Note | AskApproval)]
+        if not live.state.finished:
+            calls = self._due(live, calls)
         kept = [action for action in calls if isinstance(action, Remember)]
         if kept:  # first: the next item of a loop looks for it in the same pass; nobody else waits for either
             looks = [action for action in calls if isinstance(action, LookUp)]
@@ -93,6 +102,13 @@ class Performer:
             failures = await self._stops_last(live, calls)
         if failures:
             raise next((failure for failure in failures if not isinstance(failure, ApiError)), failures[0])
+
+    def _due(self, live: LiveRun, calls: Sequence[Call]) -> list[Call]:
+        """All but the results that could not be kept and are to be tried later: those stay pending."""
+        now = self._clock.now()
+        later = {id_ for id_, unkept in live.unkept.items() if unkept.at > now}
+        live.pending.extend(action for action in calls if isinstance(action, Remember) and action.id in later)
+        return [action for action in calls if not (isinstance(action, Remember) and action.id in later)]
 
     async def _stops_last(self, live: LiveRun, calls: Sequence[Call]) -> list[BaseException]:
         """A stop comes after the starts: it has to find what it is to stop."""
@@ -156,7 +172,20 @@ class Performer:
                 found = await self._results.look_up(live.key, workflow, action.id.path, action.key, action.max_age)
                 live.inbox.append(CacheAnswer(action.id, found))
             case Remember():
-                await self._results.remember(live.key, workflow, action.id.path, action.key, action.outputs)
+                await self._keep(live, workflow, action)
+
+    async def _keep(self, live: LiveRun, workflow: str, action: Remember) -> None:
+        """Keep a result; a run that has ended does so a few times, one that goes on ever more rarely."""
+        tries = live.unkept[action.id].tries + 1 if action.id in live.unkept else 1
+        last = live.state.finished and tries >= KEEP_TRIES
+        path = action.id.path
+        try:
+            await self._results.remember(live.key, workflow, path, action.key, action.outputs, last=last)
+        except ApiError:
+            pause = min(LONGEST_KEEP_PAUSE, 2.0 ** min(tries, 10))
+            live.unkept[action.id] = Unkept(tries, self._clock.now() + pause)
+            raise
+        live.unkept.pop(action.id, None)
 
     def _key_it_lacks(self, live: LiveRun, id_: AttemptId) -> str | None:
         """Give the concurrency key that the attempt needs and has not, and ask for it.

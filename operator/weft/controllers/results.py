@@ -2,7 +2,8 @@
 
 One ConfigMap per namespace, Workflow, node and key, whose name is their hash; the key itself stands in it for people.
 It belongs to no run, for it is there to outlive them. A later success with the same key replaces it; what no success
-has renewed for thirty days is swept. Keeping is a favour: where it is refused, the run goes on without.
+has renewed for thirty days is swept. Keeping is a favour: where it is refused, the run goes on without, and where it
+fails again and again, the run ends without.
 """
 
 import logging
@@ -17,7 +18,7 @@ from weft.api.paths import plain_path
 from weft.api.times import milli_timestamp, moment
 from weft.kube.client import Client
 from weft.kube.clock import Clock
-from weft.kube.errors import AlreadyExists, BadRequest, Conflict, Forbidden, Invalid, NotFound
+from weft.kube.errors import AlreadyExists, ApiError, BadRequest, Conflict, Forbidden, Invalid, NotFound
 from weft.kube.realm import Realm
 from weft.kube.resources import CONFIG_MAPS
 from weft.render.names import MANAGED_BY_LABEL, NODE_LABEL, WORKFLOW_LABEL, label_value, short_hash
@@ -60,10 +61,13 @@ class Results:
         except orjson.JSONDecodeError:
             return None  # somebody has edited it
 
-    async def remember(self, key: Key, workflow: str, node: str, cache_key: str, outputs: Any) -> None:
+    async def remember(
+        self, key: Key, workflow: str, node: str, cache_key: str, outputs: Any, *, last: bool = False
+    ) -> None:
         """Keep the outputs of a success of the run `key`, in place of any before.
 
-        What the API server will never take is logged and let go. Raises any other ApiError.
+        What the API server will never take is logged and let go, and at the `last` try whatever fails. Raises any
+        other ApiError.
         """
         name = _name(workflow, node, cache_key)
         entry: Obj = {
@@ -86,7 +90,9 @@ class Results:
         }
         try:
             await self._write(key.namespace, name, entry)
-        except (Forbidden, Invalid, BadRequest) as error:
+        except ApiError as error:
+            if not (last or isinstance(error, Forbidden | Invalid | BadRequest)):
+                raise
             _log.warning("outputs of %s of run %s/%s are not cached: %s", node, *key, error)
 
     async def _write(self, namespace: str, name: str, entry: Obj) -> None:

@@ -1,5 +1,7 @@
 """The node cache: found by its key, young enough, and gone in the end."""
 
+from itertools import pairwise
+
 import pytest
 from support.asked import Asked
 from support.fakeapi import FakeApi
@@ -195,4 +197,60 @@ async def test_what_cannot_be_kept_at_once_keeps_nobody_from_going_on(rig: Rig) 
     rig.api.before.pop()
     await rig.wait(rig.ended, seconds=60)
     assert rig.nodes() == {"a": "Succeeded", "b": "Succeeded"}
+    assert len(rig.api.all(CONFIG_MAPS)) == 1
+
+
+def refuse_to_keep(rig: Rig, code: int) -> list[float]:
+    """No ConfigMap can be made from now on; gives the times at which one was asked for."""
+    asked_at: list[float] = []
+    broken = status(code, "InternalError" if code == 500 else "TooManyRequests", "not now")
+
+    def refuse(asked: Asked) -> object:
+        if (asked.method, asked.resource) != ("POST", CONFIG_MAPS):
+            return None
+        asked_at.append(rig.clock.now())
+        return broken
+
+    rig.api.before.append(refuse)
+    return asked_at
+
+
+@pytest.mark.parametrize("code", [500, 429])
+async def test_the_end_of_a_run_waits_only_for_a_few_tries_to_keep_a_result(
+    rig: Rig, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    refuse_to_keep(rig, code)
+    rig.workflow("w", f"nodes: [{{name: a, {CACHED}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=30)
+    assert rig.nodes() == {"a": "Succeeded"}
+    assert "outputs of a of run n/r are not cached: " in caplog.text
+
+
+async def test_while_a_run_goes_on_a_result_is_tried_again_ever_more_rarely(rig: Rig) -> None:
+    """And at its end it is tried once more."""
+    asked_at = refuse_to_keep(rig, 500)
+    rig.workflow("w", f"nodes: [{{name: a, {CACHED}}}, {{name: b, dependsOn: [a], wait: {{seconds: 7200}}}}]")
+    await rig.up()
+    rig.start("w")
+    began = rig.clock.now()
+    await rig.wait(lambda: rig.clock.now() - began > 7190, seconds=7300, step=10)
+    tries = sum(later - at > 10 for at, later in pairwise(asked_at))
+    assert 20 < tries < 40
+    before = len(asked_at)
+    await rig.wait(rig.ended, seconds=40)
+    assert len(asked_at) > before
+
+
+async def test_a_result_is_kept_at_the_end_if_it_can_be(rig: Rig) -> None:
+    """However rarely it was tried before."""
+    refuse_to_keep(rig, 500)
+    rig.workflow("w", f"nodes: [{{name: a, {CACHED}}}, {{name: b, dependsOn: [a], wait: {{seconds: 3000}}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: rig.first_node().get("phase") == "Succeeded")
+    await rig.clock.advance(2980)
+    rig.api.before.pop()
+    await rig.wait(rig.ended, seconds=60)
     assert len(rig.api.all(CONFIG_MAPS)) == 1
