@@ -16,6 +16,7 @@ def recounted(state: RunState) -> Iterator[tuple[Counts, Counts]]:
         yield ("active", frame.active), ("active", active)
         for node in frame.nodes:
             yield from _node(frame, node)
+    yield ("size", state.size), ("size", _size(state))
     in_flight = [unit for unit in state.active.values() if unit.node.body.kind == "job"]
     yield ("pods", state.pods), ("pods", sum(unit.stage in ("Active", "Stopping") for unit in in_flight))
 
@@ -32,6 +33,21 @@ def _node(frame: Frame, node: NodeState) -> Iterator[tuple[Counts, Counts]]:
         ended = [unit for unit in node.units.values() if unit.phase in ENDED and unit.stage == "Ended"]
         failed = sum(unit.phase == "Failed" for unit in ended)
         yield (name, "failed", node.failed_items), (name, "failed", failed)
+
+
+def _size(state: RunState) -> int:
+    """Nodes and items, those that are still to come too; of an item the nodes of its graph, entered or not."""
+    undo = state.compensating
+    size = sum(len(top.nodes) for top in (state.main, state.final) if top is not None)
+    for frame in [*_frames(state), *(_below(undo.child) if undo is not None and undo.child is not None else ())]:
+        for node in frame.nodes:
+            graph = node.node.body.graph
+            each = len(graph.nodes) if graph is not None else 0
+            if node.node.for_each is not None:
+                size += (1 + each) * max(len(node.items or ()), len(node.units))
+            else:
+                size += each * sum(len(list(unit.children)) for unit in node.units.values())
+    return size + (len(undo.child.nodes) if undo is not None and undo.child is not None else 0)
 
 
 def _value(node: NodeState, outcome: str) -> str:
@@ -51,7 +67,11 @@ def _value(node: NodeState, outcome: str) -> str:
 
 
 def _frames(state: RunState) -> Iterator[Frame]:
-    stack = [frame for frame in (state.main, state.final) if frame is not None]
+    return _below(*(frame for frame in (state.main, state.final) if frame is not None))
+
+
+def _below(*tops: Frame) -> Iterator[Frame]:
+    stack = list(tops)
     while stack:
         frame = stack.pop()
         yield frame

@@ -120,6 +120,7 @@ class Reason(StrEnum):
     ApprovalTimeout = "ApprovalTimeout"
     MaxIterationsExceeded = "MaxIterationsExceeded"
     TooManyItems = "TooManyItems"
+    RunTooLarge = "RunTooLarge"
     TooManyFailedItems = "TooManyFailedItems"
     GraphFailed = "GraphFailed"
     ChildFailed = "ChildFailed"
@@ -175,6 +176,10 @@ _MESSAGES: dict[Reason, str] = {
     Reason.ApprovalTimeout: "nobody decided in time; {quorum} approvals were needed",
     Reason.MaxIterationsExceeded: "while.condition still holds after {limit} iterations: {condition}",
     Reason.TooManyItems: "forEach has {count} items, {limit} is the most; give each item more to do",
+    Reason.RunTooLarge: (
+        "{path} asks for {more} nodes and items, which would make {count} in this run; {limit} is the most: give each"
+        " item more to do, or hand parts to child runs (workflow)"
+    ),
     Reason.Evicted: "the Pod was evicted: {message}",
     Reason.Preempted: "the Pod was preempted by one of higher priority: {message}",
     Reason.NodeLost: "cluster node {host} was lost",

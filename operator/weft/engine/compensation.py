@@ -12,6 +12,7 @@ from math import inf
 from typing import Any
 
 from weft.api.conditions import Reason
+from weft.engine import size
 from weft.engine.loops import highest_attempt
 from weft.engine.state import COMPENSATE, COMPENSATED, FAILED, SUCCEEDED, Frame, NodeState, RunState, Unit
 from weft.engine.step import Step, frames
@@ -83,6 +84,9 @@ def unit_ended(step: Step, unit: Unit) -> None:
     node = unit.owner
     original = node.units[unit.index or 0]
     original.undoing = max(original.undoing, highest_attempt(unit))
+    if unit.child is not None:
+        step.state.size -= size.of_frame(unit.child)
+        unit.child = None
     node.entry = original.entry = None
     if unit.phase == SUCCEEDED:
         if unit.iteration is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from weft.api.conditions import Reason, message_for
 from weft.api.node import MAX_ITEMS
+from weft.engine import size
 from weft.engine.outputs import size_of
 from weft.engine.scope import unfinished, variables
 from weft.engine.state import (
@@ -51,7 +52,7 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
                 return
         if compiled.for_each is not None:
             node.then = _unfinished(step.state, frame, compiled.index, compiled.for_each)
-            node.items = items_of(step.state, frame, node)
+            _take_items(step.state, frame, node)
     except ExpressionError as error:
         node.start = step.now
         end_node(step, frame, node, FAILED, Reason.ExpressionError, str(error))
@@ -59,6 +60,10 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
     except TooManyItems as error:
         node.start = step.now
         end_node(step, frame, node, FAILED, Reason.TooManyItems, str(error))
+        return
+    except size.RunTooLarge as error:
+        node.start = step.now
+        end_node(step, frame, node, FAILED, Reason.RunTooLarge, str(error))
         return
     node.begun = True
     step.entered[node] = frame
@@ -75,6 +80,17 @@ def begin(step: Step, frame: Frame, node: NodeState) -> None:
         if len(node.items) == 0:
             node.start = step.now
         go_on(step, frame, node)
+
+
+def _take_items(state: RunState, frame: Frame, node: NodeState) -> None:
+    """Find the items of a forEach and make room for them. Raises ExpressionError, TooManyItems, RunTooLarge."""
+    before = size.of_items(node)  # of items that a rerun has kept
+    node.items = items_of(state, frame, node)
+    try:
+        size.claim(state, frame.prefix + node.node.name, size.of_items(node) - before)
+    except size.RunTooLarge:
+        node.items = None
+        raise
 
 
 class TooManyItems(ValueError):
@@ -194,12 +210,12 @@ def _goes_round(step: Step, node: NodeState, unit: Unit) -> bool:
     if unit.frame.closing and step.state.stop is not None and unit.frame.stage == "Main":
         unit.phase, unit.reason, unit.message = CANCELLED, unit.frame.closing, "the run is stopped"
         return False
-    next_iteration(unit)
+    _next_iteration(step.state, unit)
     prepare(step, unit)
     return True
 
 
-def next_iteration(unit: Unit) -> None:
+def _next_iteration(state: RunState, unit: Unit) -> None:
     """Make the unit ready for its next round: new attempts, a new child, its own retry budget.
 
     Of the old child its attempt numbers are remembered, and all of it where something may have to be undone.
@@ -210,6 +226,8 @@ def next_iteration(unit: Unit) -> None:
         if child.graph.undoable and unit.frame.stage == "Main":
             child.parent = past_round(unit, unit.iteration or 0)
             child.parent.child = child
+        else:
+            state.size -= size.of_frame(child)
     unit.iteration = (unit.iteration or 0) + 1
     unit.spent += unit.attempt - unit.base
     unit.attempt = unit.base

@@ -16,6 +16,7 @@ from collections.abc import Collection
 
 from weft.api.conditions import Reason
 from weft.api.paths import segment_name
+from weft.engine import size
 from weft.engine.compensation import is_undone
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
 from weft.engine.failure import exempt, failed, is_off, judge_again, services_of
@@ -51,6 +52,7 @@ def reset(state: RunState, *, generation: int, mode: str, nodes: Collection[str]
         reset_frame(state.main, mode)
     if state.final is not None:
         reset_frame(state.final, FROM_ALL)
+    state.size = size.of_run(state)
 
 
 def _renew_compensations(top: Frame) -> None:

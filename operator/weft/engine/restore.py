@@ -16,7 +16,7 @@ import orjson
 
 from weft.api.conditions import Reason
 from weft.api.times import moment
-from weft.engine import approvals, compensation, loops, older, rendering, run, subgraphs
+from weft.engine import approvals, compensation, loops, older, rendering, run, size, subgraphs
 from weft.engine.actions import Start, Stop
 from weft.engine.advance import Result, finish_step
 from weft.engine.exact import exact_value, outputs_of_run
@@ -84,6 +84,7 @@ def restore(
         _fill_frame(state, state.final, known, memory.get("finallyClosing"))
     if state.stage == "Compensating":
         _restore_compensation(state, memory.get("compensation"), known)
+    state.size = size.of_run(state)
     return state
 
 

@@ -171,6 +171,7 @@ def compensated(step: Step) -> None:
     state.stage = "Finally"
     if state.final is None:
         state.final = Frame(final, state.context.params, parent=None, prefix="", order=(), stage="Finally")
+        state.size += len(final.nodes)
     if state.stop == "Terminate":  # it is closed before it is entered: all that is in it is skipped
         step.closes.append((state.final, Reason.Stopped, "End"))
     else:

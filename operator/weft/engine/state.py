@@ -281,7 +281,7 @@ class RunState:
     __slots__ = (
         "active", "chunks", "clock_start", "compensating", "compensations", "context", "dirty", "ended_at", "failures",
         "final", "final_start", "generation", "later", "locks", "main", "message", "meter", "outcome", "outputs",
-        "parked", "pods", "queue", "reason", "restarts", "sequence", "stage", "start", "stop", "suspensions",
+        "parked", "pods", "queue", "reason", "restarts", "sequence", "size", "stage", "start", "stop", "suspensions",
         "timed_out", "timers", "unseen", "unsettled", "waiting", "workflow",
     )  # fmt: skip
 
@@ -314,6 +314,7 @@ class RunState:
         self.waiting: list[Any] = []  # heap of units ready to start anything else
         self.timers: list[Any] = []  # heap of timers; see `step.arm`
         self.sequence = 0
+        self.size = len(workflow.main.nodes)  # nodes and items that there are; see `size`
         self.restarts = 0  # how often it was restored: a process's first record differs from what is there already
         self.chunks = 0  # made so far: names of the next ones
         self.dirty = True  # changed since the status was last made

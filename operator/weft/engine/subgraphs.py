@@ -7,6 +7,7 @@ from typing import Any
 
 from weft.api.conditions import Reason
 from weft.api.parameters import check_parameters
+from weft.engine import size
 from weft.engine.rendering import render
 from weft.engine.rerun import FROM_FAILED, reset_frame
 from weft.engine.scope import variables
@@ -26,9 +27,16 @@ def enter(step: Step, unit: Unit) -> None:
         fail(step, unit, Reason.InvalidParameters, f"graph {graph.name}: " + "; ".join(problems), fatal=True)
         return
     if unit.child is None:
+        try:
+            size.claim(step.state, unit.place, size.of_child(unit))
+        except size.RunTooLarge as error:
+            fail(step, unit, Reason.RunTooLarge, str(error), fatal=True)
+            return
         unit.child = child_frame(step.state, unit)
     else:  # another attempt, or a rerun: what has succeeded in it is kept
+        step.state.size -= size.of_frame(unit.child)
         reset_frame(unit.child, FROM_FAILED)
+        step.state.size += size.of_frame(unit.child)
     unit.child.params = values
     step.begun.append(unit.child)
 
