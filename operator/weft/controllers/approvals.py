@@ -14,9 +14,11 @@ from weft.api.objects import Obj, Objects, key_of
 from weft.api.paths import plain_path, positions
 from weft.api.times import moment
 from weft.engine.observation import Decision
-from weft.engine.state import ACTIVE, TERMINAL, Frame, RunState, Unit
-from weft.engine.step import frames
+from weft.engine.state import ACTIVE, TERMINAL, AttemptId, Frame, NodeState, RunState, Unit
 from weft.graph.compiled import Approvers, CompiledWorkflow
+
+Name = tuple[str, int | None, int | None]
+"""What an Approval calls a question by: a path with its positions; or one without, an index and an iteration."""
 
 
 class Verdict(NamedTuple):
@@ -37,15 +39,19 @@ def refused(problem: str) -> Verdict:
 
 def decisions_for(state: RunState, approvals: Iterable[Obj]) -> Iterator[Decision]:
     """Give the decisions on what the run asks now, the oldest first; those the engine knows are left out."""
-    asked = [
-        (id_, unit)
-        for id_, unit in state.active.items()
-        if unit.stage == ACTIVE and id_.attempt and unit.node.body.approval is not None
-    ]
-    for approval in in_order(approvals) if asked else ():
+    asked: dict[Name, list[tuple[AttemptId, Unit]]] = {}
+    for id_, unit in state.active.items():
+        if unit.stage == ACTIVE and id_.attempt and unit.node.body.approval is not None:
+            for name in _names_of(unit):
+                asked.setdefault(name, []).append((id_, unit))
+
+    def open_to(spec: Obj) -> list[tuple[AttemptId, Unit]]:
+        return [(id_, unit) for id_, unit in asked.get(_name_in(spec), ()) if not _has_decided(unit, spec["by"])]
+
+    for approval in in_order(each for each in approvals if open_to(each["spec"])):
         spec = approval["spec"]
-        for id_, unit in asked:
-            if speaks_of(spec, unit, state) and may_decide(asks(unit), spec) and not _has_decided(unit, spec["by"]):
+        for id_, unit in open_to(spec):
+            if speaks_of(spec, unit, state) and may_decide(asks(unit), spec):
                 yield Decision(id_, spec["by"], spec["decision"], made_at(approval))
 
 
@@ -57,11 +63,11 @@ def judge(approval: Obj, approvals: Objects, state: RunState) -> Verdict | None:
         return refused(f"it is for rerun generation {generation}, and the run is at {state.generation}")
     if problem := _unknown(state.workflow, spec):
         return refused(problem)
-    unit = next((unit for unit in _approval_units(state) if speaks_of(spec, unit, state)), None)
+    unit = next((unit for unit in _approval_units(state, spec) if speaks_of(spec, unit, state)), None)
     if unit is None or unit.attempt == unit.base:
         return None
     if _has_decided(unit, by):
-        counted = next(other for other in in_order(approvals) if _same_question(other, approval))
+        counted = in_order(other for other in approvals if _same_question(other, approval))[0]
         return ACCEPTED if counted["metadata"]["name"] == key_of(approval).name else refused(f"{by} has decided before")
     if unit.phase in TERMINAL:
         return refused(f"{path} had ended ({unit.phase}) before")
@@ -80,6 +86,22 @@ def speaks_of(spec: Obj, unit: Unit, state: RunState) -> bool:
     # Without positions in the path, index and iteration must say all there is to say.
     given = ([index] if index is not None else [], [iteration] if iteration is not None else [])
     return node == plain_path(unit.path) and given == (indices, iterations)
+
+
+def _names_of(unit: Unit) -> Iterator[Name]:
+    """Give every name under which an Approval may speak of the unit's question: there are one or two."""
+    path, plain = unit.path, plain_path(unit.path)
+    if path != plain:
+        yield path, None, None
+    indices, iterations = _positions(unit.frame)
+    if len(indices) <= 1 and len(iterations) <= 1:
+        yield plain, next(iter(indices), None), next(iter(iterations), None)
+
+
+def _name_in(spec: Obj) -> Name:
+    """Give the name that an Approval uses."""
+    path = spec["node"]
+    return (path, None, None) if path != plain_path(path) else (path, spec.get("index"), spec.get("iteration"))
 
 
 def names(spec: Obj, path: str) -> bool:
@@ -118,10 +140,9 @@ def _has_decided(unit: Unit, by: str) -> bool:
 
 
 def _same_question(one: Obj, other: Obj) -> bool:
-    fields = ("node", "index", "iteration", "by")
-    first, second = ([each["spec"].get(field) for field in fields] for each in (one, other))
-    same_round = (one["spec"].get("rerunGeneration") or 0) == (other["spec"].get("rerunGeneration") or 0)
-    return same_round and first == second
+    first, second = one["spec"], other["spec"]
+    same_round = (first.get("rerunGeneration") or 0) == (second.get("rerunGeneration") or 0)
+    return same_round and all(first.get(field) == second.get(field) for field in ("node", "index", "iteration", "by"))
 
 
 def _positions(frame: Frame) -> tuple[list[int], list[int]]:
@@ -136,12 +157,29 @@ def _positions(frame: Frame) -> tuple[list[int], list[int]]:
     )
 
 
-def _approval_units(state: RunState) -> Iterator[Unit]:
-    for top in (state.main, state.final):
-        for frame in frames(top) if top is not None else ():
-            for node in frame.nodes:
-                if node.node.body.approval is not None:
-                    yield from node.units.values()
+def _approval_units(state: RunState, spec: Obj) -> Iterator[Unit]:
+    """Give the approval units on the Approval's path, those alone that it may speak of."""
+    called, outer = _name_in(spec), plain_path(spec["node"]).split("/")
+    last = outer.pop()
+    graphs = [top for top in (state.main, state.final) if top is not None]
+    for name in outer:
+        children = (child for node in _nodes(graphs, name) for unit in node.units.values() for child in unit.children)
+        graphs = [child for child in children if _may_lead_to(called, child)]
+    for node in _nodes(graphs, last):
+        if node.node.body.approval is not None:
+            yield from node.units.values()
+
+
+def _may_lead_to(called: Name, child: Frame) -> bool:
+    path, index, iteration = called
+    unit = child.parent
+    assert unit is not None
+    in_place = unit.index in (None, index) and unit.iteration in (None, iteration)
+    return in_place if index is not None or iteration is not None else path.startswith(child.prefix)
+
+
+def _nodes(graphs: Iterable[Frame], name: str) -> Iterator[NodeState]:
+    return (frame.nodes[frame.graph.by_name[name]] for frame in graphs if name in frame.graph.by_name)
 
 
 def _unknown(workflow: CompiledWorkflow, spec: Obj) -> str:

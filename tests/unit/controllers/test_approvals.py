@@ -7,10 +7,11 @@ from support.engine import restored
 from support.manifests import approval
 from support.specs import compiled, node
 from weft.api.objects import Obj
+from weft.controllers import approvals
 from weft.controllers.approvals import ACCEPTED, decisions_for, judge
 from weft.engine import advance
 from weft.engine.observation import AttemptEnded, Decision
-from weft.engine.state import RunContext, RunState
+from weft.engine.state import RunContext, RunState, Unit
 from weft.graph.compiled import CompiledWorkflow
 
 ANYBODY: dict[str, Any] = {}
@@ -219,3 +220,41 @@ def test_approvals_of_finally_and_of_compensations_may_come() -> None:
     )
     assert judge(yes(node="end"), [], state) is None
     assert judge(yes(node="a.compensate/sign"), [], state) is None
+
+
+MANY = 200
+
+
+def many_asked() -> tuple[RunState, list[Obj]]:
+    """Two hundred open questions, and a decision on each: half of them by its whole path, half by its index."""
+    decided = [yes(f"a{n}", node=f"price[{n}]/review") for n in range(0, MANY, 2)]
+    decided += [yes(f"a{n}", node="price/review", index=n) for n in range(1, MANY, 2)]
+    return looped(forEach={"range": MANY}), decided
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Gives the nodes of the questions with which Approvals have been compared."""
+    found: list[str] = []
+    speaks_of = approvals.speaks_of
+
+    def noted(spec: Obj, unit: Unit, state: RunState) -> bool:
+        found.append(unit.path)
+        return speaks_of(spec, unit, state)
+
+    monkeypatch.setattr(approvals, "speaks_of", noted)
+    return found
+
+
+def test_a_decision_is_compared_with_what_it_may_be_about_alone(compared: list[str]) -> None:
+    state, decided = many_asked()
+    assert sorted(counted(state, *decided)) == sorted(f"ann Approve price[{n}]/review" for n in range(MANY))
+    assert len(compared) == MANY
+
+
+def test_so_is_one_whose_author_is_told_whether_it_counts(compared: list[str]) -> None:
+    state, decided = many_asked()
+    take_up(state, *decided)
+    compared.clear()
+    assert all(judge(one, decided, state) == ACCEPTED for one in decided)
+    assert len(compared) == MANY
