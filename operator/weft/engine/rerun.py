@@ -1,7 +1,8 @@
 """Rerun: a finished run goes on, with new attempts for some of its nodes.
 
     Failed  every node that is not Succeeded or skipped by its condition (of a forEach only the items
-            that did not succeed), the handlers of those nodes, all compensations, and finally
+            that did not succeed), the handlers of those nodes (whole, if they Succeeded), all
+            compensations, and finally
     Nodes   the nodes named and all that depend on them, and finally
     All     everything
 
@@ -90,10 +91,12 @@ def _is_in(graph: Graph | None, path: tuple[str, ...]) -> bool:
 def reset_frame(frame: Frame, mode: str) -> None:
     """Reset a graph's nodes as the mode says, and count everything anew."""
     chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
-    if mode == FROM_FAILED:  # the handlers of what is done again have nothing to handle any more
-        chosen |= {e.target for i in list(chosen) for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"}
+    # A handler of what is done again has nothing to handle any more. One that had done all of it has all of it to do
+    # should the failure come back: what it did was for another one.
+    whole = {e.target for i in chosen for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"} - chosen
+    chosen |= whole
     for index in chosen | services_of(frame, chosen):
-        _reset_node(frame, frame.nodes[index], mode)
+        _reset_node(frame, frame.nodes[index], FROM_ALL if index in whole else mode)
     recount(frame)
 
 

@@ -171,6 +171,52 @@ def test_what_was_undone_inside_a_subgraph_that_succeeded_is_done_again() -> Non
     assert [job.split()[0] for job in ran.jobs] == ["s/a#1", "bad#1", "~s/a#1", "s/a#2", "bad#2"]
 
 
+HANDLERS = [
+    ("job: J", ["handler#2 11-12"]),
+    ("forEach: {range: 2}, job: J", ["handler[0]#2 11-12", "handler[1]#2 11-12"]),
+    ("forEach: {range: 2, maxFailed: 1}, job: J", ["handler[0]#2 11-12", "handler[1]#2 11-12"]),
+    ("while: {condition: iteration < 1}, job: J", ["handler<0>#2 11-12", "handler<1>#2 12-13"]),
+    ("graph: {name: two}", ["handler/x#2 11-12", "handler/y#2 12-13"]),
+]
+
+
+@pytest.mark.parametrize(("body", "again"), HANDLERS)
+def test_a_handler_handles_the_next_failure_whole(body: str, again: list[str]) -> None:
+    ran = simulate(
+        f"""
+        nodes:
+        - {{name: a, job: J}}
+        - {{name: handler, dependsOn: ["a:Failed"], {body}}}
+        - {{name: bad, dependsOn: [handler], job: J}}
+        graphs: [{{name: two, nodes: [{{name: x, job: J}}, {{name: y, dependsOn: [x], job: J}}]}}]
+        """,
+        "{events: [{node: a, exitCode: 1}, {node: bad, attempt: 1, exitCode: 1}], actions: [{at: 10, rerun: Failed}]}",
+    )
+    assert ran.outcome.startswith("Succeeded")
+    assert [job for job in ran.jobs if job.startswith("handler") and "#1" not in job] == again
+
+
+@pytest.mark.parametrize("body", [body for body, _ in HANDLERS])
+def test_so_it_does_when_its_graph_is_tried_again(body: str) -> None:
+    ran = simulate(
+        f"""
+        nodes: [{{name: g, graph: {{name: g}}, retry: {{limit: 1, backoff: {{initialSeconds: 5}}}}}}]
+        graphs:
+        - name: g
+          nodes:
+          - {{name: a, job: J}}
+          - {{name: handler, dependsOn: ["a:Failed"], {body}}}
+          - {{name: bad, dependsOn: [handler], job: J}}
+        - {{name: two, nodes: [{{name: x, job: J}}, {{name: y, dependsOn: [x], job: J}}]}}
+        """,
+        "{events: [{node: g/a, exitCode: 1}, {node: g/bad, attempt: 1, exitCode: 1}]}",
+    )
+    assert ran.outcome.startswith("Succeeded")
+    first, then = ([job for job in ran.jobs if "/handler" in job and number in job] for number in ("#1", "#2"))
+    assert first
+    assert len(then) == len(first)
+
+
 def test_a_handler_that_was_undone_still_caught_what_it_caught() -> None:
     ran = simulate(
         """
