@@ -128,9 +128,12 @@ class World:
     def _tell(self) -> None:
         """Let every run that something happened to take its step, child runs before those that wait for them."""
         while self._touched:
-            run = self._touched.pop(max(self._touched))
-            seen, run.inbox = run.inbox, []
-            self._carry_out(run, engine.advance(run.state, seen, self._epoch))
+            self._step(self._touched[max(self._touched)])
+
+    def _step(self, run: Run) -> None:
+        del self._touched[run.number]
+        seen, run.inbox = run.inbox, []
+        self._carry_out(run, engine.advance(run.state, seen, self._epoch))
 
     def _carry_out(self, run: Run, result: engine.Result) -> None:
         for action in result.actions:
@@ -248,9 +251,14 @@ class World:
             self._control(root, suspend=root.suspend, stop=action.stop)
 
     def _control(self, run: Run, *, suspend: bool, stop: str | None) -> None:
-        """Tell a run what is wanted of it; its child runs are suspended with it, drained with it and terminated."""
+        """Tell a run what is wanted of it; its child runs are suspended with it, drained with it and terminated.
+
+        As in the cluster, it takes its own step first: a child run that ends for being stopped has not failed then, and
+        one that was suspended is stopped before it could go on.
+        """
         run.suspend, run.stop = suspend, stop
         self._see(run, Controls(suspend=suspend, stop=stop))
+        self._step(run)
         for id_, child in run.children.items():
             if id_ in run.state.active and not child.state.finished:
                 harder = max(child.stop, child_stop(stop, run.state.stage), key=lambda wish: STOPS[wish])

@@ -457,6 +457,41 @@ def test_terminate_undoes_nothing_in_a_child_run_that_only_waits() -> None:
     assert ran.outcome == "Cancelled(Stopped) 5"
 
 
+WAITING = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: waiting}
+spec: {nodes: [{name: w, wait: {seconds: 50}}]}
+"""
+TWO = """
+apiVersion: weft.dev/v1alpha1
+kind: Workflow
+metadata: {name: two}
+spec: {nodes: [{name: x, job: J}, {name: y, dependsOn: [x], job: J}]}
+"""
+
+
+@pytest.mark.parametrize("stop", ["Cancel", "Terminate"])
+@pytest.mark.parametrize("loop", ["", "forEach: {range: 2, maxFailed: 2}, "])
+def test_a_node_is_cancelled_whose_child_run_only_waits(stop: str, loop: str) -> None:
+    ran = simulate(
+        f"nodes: [{{name: ch, {loop}workflow: {{name: waiting}}}}]",
+        f"actions: [{{at: 5, stop: {stop}}}]",
+        others=WAITING,
+    )
+    assert ran.nodes["ch"].startswith("Cancelled(Stopped) 0-5")
+
+
+@pytest.mark.parametrize("stop", ["Cancel", "Terminate"])
+def test_a_child_run_that_is_suspended_begins_nothing_when_it_is_stopped(stop: str) -> None:
+    ran = simulate(
+        "nodes: [{name: ch, workflow: {name: two}}]",
+        f"actions: [{{at: 0.5, suspend: true}}, {{at: 5, stop: {stop}}}]",
+        others=TWO,
+    )
+    assert ran.jobs == ["ch/x#1 0-1"]
+
+
 @pytest.mark.parametrize(
     ("node", "action"),
     [
