@@ -38,9 +38,11 @@ def cascade(step: Step) -> None:
         elif step.ended:
             _node_ended(step, *step.ended.popleft())
         elif step.joins:
-            ready, step.joins = step.joins, deque()
+            _join(step, *step.joins.popleft())
+        elif step.ready:  # once all skips are known: they may make a failure one that lets nothing new start
+            ready, step.ready = step.ready, deque()
             for frame, index in ready:  # all of them, before one that fails at once has its say
-                _join(step, frame, index)
+                _begin(step, frame, index)
         elif step.begun:
             _enter(step, step.begun.popleft())
         elif step.quiet and not step.full:
@@ -102,23 +104,34 @@ def _join(step: Step, frame: Frame, index: int) -> None:
         if node.items is not None:
             loops.go_on(step, frame, node)  # with what a step before has left
         return
+    verdict = _verdict(node)
+    if verdict == RUN:
+        step.ready.append((frame, index))
+    elif verdict != WAIT:
+        loops.end_node(step, frame, node, SKIPPED, verdict, "")
+
+
+def _verdict(node: NodeState) -> str:
     compiled = node.node
-    verdict = decide(
+    return decide(
         join_any=compiled.join_any, open=node.open, met=node.met, broken=node.broken, total=len(compiled.incoming)
     )
-    if verdict == WAIT:
+
+
+def _begin(step: Step, frame: Frame, index: int) -> None:
+    """Let a node run whose join said so, unless something has come between."""
+    node = frame.nodes[index]
+    if node.begun or node.phase in TERMINAL or _verdict(node) != RUN:
         return
-    if verdict != RUN:
-        loops.end_node(step, frame, node, SKIPPED, verdict, "")
-    elif failure.may_begin(frame, node) and step.full:
-        step.later[node] = frame
-    elif failure.may_begin(frame, node):
-        loops.begin(step, frame, node)
-        if compiled.service:
-            step.settle(frame)  # it may have nobody to serve
-    else:
+    if not failure.may_begin(frame, node):
         node.held = True
         step.settle(frame)
+    elif step.full:
+        step.later[node] = frame
+    else:
+        loops.begin(step, frame, node)
+        if node.node.service:
+            step.settle(frame)  # it may have nobody to serve
 
 
 def _enter(step: Step, frame: Frame) -> None:

@@ -29,7 +29,7 @@ class Step:
 
     __slots__ = (
         "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "later", "limited", "now",
-        "quiet", "stale", "state", "units",
+        "quiet", "ready", "stale", "state", "units",
     )  # fmt: skip
 
     def __init__(self, state: RunState, now: float, *, limited: bool = False) -> None:
@@ -44,6 +44,7 @@ class Step:
         self.units: deque[Unit] = deque()  # have ended; their node is to be told
         self.ended: deque[tuple[Frame, NodeState]] = deque()  # have ended; their dependents are to be told
         self.joins = deque((frame, node.node.index) for node, frame in state.later.items())  # an edge has changed
+        self.ready: deque[tuple[Frame, int]] = deque()  # their joins let them run; see `cascade`
         self.later: dict[NodeState, Frame] = {}  # are left to the next step
         self.closes: deque[tuple[Frame, str, str]] = deque()  # are to be closed: (frame, why, how); see `closing`
         self.entered: dict[NodeState, Frame] = {}  # were let run in this step; see `failure.hold_back`

@@ -100,6 +100,28 @@ def test_what_finds_no_place_in_the_instant_of_a_failure_is_held_back() -> None:
     assert ran.nodes == {"e": "Failed(ExpressionError) 0-0", "b": "Succeeded 0-1", "c": "Skipped(RunFailed)"}
 
 
+HANDLER_WITHOUT_A_CHANCE = """
+    nodes:
+    - {name: a, job: J}
+    - {name: b, dependsOn: [a], job: J}
+    - {name: handler, dependsOn: ["a:Failed", b], job: J}
+    - {name: c, dependsOn: ["b:Done"], job: J}
+    - {name: d, dependsOn: ["b:Done"], graph: {name: g}}
+    graphs: [{name: g, nodes: [{name: x, job: J}]}]
+    """
+
+
+@pytest.mark.parametrize("policy", ["Drain", "Cancel"])
+def test_a_failure_that_no_handler_can_catch_any_more_lets_nothing_new_start(policy: str) -> None:
+    """The handler is skipped in the instant of the failure: what only the skips of that instant let run is too late."""
+    ran = simulate(f"    failurePolicy: {policy}{HANDLER_WITHOUT_A_CHANCE}", "events: [{node: a, exitCode: 1}]")
+    assert ran.nodes == {
+        "a": "Failed(Error) 0-1", "b": "Skipped(UpstreamFailed)", "handler": "Skipped(UpstreamFailed)",
+        "c": "Skipped(RunFailed)", "d": "Skipped(RunFailed)",
+    }  # fmt: skip
+    assert ran.outcome == "Failed(NodeFailed) 1"
+
+
 @pytest.mark.parametrize("policy", ["Drain", "Cancel"])
 @pytest.mark.parametrize("outcome", ["Failed", "Done"])
 def test_what_asked_for_the_failure_and_what_follows_is_never_held_back(policy: str, outcome: str) -> None:
