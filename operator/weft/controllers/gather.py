@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from weft.api.conditions import Reason, message_for
-from weft.api.objects import Obj, annotation, key_of
+from weft.api.objects import Obj, annotation, key_of, owner_of
 from weft.controllers.live import LiveRun, Release
 from weft.controllers.releasing import has_done_its_work
 from weft.controllers.replacing import passed_over
@@ -42,6 +42,25 @@ def job_of(live: LiveRun, store: ChildStore, id_: AttemptId) -> Obj | None:
     return job if job is not None and attempt_of(job, live.ref.uid) == id_ else None
 
 
+def attempt_by(live: LiveRun, store: ChildStore, child: Obj) -> AttemptId | None:
+    """Which attempt of the run speaks by a Job or Pod; None for a stranger, and for a copy that somebody has made.
+
+    A copy has the annotations, too, and under another name: of the Job, or of a Pod that is no Job's while the
+    attempt's own Job stands. Of a Job that is deleted, Pods may be left that nobody owns any more.
+    """
+    id_ = attempt_of(child, live.ref.uid)
+    if id_ is None:
+        return None
+    name = job_name(live.ref, id_)
+    if child["kind"] == "Job":
+        return id_ if key_of(child).name == name else None
+    owner = owner_of(child, "Job")
+    if owner is not None:
+        return id_ if owner["name"] == name else None
+    job = job_of(live, store, id_)
+    return id_ if job is None or job["metadata"].get("deletionTimestamp") else None
+
+
 def children_seen(live: LiveRun, store: ChildStore, *, now: float) -> list[Observation]:
     """What the touched Jobs and Pods tell; `now` in epoch seconds."""
     seen: list[Observation] = []
@@ -52,7 +71,7 @@ def children_seen(live: LiveRun, store: ChildStore, *, now: float) -> list[Obser
         obj = held if held is not None else gone
         if obj is None:
             continue
-        id_ = attempt_of(obj, live.ref.uid)
+        id_ = attempt_by(live, store, obj)
         if id_ is not None:
             reader = _pod_seen if kind == "Pod" else _job_seen
             seen.extend(reader(live, store, id_, obj, gone=held is None, now=now))
@@ -114,8 +133,8 @@ def touch_all(live: LiveRun, store: ChildStore) -> None:
 def missing_jobs(live: LiveRun, store: ChildStore) -> Iterator[Observation]:
     """Attempts in flight without any child: their Job was deleted while nobody looked."""
     children = store.children(*live.run_key)
-    present = {attempt_of(family.job, live.ref.uid) for family in children.jobs}
-    present |= {attempt_of(pod, live.ref.uid) for pod in children.orphans}
+    present = {attempt_by(live, store, family.job) for family in children.jobs}
+    present |= {attempt_by(live, store, pod) for pod in children.orphans}
     present |= {action.id for action in live.pending if isinstance(action, Start)}  # about to be made
     for id_, unit in live.state.active.items():
         expected = id_.attempt > 0 and unit.node.body.kind == "job" and unit.pending not in RESEND

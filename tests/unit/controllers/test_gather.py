@@ -10,10 +10,11 @@ from weft.controllers.live import LiveRun
 from weft.engine.observation import AttemptEnded, AttemptPending
 from weft.engine.state import AttemptId
 from weft.kube.store import ChildStore
-from weft.render.names import RunRef, child_annotations, child_labels
+from weft.render.names import RunRef, child_annotations, child_labels, job_name
 
 REF = RunRef("n", "r", "run-uid", "w")
 ID = AttemptId("a", None, None, "main", 1)
+JOB = job_name(REF, ID)
 
 
 def child(kind: str, name: str, uid: str, **rest: Any) -> Obj:
@@ -26,12 +27,12 @@ def child(kind: str, name: str, uid: str, **rest: Any) -> Obj:
 
 
 def job(*, ended: str) -> Obj:
-    return child("Job", "r-a-x", "job-uid", spec={}, status={"conditions": [{"type": ended, "status": "True"}]})
+    return child("Job", JOB, "job-uid", spec={}, status={"conditions": [{"type": ended, "status": "True"}]})
 
 
-def pod(*, phase: str, text: str, name: str = "r-a-x-named-by-kubernetes") -> Obj:
+def pod(*, phase: str, text: str, name: str = f"{JOB}-named-by-kubernetes") -> Obj:
     terminated = {"exitCode": 0 if phase == "Succeeded" else 3, "message": text}
-    owner = {"kind": "Job", "name": "r-a-x", "uid": "job-uid", "controller": True}
+    owner = {"kind": "Job", "name": JOB, "uid": "job-uid", "controller": True}
     return child(
         "Pod", name, "pod-uid", metadata={"ownerReferences": [owner]}, spec={"containers": [{"name": "main"}]},
         status={"phase": phase, "containerStatuses": [{"name": "main", "state": {"terminated": terminated}}]},
@@ -68,7 +69,7 @@ def test_after_a_restart_a_job_of_the_built_in_controller_leaves_the_word_to_its
 def test_a_preempted_pod_that_vanishes_late_says_nothing_of_the_one_that_runs_by_then(another: bool) -> None:
     store = ChildStore(monotonic=lambda: 0.0)
     store.remember_created(job(ended="None"))
-    old, new = pod(phase="Failed", text=""), pod(phase="Running", text="", name="r-a-x-another")
+    old, new = pod(phase="Failed", text=""), pod(phase="Running", text="", name=f"{JOB}-another")
     old["metadata"] |= {"deletionTimestamp": "2023-11-14T22:13:20Z", "uid": "old-uid"}
     new["spec"]["nodeName"] = "k"
     if another:
