@@ -20,7 +20,7 @@ from weft.cli.frozen import frozen_workflow, node_spec
 from weft.cli.nodes import Entry, matching, unknown_node
 from weft.cli.session import Session, in_cluster
 from weft.controllers.run_facts import rerun_known, workflow_of
-from weft.kube.errors import AlreadyExists
+from weft.kube.errors import AlreadyExists, Forbidden
 from weft.kube.resources import APPROVALS, WORKFLOW_RUNS
 from weft.render.names import NODE_LABEL, label_value, run_labels, run_reference, short_hash
 
@@ -75,7 +75,7 @@ def decide(session: Session, name: str, node: str, decision: Decision, comment: 
     named = person.groups if body is None else entitled(person, question["name"], asked_of(body, question))
     approval = approval_of(run, question, person.name, decision, groups=named, comment=comment)
     try:
-        cluster.create(APPROVALS, approval)
+        _create(session, approval)
     except AlreadyExists:
         raise click.ClickException(_decided_already(session, approval)) from None
     verdict = _verdict(session, approval["metadata"]["name"])
@@ -88,6 +88,18 @@ def decide(session: Session, name: str, node: str, decision: Decision, comment: 
     elif decision == "Approve" and body is not None:
         now = runs.node_entries(cluster, cluster.get(WORKFLOW_RUNS, name))
         click.echo(still_missing(next(iter(matching(question["name"], now)), {}), person, body.get("quorum", 1)))
+
+
+def _create(session: Session, approval: Obj) -> None:
+    """Create it as the run's, so that it goes with it, or else without an owner: the operator gives it one then.
+
+    Where OwnerReferencesPermissionEnforcement is on, only who may delete Approvals may say whose they are.
+    """
+    try:
+        session.cluster.create(APPROVALS, approval)
+    except Forbidden:
+        metadata = {name: value for name, value in approval["metadata"].items() if name != "ownerReferences"}
+        session.cluster.create(APPROVALS, approval | {"metadata": metadata})
 
 
 def open_question(run: Obj, entries: Sequence[Entry], path: str) -> Entry:

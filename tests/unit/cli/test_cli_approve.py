@@ -1,6 +1,7 @@
 import click
 import pytest
 from support.apiserver import workflow_run
+from support.transport import status
 from weft.cli.approve import Person, approval_of, asked_of, decide, entitled, open_question, still_missing
 from weft.kube.resources import APPROVALS
 
@@ -56,6 +57,27 @@ def test_an_approval_is_of_the_user_for_the_groups_asked(api, call, run, operato
         "app.kubernetes.io/managed-by": "weft",
     }  # fmt: skip
     assert approval["metadata"]["ownerReferences"][0]["uid"] == run["metadata"]["uid"]
+
+
+def refuse_owners(asked):
+    """What the admission plugin OwnerReferencesPermissionEnforcement says to who may not delete what he creates."""
+    if asked.method == "POST" and asked.resource is APPROVALS and asked.body["metadata"].get("ownerReferences"):
+        return status(403, "Forbidden", "cannot set an ownerRef on a resource you can't delete")
+    return None
+
+
+def test_who_may_create_approvals_and_not_delete_them_decides_where_owners_need_that_right(api, call, run, operator):
+    api.before.append(refuse_owners)
+    result = call("approve", "r", "review")
+    assert result.stdout == "review of run r is approved by alice\n1 more approval is needed, from others\n"
+    [approval] = api.all(APPROVALS, "shop")
+    assert "ownerReferences" not in approval["metadata"]  # the operator gives it its owner
+
+
+def test_who_may_not_create_approvals_is_told_so(api, call, run):
+    api.fail(403, method="POST", plural="approvals", times=2)
+    assert call("approve", "r", "review").exit_code == 1
+    assert api.all(APPROVALS) == []
 
 
 def test_a_rejection_needs_nobody_else(api, call, run, operator):

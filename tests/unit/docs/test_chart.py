@@ -118,12 +118,22 @@ IN_OTHER_WORDS = {
     # and by the admission plugin OwnerReferencesPermissionEnforcement.
     ("weft.dev", "workflowruns/finalizers", "update"),
     ("batch", "jobs/finalizers", "update"),
+    ("weft.dev", "approvals", "delete"),
 }
 """What the code asks for without naming it beside the verb."""
 
 
 def test_no_right_is_given_that_nothing_uses() -> None:
     assert rights("operator", "secrets", "lease", "policies") - calls() == IN_OTHER_WORDS - calls()
+
+
+@pytest.mark.parametrize(
+    "owned",
+    [("batch", "jobs"), ("", "pods"), ("", "configmaps"), ("weft.dev", "workflowruns"), ("weft.dev", "approvals")],
+)
+def test_what_is_given_an_owner_may_be_deleted(owned: tuple[str, str]) -> None:
+    """OwnerReferencesPermissionEnforcement: "cannot set an ownerRef on a resource you can't delete"."""
+    assert (*owned, "delete") in rights("operator")
 
 
 def weft_kinds() -> list[str]:
@@ -134,7 +144,7 @@ def test_a_users_spec_is_never_written() -> None:
     for kind in set(weft_kinds()) - {"workflowruns"}:
         verbs = {verb for _, resource, verb in rights("operator") if resource == kind}
         # Of an Approval the spec cannot be changed by anybody: what is written is that its run is its owner.
-        assert verbs - {"get"} == {"list", "watch"} | ({"patch"} if kind == "approvals" else set())
+        assert verbs - {"get"} == {"list", "watch"} | ({"patch", "delete"} if kind == "approvals" else set())
 
 
 def test_nobody_but_the_operator_is_given_the_right_to_adopt_runs() -> None:
