@@ -79,11 +79,13 @@ def decide(session: Session, name: str, node: str, decision: Decision, comment: 
     except AlreadyExists:
         raise click.ClickException(_decided_already(session, approval)) from None
     verdict = _verdict(session, approval["metadata"]["name"])
-    if verdict.get("accepted") is False:
+    if verdict is not None and verdict.get("accepted") is False:
         raise click.ClickException(f"the decision does not count: {verdict.get('message') or verdict.get('reason')}")
     verb = "approved" if decision == "Approve" else "rejected"
     click.echo(f"{question['name']} of run {name} is {verb} by {person.name}")
-    if "accepted" not in verdict:
+    if verdict is None:
+        click.echo("whether it counts is for those to see who may read approvals", err=True)
+    elif "accepted" not in verdict:
         click.echo("the operator has not taken the decision up yet; it will when it runs again", err=True)
     elif decision == "Approve" and body is not None:
         now = runs.node_entries(cluster, cluster.get(WORKFLOW_RUNS, name))
@@ -183,7 +185,11 @@ def still_missing(entry: Entry, person: Person, quorum: int) -> str:
 
 def _decided_already(session: Session, approval: Obj) -> str:
     name, spec = approval["metadata"]["name"], approval["spec"]
-    stored = session.cluster.get(APPROVALS, name)
+    try:
+        stored = session.cluster.get(APPROVALS, name)
+    except Forbidden:
+        what = f"{spec['node']} of run {spec['run']['name']}"
+        return f"{spec['by']} has decided on {what} already; a decision is made once"
     before, verdict = stored["spec"], stored.get("status") or {}
     if verdict.get("accepted") is False:
         told = f"an earlier decision of {spec['by']} was refused ({verdict.get('message')}); it is kept as evidence"
@@ -193,10 +199,13 @@ def _decided_already(session: Session, approval: Obj) -> str:
     return f"{spec['by']} has {word} {spec['node']} of run {spec['run']['name']} already; a decision is made once"
 
 
-def _verdict(session: Session, name: str) -> Mapping[str, Any]:
-    """The status the operator gives an Approval; {} when it gives none in time."""
+def _verdict(session: Session, name: str) -> Mapping[str, Any] | None:
+    """The status the operator gives an Approval; {} when it gives none in time, None for who may not read it."""
     for _ in range(POLLS):
-        status: Mapping[str, Any] = session.cluster.get(APPROVALS, name).get("status") or {}
+        try:
+            status: Mapping[str, Any] = session.cluster.get(APPROVALS, name).get("status") or {}
+        except Forbidden:
+            return None
         if "accepted" in status:
             return status
         session.cluster.sleep(POLL_SECONDS)

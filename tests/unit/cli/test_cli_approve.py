@@ -74,6 +74,14 @@ def test_who_may_create_approvals_and_not_delete_them_decides_where_owners_need_
     assert "ownerReferences" not in approval["metadata"]  # the operator gives it its owner
 
 
+def test_who_may_decide_and_not_read_approvals_is_told_that_it_is_done(api, call, run, operator):
+    api.fail(403, method="GET", plural="approvals", times=100)
+    first, again = call("approve", "r", "review"), call("approve", "r", "review")
+    assert (first.exit_code, first.stdout) == (0, "review of run r is approved by alice\n")
+    assert first.stderr == "whether it counts is for those to see who may read approvals\n"
+    assert again.stderr == "Error: alice has decided on review of run r already; a decision is made once\n"
+
+
 def test_who_may_not_create_approvals_is_told_so(api, call, run):
     api.fail(403, method="POST", plural="approvals", times=2)
     assert call("approve", "r", "review").exit_code == 1
