@@ -22,7 +22,7 @@ from weft.engine.actions import Start
 from weft.engine.child_failure import child_failure
 from weft.engine.exact import outputs_of_run
 from weft.engine.observation import AttemptEnded
-from weft.engine.run import MAX_CHILD_DEPTH, nested_too_deep
+from weft.engine.run import MAX_CHILD_DEPTH, nested_too_deep, stopped_child
 from weft.engine.state import AttemptId
 from weft.kube.client import Client
 from weft.kube.clock import Clock
@@ -143,7 +143,10 @@ class ChildRuns:
         message = f"run {child['metadata']['name']} ended {status.get('phase')}: {why.get('message', '')}"
         started = bool(status.get("startTime"))
         reason, fatal = child_failure(why.get("reason"), status.get("nodes") or (), started=started)
-        return AttemptEnded(id_, now, succeeded=False, reason=reason, message=message, outputs=outputs, fatal=fatal)
+        return AttemptEnded(
+            id_, now, succeeded=False, reason=reason, message=message, outputs=outputs, fatal=fatal,
+            stopped=stopped_child(status.get("phase"), live.state),
+        )  # fmt: skip
 
     async def _child(self, live: LiveRun, id_: AttemptId) -> Obj | None:
         """The attempt's child run; one that was only just made is asked for, since the cache may not know it yet."""

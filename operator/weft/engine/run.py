@@ -48,6 +48,14 @@ def child_stop(stop: str | None, stage: str) -> str | None:
     return stop if stop == "Terminate" or (stop == "Drain" and stage == "Main") else None
 
 
+def stopped_child(outcome: str | None, state: RunState) -> str | None:
+    """Give the reason for which an attempt was stopped whose child run ended so; None where that is its own affair.
+
+    A child that was drained with its run has not failed, as a graph has not.
+    """
+    return Reason.Stopped if outcome == CANCELLED and child_stop(state.stop, state.stage) else None
+
+
 def nested_too_deep(name: str) -> str:
     """Give the words for a node that would start a run of that Workflow below `MAX_CHILD_DEPTH`."""
     return f"child runs nest deeper than {MAX_CHILD_DEPTH}; does {name!r} start itself?"

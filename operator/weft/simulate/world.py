@@ -24,7 +24,7 @@ from weft.engine.child_failure import child_failure
 from weft.engine.keys import Answer, Change, Keys
 from weft.engine.observation import AttemptEnded, CacheAnswer, Controls, LockAnswer, LockLost, Observation
 from weft.engine.observation import Decision as Decided
-from weft.engine.run import MAX_CHILD_DEPTH, STOPS, child_stop, nested_too_deep
+from weft.engine.run import MAX_CHILD_DEPTH, STOPS, child_stop, nested_too_deep, stopped_child
 from weft.engine.snapshot import entries
 from weft.engine.state import AttemptId, RunContext
 from weft.graph.compiled import CompiledWorkflow
@@ -217,7 +217,8 @@ class World:
         if state.outcome != "Succeeded":
             reason, fatal = child_failure(state.reason, entries(state), started=True)
             message = f"run {child.context.name} ended {state.outcome}: {state.message}"
-            seen = replace(seen, succeeded=False, reason=reason, message=message, fatal=fatal)
+            stopped = stopped_child(state.outcome, attempt.run.state)
+            seen = replace(seen, succeeded=False, reason=reason, message=message, fatal=fatal, stopped=stopped)
         self._cluster.end(attempt, seen)
 
     # People and the user

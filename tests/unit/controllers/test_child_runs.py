@@ -71,6 +71,36 @@ async def test_terminate_reaches_a_child_run_that_is_being_cancelled(rig: Rig) -
     assert {run["status"]["phase"] for run in rig.api.all(WORKFLOW_RUNS)} == {"Cancelled"}
 
 
+async def test_a_child_run_that_is_drained_with_its_parent_has_not_failed(rig: Rig) -> None:
+    """So a rerun does it again, even where some may fail."""
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    rig.workflow("child", "nodes: [{name: x, job: {image: i}}, {name: y, dependsOn: [x], job: {image: i}}]")
+    rig.workflow("w", "nodes: [{name: c, retry: {}, forEach: {range: 2, maxFailed: 2}, workflow: {name: child}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
+    rig.edit(stop="Drain")
+    await rig.wait(rig.ended, seconds=60)
+    assert (rig.nodes(), rig.phase()) == ({"c": "Cancelled(Stopped)"}, "Cancelled")
+    rig.edit(stop=None, rerun={"generation": 1, "from": "Failed"})
+    await rig.wait(lambda: rig.phase() != "Cancelled", seconds=60)
+    await rig.wait(rig.ended, seconds=60)
+    assert (rig.nodes(), rig.phase()) == ({"c": "Succeeded"}, "Succeeded")
+
+
+async def test_a_child_run_that_somebody_stops_by_itself_has_failed_its_node(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(seconds=5)
+    rig.workflow("child", "nodes: [{name: x, job: {image: i}}]")
+    rig.workflow("w", "nodes: [{name: c, workflow: {name: child}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
+    (name,) = (run["metadata"]["name"] for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["name"] != "r")
+    rig.edit(name, stop="Drain")
+    await rig.wait(rig.ended, seconds=60)
+    assert (rig.nodes(), rig.phase()) == ({"c": "Failed(ChildFailed)"}, "Failed")
+
+
 async def test_a_drain_leaves_the_child_runs_of_finally_alone(rig: Rig) -> None:
     rig.behave = lambda node, attempt: Fate(seconds=5)
     rig.workflow("child", UNDOING)
