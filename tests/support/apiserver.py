@@ -4,6 +4,7 @@
         run(["status", "--kubeconfig", server.kubeconfig(tmp_path)])
 
 It adds what only such clients ask for: who they are (`server.user`), logs of Pods (`server.logs`), Tables of runs.
+Whom they asked to act as stands in `server.impersonated`: the headers of each request, name and value.
 The next logs break off after as many bytes as `server.log_breaks` says. `server.on_watch` is called, in the thread of
 the server, when a watch begins: the place to let things happen.
 """
@@ -33,6 +34,7 @@ class ApiServer:
         self.logs: dict[str, bytes] = {}
         self.log_breaks: list[int] = []
         self.on_watch: list[Callable[[], Any]] = []
+        self.impersonated: list[list[tuple[str, str]]] = []
         self.port = 0
         self._acting: asyncio.Future[None] | None = None
 
@@ -57,6 +59,8 @@ class ApiServer:
         return str(file)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        said = [(name, value) for name, value in request.headers.items() if name.startswith("Impersonate-")]
+        self.impersonated.append(said)
         if request.path.endswith("/selfsubjectreviews"):
             return web.json_response({"status": {"userInfo": self.user}}, status=201)
         if request.path.endswith("/log"):

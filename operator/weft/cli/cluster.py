@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 import orjson
 from kubernetes import config as kubernetes_config
-from kubernetes.client import ApiClient, ApiException, Configuration, CustomObjectsApi
+from kubernetes.client import ApiException, Configuration, CustomObjectsApi
 from urllib3.exceptions import HTTPError
 
 from weft.api.objects import Obj, Objects, version_of
+from weft.cli.impersonation import Header, ImpersonatingClient
 from weft.cli.kubeconfig import NoKubeconfig, read_kubeconfig
 from weft.kube.deep import readable
 from weft.kube.errors import ApiError, NotFound, ServerError, TooManyRequests, Unreachable, from_response
@@ -43,13 +44,20 @@ _SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount
 class Cluster:
     """One namespace of one cluster. Every method raises ApiError."""
 
-    def __init__(self, configuration: Configuration, namespace: str, *, sleep: Callable[[float], None] = time.sleep):
-        """Take the connection, the namespace to work in, and what waits."""
+    def __init__(
+        self,
+        configuration: Configuration,
+        namespace: str,
+        *,
+        acting_as: tuple[Header, ...] = (),
+        sleep: Callable[[float], None] = time.sleep,
+    ):
+        """Take the connection, the namespace to work in, the headers that impersonate somebody, and what waits."""
         configuration.retries = False  # a refused connection is told at once, and without log lines
         self.host: str = configuration.host
         self.namespace = namespace
         self.sleep = sleep
-        self._client = ApiClient(configuration)
+        self._client = ImpersonatingClient(configuration, acting_as)
         self._objects = CustomObjectsApi(self._client)
 
     def get(self, resource: Resource, name: str) -> Obj:
@@ -217,14 +225,14 @@ class Cluster:
 def connect(*, kubeconfig: str | None, context: str | None, namespace: str | None) -> Cluster:
     """Connect as kubectl would: by the kubeconfig, else as the Pod this runs in. Raises ApiError."""
     try:
-        configuration, named = read_kubeconfig(kubeconfig or os.environ.get("KUBECONFIG") or None, context)
+        configuration, named, acting_as = read_kubeconfig(kubeconfig or os.environ.get("KUBECONFIG") or None, context)
     except NoKubeconfig:
         if kubeconfig or context or not _SERVICE_ACCOUNT_NAMESPACE.exists():
             raise
-        configuration, named = Configuration(), _SERVICE_ACCOUNT_NAMESPACE.read_text().strip()
+        configuration, named, acting_as = Configuration(), _SERVICE_ACCOUNT_NAMESPACE.read_text().strip(), ()
         kubernetes_config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     try:
-        return Cluster(configuration, namespace or named or "default")
+        return Cluster(configuration, namespace or named or "default", acting_as=acting_as)
     except OSError as error:  # ssl's errors are of these: no certificate, a key of another one
         raise ApiError(f"no cluster to talk to: the credentials for {configuration.host} are broken: {error}") from None
 

@@ -14,6 +14,7 @@ from kubernetes.client import Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigLoader, KubeConfigMerger
 
+from weft.cli.impersonation import Header, impersonation
 from weft.kube.errors import ApiError
 
 NAMED_TOKEN = "BearerToken"
@@ -23,8 +24,11 @@ class NoKubeconfig(ApiError):
     """There is none, or it names no cluster."""
 
 
-def read_kubeconfig(file: str | None, context: str | None) -> tuple[Configuration, str | None]:
-    """Give how to connect, by the context or the current one, and the namespace it names. Raises ApiError."""
+def read_kubeconfig(file: str | None, context: str | None) -> tuple[Configuration, str | None, tuple[Header, ...]]:
+    """Give how to connect, by the context or the current one, the namespace it names, and whom to act as, in headers.
+
+    Raises ApiError.
+    """
     place = file or KUBE_CONFIG_DEFAULT_LOCATION
     with _told(place), _what_is_logged() as logged:
         merged = KubeConfigMerger(place).config  # type: ignore[no-untyped-call]
@@ -45,7 +49,10 @@ def read_kubeconfig(file: str | None, context: str | None) -> tuple[Configuratio
         if logged and not configuration.api_key and not configuration.cert_file:
             raise ApiError(f"no cluster to talk to: {place}: {'; '.join(logged)}")
         _trim(configuration)
-        return configuration, (loader.current_context["context"] or {}).get("namespace")
+        there = loader.current_context["context"] or {}
+        user = merged["users"].get_with_name(there["user"], safe=True) if there.get("user") else None
+        headers = impersonation(user.value.get("user") or {}) if user else ()
+        return configuration, there.get("namespace"), headers
 
 
 @contextmanager

@@ -198,3 +198,55 @@ def test_a_token_file_may_end_in_a_line_break_as_most_files_do(api, server, tmp_
 def test_the_kubeconfig_of_the_environment_is_used(server, tmp_path, monkeypatch):
     monkeypatch.setenv("KUBECONFIG", server.kubeconfig(tmp_path))
     assert connect(kubeconfig=None, context=None, namespace=None).host == server.url
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, []),
+        ({"as": "vera"}, [("Impersonate-User", "vera")]),
+        ({"as": "vera", "as-uid": "17"}, [("Impersonate-User", "vera"), ("Impersonate-Uid", "17")]),
+        (
+            {"as": "vera", "as-groups": ["ops", "dev, test"]},
+            [("Impersonate-User", "vera"), ("Impersonate-Group", "ops"), ("Impersonate-Group", "dev, test")],
+        ),
+        (
+            {"as": "vera", "as-user-extra": {"acme.com/pro:ject": ["a", "b"]}},
+            [
+                ("Impersonate-User", "vera"),
+                ("Impersonate-Extra-acme.com%2Fpro%3Aject", "a"),
+                ("Impersonate-Extra-acme.com%2Fpro%3Aject", "b"),
+            ],
+        ),
+        ({"as": "véra"}, [("Impersonate-User", "véra")]),
+    ],
+)
+def test_who_impersonates_somebody_by_kubeconfig_does_so_in_every_request(api, server, tmp_path, fields, said):
+    api.add(workflow_run("r"))
+    server.logs["p"] = b"a line\n"
+    cluster = connect(
+        kubeconfig=changed_kubeconfig(server, tmp_path, user(token="secret", **fields)), context=None, namespace=None
+    )
+    cluster.whoami()
+    cluster.get(WORKFLOW_RUNS, "r")
+    cluster.patch(WORKFLOW_RUNS, "r", {"spec": {"suspend": True}})
+    next(cluster.watch(WORKFLOW_RUNS, "r"))
+    list(cluster.log("p", container="main", follow=False))
+    assert server.impersonated == [said] * len(server.impersonated)
+    assert len(server.impersonated) >= 5
+
+
+@pytest.mark.parametrize("fields", [{"as-groups": ["ops"]}, {"as-uid": "17"}, {"as-user-extra": {"a": ["b"]}}])
+def test_groups_of_nobody_are_not_taken_for_ones_own(server, tmp_path, fields):
+    file = changed_kubeconfig(server, tmp_path, user(token="secret", **fields))
+    with pytest.raises(ApiError, match=f"has {next(iter(fields))} without as: name the user to act as"):
+        connect(kubeconfig=file, context=None, namespace=None)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"as": 5}, {"as": "a", "as-groups": "ops"}, {"as": "a", "as-user-extra": {"a": "b"}}]
+)
+def test_an_impersonation_that_cannot_be_read_is_not_passed_over(server, tmp_path, fields):
+    file = changed_kubeconfig(server, tmp_path, user(token="secret", **fields))
+    with pytest.raises(ApiError, match="kubeconfig is no kubeconfig, or a broken one"):
+        connect(kubeconfig=file, context=None, namespace=None)
