@@ -50,7 +50,7 @@ def parse_outputs(text: str) -> dict[str, Any] | None:
     if size > MAX_BYTES or (size == MAX_BYTES and not _is_whole(stripped)):
         raise OutputsError(
             Reason.OutputsTooLarge,
-            f"the outputs are more than {MAX_BYTES} bytes, which is where Kubernetes cuts them; write larger results to"
+            f"the outputs are {MAX_BYTES} bytes or more, which is where Kubernetes cuts them; write larger results to"
             " an object store or a volume and put their address into $WEFT_OUTPUTS",
         )
     if not stripped:

@@ -54,9 +54,9 @@ BAD = [
     ("x" * 64 + "=1", "InvalidOutputs", "line 1"),
     ('{"a":' * 100 + "1" + "}" * 100, "InvalidOutputs", "deeper than 64 levels"),
     ('{"a":' + "[" * 2000 + "]" * 2000 + "}", "InvalidOutputs", ""),
-    ('{"a": "' + "x" * MAX_BYTES + '"}', "OutputsTooLarge", "more than 4096 bytes"),
-    ("a=" + "x" * (MAX_BYTES - 2), "OutputsTooLarge", "more than 4096 bytes"),
-    ("a=" + "é" * (MAX_BYTES // 2), "OutputsTooLarge", "more than 4096 bytes"),
+    ('{"a": "' + "x" * MAX_BYTES + '"}', "OutputsTooLarge", "are 4096 bytes or more"),
+    ("a=" + "x" * (MAX_BYTES - 2), "OutputsTooLarge", "are 4096 bytes or more"),
+    ("a=" + "é" * (MAX_BYTES // 2), "OutputsTooLarge", "are 4096 bytes or more"),
 ]
 
 
@@ -71,7 +71,7 @@ def test_bad(text: str, reason: str, says: str) -> None:
 def test_a_text_just_below_the_cut_is_whole_and_json_that_just_fits_it_too() -> None:
     assert parse_outputs("a=" + "x" * (MAX_BYTES - 3)) == {"a": "x" * (MAX_BYTES - 3)}
     assert parse_outputs('{"a":"' + "x" * (MAX_BYTES - 8) + '"}') == {"a": "x" * (MAX_BYTES - 8)}
-    with pytest.raises(OutputsError, match="more than 4096 bytes"):
+    with pytest.raises(OutputsError, match="are 4096 bytes or more"):
         parse_outputs('{"a":{"b":"' + "x" * (MAX_BYTES - 13) + '"}')  # cut within the outer object
 
 
