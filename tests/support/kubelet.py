@@ -19,10 +19,13 @@ from support.storage import Event
 from weft.api.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.api.times import timestamp
 from weft.kube.resources import JOBS, PODS
+from weft.render.facts import condition
 from weft.render.pod import TRACKING_FINALIZER
 
 GRACE_SECONDS = 0.5
 """From being told to stop to having stopped."""
+
+MOUNTING = "ContainerCreating"
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class Fate:
     """What becomes of a Pod: bound after `bind`, running after `pending`, then for `seconds`, then its end.
 
     `reason` is the Pod's own (Evicted, NodeLost, OOMKilled, DeadlineExceeded); `waits` why it is pending
-    (Unschedulable, ErrImagePull). `vanish`: somebody tears it out of the API at its end, finalizers and all.
+    (Unschedulable, ErrImagePull; ContainerCreating: a volume that cannot be mounted, during which the kubelet heeds no
+    deadline, only the Pod's deletion). `vanish`: somebody tears it out of the API at its end, finalizers and all.
     `deaf`: its node is cut off, and nobody there hears that it has to stop until all is calm. `beside`: for how long
     another container runs beside main. `grace`: from being told to stop to having stopped.
     """
@@ -77,7 +81,7 @@ class Kubelet:
             elif event.type == "MODIFIED" and uid_of(event.obj) not in self._ended:
                 if event.obj["metadata"].get("deletionTimestamp"):
                     self._spawn(self._stop(event.obj, None))
-                elif event.obj["spec"].get("activeDeadlineSeconds") == 1:
+                elif event.obj["spec"].get("activeDeadlineSeconds") == 1 and not _mounts(event.obj):
                     self._spawn(self._stop(event.obj, "DeadlineExceeded"))
         if self._collect is not None:
             if event.type == "DELETED" and event.resource is JOBS:
@@ -143,7 +147,7 @@ class Kubelet:
         # A Pod that is being deleted is not bound any more: the API server refuses it.
         if current is not None and not current["metadata"].get("deletionTimestamp") and uid_of(pod) not in self._ended:
             state = {"waiting": {"reason": why, "message": "no"}}
-            self._set(pod, phase="Pending", state=state, ready=False, bind=True)
+            self._set(pod, phase="Pending", state=state, ready=False, bind=True, sandbox=why != MOUNTING)
 
     def _end(self, pod: Obj, code: int, text: str, *, reason: str | None = None) -> None:
         if uid_of(pod) in self._ended or self._current(pod) is None:
@@ -169,9 +173,11 @@ class Kubelet:
 
     def _set(
         self, pod: Obj, *, phase: str, state: Obj, ready: bool, bind: bool, reason: str | None = None,
-        other: Obj | None = None,
+        other: Obj | None = None, sandbox: bool = True,
     ) -> bool:  # fmt: skip
-        conditions = [{"type": "Ready", "status": str(ready)}]
+        conditions = [
+            {"type": "Ready", "status": str(ready)}, {"type": "PodReadyToStartContainers", "status": str(sandbox)}
+        ]  # fmt: skip
         if reason in ("Evicted", "NodeLost"):
             conditions.append({"type": "DisruptionTarget", "status": "True", "reason": _DISRUPTIONS[reason]})
 
@@ -236,6 +242,11 @@ class Kubelet:
 
 
 _DISRUPTIONS = {"Evicted": "TerminationByKubelet", "NodeLost": "DeletionByPodGC"}
+
+
+def _mounts(pod: Obj) -> bool:
+    found = condition(pod["status"], "PodReadyToStartContainers")
+    return found.get("status") == "False"
 
 
 def _untrack(pod: Obj) -> None:

@@ -7,7 +7,7 @@ from support.asked import Asked
 from support.kubelet import Fate
 from support.rig import Rig
 from support.transport import over_quota
-from weft.kube.resources import JOBS
+from weft.kube.resources import JOBS, PODS
 
 TIMES_OUT = "nodes: [{name: a, pendingTimeoutSeconds: 30, job: {image: i}}]"
 
@@ -97,6 +97,44 @@ async def test_items_whose_pods_take_long_are_told_of(rig: Rig) -> None:
     rig.start("w")
     await rig.clock.advance(35)
     assert "a waits for its Pod: the Pod waits for the scheduler" in message(rig)
+
+
+@pytest.mark.parametrize("stop", ["Cancel", "Terminate"])
+async def test_a_run_is_stopped_at_once_although_a_volume_cannot_be_mounted(rig: Rig, stop: str) -> None:
+    """The kubelet waits two minutes for volumes before it looks at deadlines again."""
+    rig.behave = lambda node, attempt: Fate(waits="ContainerCreating", pending=120)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(20)
+    rig.edit(stop=stop)
+    await rig.clock.advance(3)
+    assert rig.nodes() == {"a": "Cancelled(Stopped)"}
+    assert rig.phase() == "Cancelled"
+    await rig.clock.advance(3)
+    assert rig.api.all(PODS) == []
+
+
+async def test_so_is_one_given_up_that_has_no_more_time_for_it(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(waits="ContainerCreating", pending=120)
+    rig.workflow("w", TIMES_OUT)
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(33)
+    assert rig.nodes() == {"a": "Failed(PendingTimeout)"}
+    assert "within pendingTimeoutSeconds (30 s): the Pod is starting on cluster node" in rig.first_node()["message"]
+
+
+async def test_a_pod_whose_containers_may_have_begun_is_not_deleted_with_its_logs(rig: Rig) -> None:
+    rig.behave = lambda node, attempt: Fate(waits="ErrImagePull", pending=120)
+    rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(20)
+    rig.edit(stop="Cancel")
+    await rig.clock.advance(3)
+    assert rig.nodes() == {"a": "Cancelled(Stopped)"}
+    assert len(rig.api.all(PODS)) == 1
 
 
 @pytest.mark.parametrize("plural", ["jobs", "pods"])
