@@ -51,10 +51,8 @@ class ImpersonatingClient(ApiClient):
     def call_api(self, method: str, url: str, header_params: Any = None, *arguments: Any, **options: Any) -> Any:
         """Send a request, with the headers."""
         headers = HTTPHeaderDict(header_params or {})
-        for name, value in self._headers:
-            headers.add(
-                name, value.encode().decode("latin-1")
-            )  # which http.client undoes: UTF-8 is sent, as by kubectl
+        for name, value in self._headers:  # as UTF-8, as kubectl sends them: http.client encodes Latin-1
+            headers.add(name, value.encode().decode("latin-1"))
         return super().call_api(method, url, headers, *arguments, **options)
 
 

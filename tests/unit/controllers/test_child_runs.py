@@ -75,7 +75,7 @@ async def test_a_child_run_that_is_drained_with_its_parent_has_not_failed(rig: R
     """So a rerun does it again, even where some may fail."""
     rig.behave = lambda node, attempt: Fate(seconds=5)
     rig.workflow("child", "nodes: [{name: x, job: {image: i}}, {name: y, dependsOn: [x], job: {image: i}}]")
-    rig.workflow("w", "nodes: [{name: c, retry: {}, forEach: {range: 2, maxFailed: 2}, workflow: {name: child}}]")
+    rig.workflow("w", "nodes: [{name: c, forEach: {range: 2, maxFailed: 2}, workflow: {name: child}}]")
     await rig.up()
     rig.start("w")
     await rig.wait(lambda: len(rig.api.all(PODS)) == 2)
