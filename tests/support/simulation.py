@@ -17,6 +17,8 @@ from weft.simulate.scenario import parse_scenario
 from weft.simulate.world import World
 
 JOB = {"image": "example/work:1"}
+BAD = "events: [{node: bad, exitCode: 1}, {node: slow, durationSeconds: 3}]"
+"""A scenario: the node called bad fails, while the one called slow still runs."""
 
 
 @dataclass

@@ -33,3 +33,19 @@ def test_a_success_without_outputs_is_one_too() -> None:
     ran = simulate("nodes: [{name: a, cache: {key: \"'k'\"}, job: J}]", "actions: [{at: 50, rerun: All}]")
     assert ran.jobs == ["a#1 0-1"]
     assert ran.report["nodes"]["a"]["reason"] == "Cached"
+
+
+def test_a_cached_success_is_not_run_again() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - name: loop
+          while: {condition: "iteration < 2"}
+          graph: {name: g}
+        graphs: [{name: g, nodes: [{name: a, cache: {key: "'same'"}, job: J}]}]
+        """,
+        "events: [{node: loop/a, outputs: {n: 1}}]",
+    )
+    assert ran.jobs == ["loop/a<0>#1 0-1"]
+    assert ran.nodes["loop/a"].startswith("Succeeded(Cached)")
+    assert ran.outputs("loop/a") == {"n": 1}
