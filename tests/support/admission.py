@@ -93,7 +93,7 @@ def _run_spec(run: Obj, changed: Obj) -> str | None:
     if stopped[1] < stopped[0] and not (raised and stopped[1] == 0):
         return "spec.stop: Invalid value: may only escalate, or be cleared with a higher rerun.generation"
     if raised and (run.get("status") or {}).get("phase") not in ("Succeeded", "Failed", "Cancelled"):
-        return "the run is active; it can be rerun when it has ended"
+        return "spec.rerun: Invalid value: the run is active; it can be rerun when it has ended"
     if raised and stopped[1]:
         return "spec.stop: Invalid value: clear stop in the same edit: a stopped run cannot be rerun"
     return None

@@ -36,8 +36,9 @@ MAX_TEXT = 32_768
 SERVER_DEFAULT: dict[str, Any] = {"x-weft-server-default": True}
 """Marks a field whose default the API server fills in, because kubectl prints it; other defaults stay unwritten."""
 
-Rule = tuple[str, str]
-"""A CEL validation rule of the API server and the message it prints."""
+Rule = tuple[str, str] | tuple[str, str, str]
+"""A CEL validation rule of the API server, the message it prints, and the field it is about, where that is another one
+than the one that has the rule (`.spec.rerun`; of an object's root it prints `<nil>` else)."""
 
 
 class Model(BaseModel):
@@ -66,7 +67,8 @@ class Model(BaseModel):
         """Carry the rules in the JSON schema, where `schema.py` finds them."""
         schema = handler.resolve_ref_schema(handler(core))
         if rules := cls.rules():
-            schema["x-kubernetes-validations"] = [{"rule": rule, "message": message} for rule, message in rules]
+            names = ("rule", "message", "fieldPath")
+            schema["x-kubernetes-validations"] = [dict(zip(names, rule, strict=False)) for rule in rules]
         return schema
 
     @classmethod

@@ -235,6 +235,5 @@ class WorkflowRun(ResourceModel):
         same = "has(oldSelf.spec.rerun) && self.spec.rerun.generation == oldSelf.spec.rerun.generation"
         ended = "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in "
         ended += str([str(phase) for phase in RunPhase if phase.ended])
-        return [
-            (f"!has(self.spec.rerun) || ({same}) || ({ended})", "the run is active; it can be rerun when it has ended"),
-        ]
+        message = "the run is active; it can be rerun when it has ended"
+        return [(f"!has(self.spec.rerun) || ({same}) || ({ended})", message, ".spec.rerun")]

@@ -48,9 +48,9 @@ def check_address(address: str | IPAddress, policy: AddressPolicy) -> str | None
     ip = _unmapped(ip_address(address))
     allowed, denied = _narrowest(ip, policy.allowed), _narrowest(ip, policy.denied)
     if denied is not None and (allowed is None or allowed <= denied):
-        return f"{ip} is denied by the operator's settings"
+        return f"{ip} is denied by the operator's settings (notify.deniedCidrs)"
     if allowed is None and (reason := _refusal(ip, policy)):
-        return f"{ip} is {reason}"
+        return f"{ip} is {reason}: closed unless the operator's settings open it (notify.allowedCidrs)"
     # Who allows the way allows what is refused at its end, but not what is denied there.
     end = policy if allowed is None else replace(policy, allowed=(*policy.allowed, _ALL_V4))
     for inner in _embedded(ip):

@@ -139,7 +139,8 @@ def rerun_all(place: Place) -> None:
     """A rerun of All does everything again; a stopped run is rerun by clearing stop in the same edit."""
     run = place.start("rerun-all", spec([node("a"), node("slow", "[ $WEFT_ATTEMPT -ge 2 ] || sleep 60", after=["a"])]))
     run.running_pod("slow")
-    assert "active" in refused(lambda: run.edit(rerun={"generation": 1, "from": "All"}))
+    told = refused(lambda: run.edit(rerun={"generation": 1, "from": "All"}))
+    assert "spec.rerun: Invalid value" in told and "active" in told
     run.edit(stop="Cancel")
     run.finish("Cancelled")
     assert "stop" in refused(lambda: run.edit(rerun={"generation": 1, "from": "All"}))

@@ -134,6 +134,14 @@ def test_a_node_has_one_body_by_rule() -> None:
     assert all(f"has(self.{body})" in rule for body in BODIES)
 
 
+def test_a_rule_of_the_whole_object_names_the_field_it_is_about() -> None:
+    """Else kubectl prints `<nil>: Invalid value`."""
+    rules = [(path, rule) for path, schema in EVERYTHING for rule in schema.get("x-kubernetes-validations", ())]
+    at_root = [rule["fieldPath"] for path, rule in rules if "." not in path]
+    assert at_root == [".spec.rerun"]
+    assert not any("fieldPath" in rule for path, rule in rules if "." in path)
+
+
 def test_names() -> None:
     assert {(name, tuple(definition["spec"]["names"]["categories"])) for name, definition in BY_KIND.items()} == {
         (name, ("weft",))

@@ -159,7 +159,15 @@ def test_urls_are_refused_before_any_connection(url: str, reason: str) -> None:
 def test_a_denied_address_is_refused_before_any_connection() -> None:
     policy = AddressPolicy(denied=(ip_network("10.0.0.0/8"),))
 
-    assert check_url(URL("http://167838211/"), policy) == "10.1.2.3 is denied by the operator's settings"
+    assert check_url(URL("http://167838211/"), policy) == (
+        "10.1.2.3 is denied by the operator's settings (notify.deniedCidrs)"
+    )
+
+
+def test_a_refusal_names_the_setting_that_would_lift_it() -> None:
+    assert check_url(URL("http://127.0.0.1/"), DEFAULT) == (
+        "127.0.0.1 is loopback: closed unless the operator's settings open it (notify.allowedCidrs)"
+    )
 
 
 def test_a_refusal_does_not_repeat_credentials() -> None:
