@@ -18,7 +18,7 @@ from weft.api.crd import crds, file_name, to_yaml
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from hack import dashboard, reference  # noqa: E402 - the path comes first
+from hack import dashboard, podschema, reference  # noqa: E402 - the path comes first
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ GENERATED = (
     Generated("crds/*.yaml", lambda: crd_files("crds")),
     Generated("charts/weft/crds/*.yaml", lambda: crd_files("charts/weft/crds")),  # helm takes no links
     Generated(dashboard.FILE, lambda: {dashboard.FILE: dashboard.dashboard()}),
+    Generated(podschema.FILE, lambda: {podschema.FILE: podschema.module()}),
     Generated("docs/reference/*.md", lambda: reference.pages("docs/reference")),
 )
 

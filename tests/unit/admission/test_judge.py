@@ -6,6 +6,7 @@ import pytest
 from weft.admission.judge import Found, Names, judge, names_in
 
 JOB = {"job": {"image": "i"}}
+TYPO = {"job": {"image": "i", "podTemplate": {"spec": {"hostNetwrk": True}}}}
 USES = {"name": "a", "use": {"name": "t", "with": {"n": 1}}}
 TYPE = {"parameters": [{"name": "n", "type": "integer"}], "job": {"image": "i"}}
 TAKES_N = {"parameters": [{"name": "n", "type": "integer"}], "nodes": [{"name": "a", **JOB}]}
@@ -89,6 +90,8 @@ def test_a_runs_parameters_are_held_to_its_workflow() -> None:
         (obj("WorkflowRun", workflow={"nodes": [{"name": "a", "job": {}}]}), "spec.workflow.nodes[0].job: node a has"),
         (obj("Workflow", nodes=[{"name": "a", "wait": {"seconds": 1}, "retry": {}}]), "spec.nodes[0].retry: does noth"),
         (obj("WorkflowRun", workflowRef={"name": "w"}, parameters={"n": "{{ params.x }}"}), "spec.parameters.n: {{ "),
+        (obj("Workflow", nodes=[{"name": "a", **TYPO}]), "spec.nodes[0].job.podTemplate.spec.hostNetwrk: Pods have no"),
+        (obj("NodeType", **TYPO), "spec.job.podTemplate.spec.hostNetwrk: Pods have no such field"),
     ],
 )
 def test_what_is_hardly_meant_is_warned_of_as_weft_validate_notes_it(content: dict[str, Any], note: str) -> None:

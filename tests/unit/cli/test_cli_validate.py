@@ -303,6 +303,15 @@ def test_compensations_subgraphs_and_runs_have_images_too(run):
     assert [line.partition(" has no")[0] for line in result.stderr.splitlines()] == [f"r.yaml: {one}" for one in where]
 
 
+def test_a_field_that_pods_do_not_have_is_noted_and_is_no_error(run):
+    job = "{image: i, podTemplate: {spec: {containers: [{name: main, readinesProbe: {}}]}}}"
+    for file in ({"w": GOOD.replace("{image: i}", job)}, {"t": TYPE.replace("{image: i}", job)}):
+        result = run(**file)
+        assert (result.exit_code, result.stdout) == (0, f"{next(iter(file))}.yaml: ok (1 document)\n")
+        assert "job.podTemplate.spec.containers[0].readinesProbe: Pods have no such field" in result.stderr
+        assert result.stderr.endswith('; did you mean "readinessProbe"?\n')
+
+
 def test_of_very_many_jobs_without_an_image_some_are_noted(run):
     nodes = ", ".join(f"{{name: a{i}, job: {{}}}}" for i in range(500))
     noted = run(w=HEAD.format("Workflow", "w") + f"spec: {{nodes: [{nodes}]}}\n").stderr.splitlines()
