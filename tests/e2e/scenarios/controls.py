@@ -140,7 +140,8 @@ def rerun_all(place: Place) -> None:
     run = place.start("rerun-all", spec([node("a"), node("slow", "[ $WEFT_ATTEMPT -ge 2 ] || sleep 60", after=["a"])]))
     run.running_pod("slow")
     told = refused(lambda: run.edit(rerun={"generation": 1, "from": "All"}))
-    assert "spec.rerun: Invalid value" in told and "active" in told
+    assert "spec.rerun: Invalid value" in told
+    assert "active" in told
     run.edit(stop="Cancel")
     run.finish("Cancelled")
     assert "stop" in refused(lambda: run.edit(rerun={"generation": 1, "from": "All"}))
