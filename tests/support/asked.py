@@ -64,6 +64,8 @@ def selected(obj: Obj, asked: Asked) -> bool:
     if asked.namespace and metadata.get("namespace", "") != asked.namespace:
         return False
     fields = {"metadata.name": metadata["name"], "metadata.namespace": metadata.get("namespace", "")}
+    if "involvedObject" in obj:
+        fields["involvedObject.uid"] = obj["involvedObject"].get("uid", "")
     return _fits(asked.params.get("labelSelector", ""), metadata.get("labels") or {}) and _fits(
         asked.params.get("fieldSelector", ""), fields
     )

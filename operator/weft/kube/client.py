@@ -80,10 +80,13 @@ class Client:
         *,
         namespace: str = "",
         label_selector: str = "",
+        field_selector: str = "",
         continue_token: str = "",
     ) -> Obj:
         """Read one page of a list as the server gives it; `metadata.continue` leads to the next (Gone if too late)."""
         params = {**_selected(label_selector), "limit": str(PAGE_SIZE)}
+        if field_selector:
+            params["fieldSelector"] = field_selector
         if continue_token:
             params["continue"] = continue_token
         return await self._sender.send(Call("list", resource, "GET", resource.path(namespace=namespace), params))

@@ -63,6 +63,12 @@ async def test_list_follows_pages_and_completes_items():
     assert second.params["continue"] == "next"
 
 
+async def test_a_page_may_be_of_what_a_field_picks_out():
+    world = World(ok({"metadata": {}, "items": []}))
+    await world.run(world.client.page(PODS, namespace="ns", field_selector="a.b=c"))
+    assert world.only.params == {"fieldSelector": "a.b=c", "limit": "500"}
+
+
 async def test_create_posts_into_the_objects_namespace():
     world = World(ok(POD, code=201))
     await world.run(world.client.create(PODS, POD))
