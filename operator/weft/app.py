@@ -52,6 +52,7 @@ from weft.controllers.retention import jobs_to_delete, kept_jobs
 from weft.controllers.revisions import Revisions, revisions_named
 from weft.controllers.run_facts import deleted, finished, identity, parent_of, workflow_of
 from weft.controllers.runs import RunController
+from weft.controllers.slow_starts import SlowStarts
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter, Superseded
 from weft.engine.observation import LockAnswer, LockLost, Observation
@@ -191,12 +192,16 @@ class Operator:
             jobs_to_delete=self._jobs_to_delete,
         )
         record = Record(writer, jobs, hooks=hooks, clock=clock)
+        self.slow_starts = SlowStarts(
+            self.client, self.store, find_live=lambda run: self.runs.live(run), wake=self._wake, clock=clock
+        )
         passes = Passes(
             self.store,
             performer=Performer(self.store, jobs, outside, self.locks, self.results, self._say, clock=clock),
             jobs=jobs,
             child_runs=child_runs,
             controls=controls,
+            slow_starts=self.slow_starts,
             record=record,
             hooks=hooks,
             clock=clock,
@@ -244,6 +249,7 @@ class Operator:
         await self.outbox.restore()
         self.leading = True
         self._tasks(self.recorder.run(), name="events")
+        self._tasks(self.slow_starts.run(), name="slow starts")
         for part in self._working_parts():
             part.start()
         for run in self.catalog.runs:

@@ -22,11 +22,13 @@ from weft.engine.state import STOPPING, AttemptId, Unit
 from weft.kube.store import ChildStore
 from weft.render.facts import POD_GONE, PodFact, PodState
 from weft.render.names import IDENTITY_ANNOTATION, MAIN_ENDED_ANNOTATION, STOP_ANNOTATION, job_name, parse_identity
-from weft.render.observe import JobFact, JobState, job_fact, pod_fact
+from weft.render.observe import JobFact, JobState, is_starting, job_fact, pod_fact
 from weft.render.pod import is_managed, is_tracked
 
 SILENT_SECONDS = 3.0
 """A Pod of which nothing is told for so long after it was made is looked at: most are bound by then."""
+GRACE_SECONDS = 10.0
+"""A Pod that has been starting on its cluster node for so long takes long: its Events may say why."""
 
 
 def attempt_of(obj: Obj, run_uid: str) -> AttemptId | None:
@@ -119,6 +121,11 @@ def silent_until(live: LiveRun) -> float:
     return next(iter(live.unheard.values()), float("inf")) + SILENT_SECONDS
 
 
+def slow_start_at(live: LiveRun) -> float:
+    """When the first of the Pods that are starting takes long."""
+    return next(iter(live.starting.values()), float("inf"))
+
+
 def touch_all(live: LiveRun, store: ChildStore) -> None:
     """Have every child looked at: after a restart, or to be sure."""
     children = store.children(*live.run_key)
@@ -170,12 +177,25 @@ def _pod_seen(
         live.forget(id_)
         return (_ended(id_, fact, now, stopped=annotation(pod, STOP_ANNOTATION)),)
     live.unheard.pop(id_, None)
+    if is_starting(pod):
+        live.starting.setdefault(id_, now + GRACE_SECONDS)
+    else:
+        live.starting.pop(id_, None)
+        live.causes.pop(id_, None)
     if fact.state is PodState.MainEnded:
         _stop_the_others(live, id_, unit, pod)
     if fact.state in (PodState.Pending, PodState.MainEnded):
-        return (AttemptPending(id_, fact.reason, fact.message, now),)
+        return (AttemptPending(id_, fact.reason, _with_cause(live, id_, unit, fact.message), now),)
     running = AttemptPending(id_, None, "", now)
     return (running, AttemptReady(id_, now)) if fact.state is PodState.Ready else (running,)
+
+
+def _with_cause(live: LiveRun, id_: AttemptId, unit: Unit, message: str) -> str:
+    """Add what the Pod's Events tell of it; nobody having asked since a restart, what the status told before."""
+    cause = live.causes.get(id_)
+    if cause is None:
+        return unit.pending_text if unit.pending_text.startswith(f"{message}: ") else message
+    return f"{message}: {cause}" if cause else message
 
 
 def _replaced(

@@ -73,6 +73,9 @@ class LiveRun:
     held: dict[AttemptId, Held] = field(default_factory=dict)  # to be created later
     podless: dict[AttemptId, float] = field(default_factory=dict)  # the Job stands, its Pod is refused until then
     unheard: dict[AttemptId, float] = field(default_factory=dict)  # since then: of their Jobs or Pods nothing was told
+    starting: dict[AttemptId, float] = field(default_factory=dict)  # their Pods take long from then on, have a node
+    causes: dict[AttemptId, str] = field(default_factory=dict)  # why those do not start, by their Events; "": unknown
+    looked_into: float = float("-inf")  # monotonic: when any of them was last asked about
     unanswered: dict[AttemptId, None] = field(default_factory=dict)  # their Pods may have been made: no answer came
     doubted: set[AttemptId] = field(default_factory=set)  # held back, and their Jobs may have been made: 5xx
     refusals: dict[AttemptId, int] = field(default_factory=dict)  # how often in a row
@@ -117,7 +120,8 @@ class LiveRun:
     def forget(self, id_: AttemptId) -> None:
         """Drop what is kept of an attempt that is over."""
         for kept in (
-            self.held, self.podless, self.unheard, self.refusals, self.missing, self.objects, self.manifests,
+            self.held, self.podless, self.unheard, self.starting, self.causes, self.refusals, self.missing,
+            self.objects, self.manifests,
         ):  # fmt: skip
             kept.pop(id_, None)
         self.doubted.discard(id_)

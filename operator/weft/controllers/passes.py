@@ -25,6 +25,7 @@ from weft.controllers.loader import BUDGET, controls_of
 from weft.controllers.perform import Performer
 from weft.controllers.record import Record
 from weft.controllers.run_facts import deleted, finished, rerun_asked
+from weft.controllers.slow_starts import SlowStarts
 from weft.engine import advance, judge
 from weft.engine.actions import Start
 from weft.engine.observation import AttemptEnded, AttemptPending, LockAnswer, Observation
@@ -62,6 +63,7 @@ class Passes:
         jobs: Jobs,
         child_runs: ChildRuns,
         controls: ChildControls,
+        slow_starts: SlowStarts,
         record: Record,
         hooks: Hooks,
         clock: Clock,
@@ -73,6 +75,7 @@ class Passes:
         self._jobs = jobs
         self._child_runs = child_runs
         self._controls = controls
+        self._slow_starts = slow_starts
         self._record = record
         self._hooks = hooks
         self._clock = clock
@@ -96,6 +99,7 @@ class Passes:
             self._record.note_stale(live)
         count_ended(self._metrics, result)
         self._retry_held(live, now)
+        self._slow_starts.take_over(live, now=now)
         if not live.announced and (live.podless or any(isinstance(action, Start) for action in live.pending)):
             await self._record.announce(live)
         failures: list[ApiError] = []
@@ -227,7 +231,7 @@ class Passes:
         now = self._clock.now()
         times = [each.at for each in live.held.values()] + list(live.podless.values())
         times += [each.at for each in live.unkept.values()]
-        times.append(gather.silent_until(live))
+        times += [gather.silent_until(live), gather.slow_start_at(live)]
         if wake_at is not None:
             times.append(wake_at)
         if not live.state.finished:  # then its end is written when nothing of it runs any more

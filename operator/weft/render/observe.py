@@ -109,6 +109,16 @@ def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
     return PodFact(PodState.Pending, Reason.WaitingForPod, message)
 
 
+def is_starting(pod: Obj) -> bool:
+    """Say whether a Pod has a cluster node, none of its containers has begun, and its status does not tell why not."""
+    status: dict[str, Any] = pod.get("status") or {}
+    if status.get("phase", "Pending") != "Pending" or not pod["spec"].get("nodeName"):
+        return False
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    begun = any("waiting" not in state for each in containers if (state := each.get("state")))
+    return not begun and pod_fact(pod).reason == Reason.WaitingForPod
+
+
 class JobState(StrEnum):
     """Where a Job stands that the built-in controller carries out."""
 

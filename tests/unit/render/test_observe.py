@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from weft.api.conditions import Reason
 from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
-from weft.render.observe import POD_GONE, JobState, PodState, job_fact, pod_fact
+from weft.render.observe import POD_GONE, JobState, PodState, is_starting, job_fact, pod_fact
 
 BEFORE, AT, AFTER = "2026-11-01T12:00:00Z", "2026-11-01T12:01:00Z", "2026-11-01T12:02:00Z"
 
@@ -457,3 +457,28 @@ def job(suspend: bool = False, **conditions: str) -> dict[str, Any]:
 def test_what_a_job_tells(what: dict[str, Any], state: JobState, reason: Reason | None) -> None:
     fact = job_fact(what)
     assert (fact.state, fact.reason) == (state, reason)
+
+
+CREATING, INITIALIZING = ({"reason": reason} for reason in ("ContainerCreating", "PodInitializing"))
+
+
+@pytest.mark.parametrize(
+    ("containers", "starting"),
+    [
+        ((), True),
+        ((container(waiting=CREATING),), True),
+        ((container("init", waiting=INITIALIZING), container(waiting=INITIALIZING)), True),
+        ((container("init", running={}), container(waiting=INITIALIZING)), False),
+        ((container("init", terminated={"exitCode": 0}), container(waiting=INITIALIZING)), False),
+        ((container(waiting={"reason": "ErrImagePull"}),), False),
+        ((container(waiting={"reason": "CreateContainerConfigError"}),), False),
+    ],
+)
+def test_a_pod_is_starting_until_a_container_begins_or_says_why_it_cannot(
+    containers: tuple[dict[str, Any], ...], starting: bool
+) -> None:
+    it = pod("Pending", *containers)
+    assert is_starting(it) is starting
+    del it["spec"]["nodeName"]
+    assert not is_starting(it)
+    assert not is_starting(pod("Running", *containers))
