@@ -110,9 +110,14 @@ def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
 
 
 def is_starting(pod: Obj) -> bool:
-    """Say whether a Pod has a cluster node, none of its containers has begun, and its status does not tell why not."""
+    """Say whether a Pod has a cluster node, none of its containers has begun, and its status does not tell why not.
+
+    One that has its volumes and its network (PodReadyToStartContainers) waits for its image: the status tells of that.
+    """
     status: dict[str, Any] = pod.get("status") or {}
     if status.get("phase", "Pending") != "Pending" or not pod["spec"].get("nodeName"):
+        return False
+    if condition(status, "PodReadyToStartContainers").get("status") == "True":
         return False
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     begun = any("waiting" not in state for each in containers if (state := each.get("state")))

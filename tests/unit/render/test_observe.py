@@ -479,6 +479,9 @@ def test_a_pod_is_starting_until_a_container_begins_or_says_why_it_cannot(
 ) -> None:
     it = pod("Pending", *containers)
     assert is_starting(it) is starting
+    ready = pod("Pending", *containers)
+    ready["status"].setdefault("conditions", []).append({"type": "PodReadyToStartContainers", "status": "True"})
+    assert not is_starting(ready)
     del it["spec"]["nodeName"]
     assert not is_starting(it)
     assert not is_starting(pod("Running", *containers))
