@@ -60,6 +60,17 @@ def unschedulable(place: Place) -> None:
 
 
 @scenario(killed=False)
+def volume_that_is_not_there(place: Place) -> None:
+    """Why a volume cannot be mounted is told, though it stands in Events alone, and stands there after the end."""
+    one = node("shut", pendingTimeoutSeconds=25)
+    one["job"]["volumes"] = [{"name": "keys", "secret": {"secretName": "not-there"}}]
+    one["job"]["volumeMounts"] = [{"name": "keys", "mountPath": "/keys"}]
+    run = place.start("no-volume", spec([one])).finish("Failed")
+    assert run.node("shut")["reason"] == "PendingTimeout"
+    assert 'secret "not-there" not found' in run.node("shut")["message"]
+
+
+@scenario(killed=False)
 def late_service_account(place: Place) -> None:
     """A service account that is applied after the run: the node says what it waits for, and runs once it is there."""
     run = place.start("late-account", spec([node("work")], defaults={"serviceAccountName": "late"}))
