@@ -38,7 +38,7 @@ async def hop(bench: Bench) -> None:
 
 
 async def _hop(bench: Bench, active: int, pod_seconds: float) -> None:
-    measured = 8.0 if bench.quick else 60.0
+    measured = 6.0 if bench.quick else 60.0
     async with bench.namespace("hop") as namespace, bench.operator() as operator:
         await bench.workflow(namespace, "chain", chain(LENGTH, job(place(pod_seconds))))
         async with Load(bench, namespace, "chain") as load:

@@ -64,7 +64,7 @@ async def pace(bench: Bench) -> None:
 
 async def job_controllers(bench: Bench) -> None:
     """managedBy against the built-in Job controller: the same runs, one operator after the other."""
-    count, length = (20, 2) if bench.quick else (50, 4)
+    count, length = (16, 2) if bench.quick else (50, 4)
     took: dict[str, float] = {}
     for controller in ("managedBy", "builtin"):
         async with bench.namespace("jobs") as namespace, bench.operator(job_controller=controller):
