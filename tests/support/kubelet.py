@@ -19,7 +19,7 @@ from support.storage import Event
 from weft.api.objects import Key, Obj, key_of, owner_of, uid_of
 from weft.api.times import timestamp
 from weft.kube.resources import JOBS, PODS
-from weft.render.facts import condition
+from weft.render.facts import has_sandbox
 from weft.render.pod import TRACKING_FINALIZER
 
 GRACE_SECONDS = 0.5
@@ -245,8 +245,7 @@ _DISRUPTIONS = {"Evicted": "TerminationByKubelet", "NodeLost": "DeletionByPodGC"
 
 
 def _mounts(pod: Obj) -> bool:
-    found = condition(pod["status"], "PodReadyToStartContainers")
-    return found.get("status") == "False"
+    return has_sandbox(pod["status"]) is False
 
 
 def _untrack(pod: Obj) -> None:

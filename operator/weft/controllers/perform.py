@@ -107,8 +107,12 @@ class Performer:
         """All but the results that could not be kept and are to be tried later: those stay pending."""
         now = self._clock.now()
         later = {id_ for id_, unkept in live.unkept.items() if unkept.at > now}
-        live.pending.extend(action for action in calls if isinstance(action, Remember) and action.id in later)
-        return [action for action in calls if not (isinstance(action, Remember) and action.id in later)]
+
+        def waits(action: Call) -> bool:
+            return isinstance(action, Remember) and action.id in later
+
+        live.pending.extend(action for action in calls if waits(action))
+        return [action for action in calls if not waits(action)]
 
     async def _stops_last(self, live: LiveRun, calls: Sequence[Call]) -> list[BaseException]:
         """A stop comes after the starts: it has to find what it is to stop."""

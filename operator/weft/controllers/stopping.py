@@ -20,7 +20,7 @@ from weft.controllers.replacing import goes_on, passed_over
 from weft.kube.client import Client
 from weft.kube.errors import Conflict
 from weft.kube.resources import JOBS, PODS
-from weft.render.facts import condition
+from weft.render.facts import has_sandbox
 from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 from weft.render.pod import is_tracked
 
@@ -44,8 +44,8 @@ async def stop_pod(client: Client, pod: Obj, reason: str) -> None:
 
 def _has_no_sandbox(pod: Obj) -> bool:
     """Whether no container can have begun. Without the finalizer the word on the Pod would go before it is read."""
-    prepared = condition(pod.get("status") or {}, "PodReadyToStartContainers")
-    return prepared.get("status") == "False" and pod["status"].get("phase") == "Pending" and is_tracked(pod)
+    status = pod.get("status") or {}
+    return has_sandbox(status) is False and status.get("phase") == "Pending" and is_tracked(pod)
 
 
 def made_again(job: Obj, pods: tuple[Obj, ...]) -> bool:

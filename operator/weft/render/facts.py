@@ -63,6 +63,11 @@ def condition(status: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return next((one for one in status.get("conditions") or () if one.get("type") == kind), {})
 
 
+def has_sandbox(status: Mapping[str, Any]) -> bool | None:
+    """Say whether a Pod has its volumes and its network, so that a container may have begun; None: nobody has said."""
+    return {"True": True, "False": False}.get(condition(status, "PodReadyToStartContainers").get("status", ""))
+
+
 def ending(state: PodState, main: Mapping[str, Any], reason: Reason | None = None, message: str = "") -> PodFact:
     """Make the fact of a Pod that has ended, with what its container main (`container_state`) left behind."""
     last = main.get("terminated") or {}

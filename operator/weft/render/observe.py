@@ -16,7 +16,7 @@ from weft.api.objects import Obj, annotation
 from weft.render.facts import POD_GONE as POD_GONE
 from weft.render.facts import PodFact as PodFact
 from weft.render.facts import PodState as PodState
-from weft.render.facts import condition, container_state, ending, in_time
+from weft.render.facts import condition, container_state, ending, has_sandbox, in_time
 from weft.render.names import MAIN_ENDED_ANNOTATION, STOP_ANNOTATION
 from weft.render.overlay import MAIN
 from weft.render.postmortem import failed_fact
@@ -112,12 +112,12 @@ def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
 def is_starting(pod: Obj) -> bool:
     """Say whether a Pod has a cluster node, none of its containers has begun, and its status does not tell why not.
 
-    One that has its volumes and its network (PodReadyToStartContainers) waits for its image: the status tells of that.
+    One that has its volumes and its network waits for its image: the status tells of that.
     """
     status: dict[str, Any] = pod.get("status") or {}
     if status.get("phase", "Pending") != "Pending" or not pod["spec"].get("nodeName"):
         return False
-    if condition(status, "PodReadyToStartContainers").get("status") == "True":
+    if has_sandbox(status):
         return False
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     begun = any("waiting" not in state for each in containers if (state := each.get("state")))

@@ -95,7 +95,7 @@ async def test_a_child_run_that_somebody_stops_by_itself_has_failed_its_node(rig
     await rig.up()
     rig.start("w")
     await rig.wait(lambda: len(rig.api.all(PODS)) == 1)
-    (name,) = (run["metadata"]["name"] for run in rig.api.all(WORKFLOW_RUNS) if run["metadata"]["name"] != "r")
+    name = child_of(rig)["metadata"]["name"]
     rig.edit(name, stop="Drain")
     await rig.wait(rig.ended, seconds=60)
     assert (rig.nodes(), rig.phase()) == ({"c": "Failed(ChildFailed)"}, "Failed")
