@@ -81,7 +81,9 @@ def kubelet_configuration(settings: Settings, pki: Path) -> str:
             "kubeAPIQPS": 200,
             "kubeAPIBurst": 400,
             "registryPullQPS": 0,
-            "eventRecordQPS": 0,
+            # Its own defaults, said: 0 means client-go's five in a second, and Events that come a minute late.
+            "eventRecordQPS": 50,
+            "eventBurst": 100,
         },
         indent=1,
     )
