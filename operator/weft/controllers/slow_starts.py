@@ -1,9 +1,9 @@
 """Why a Pod that has a cluster node does not start: asked for where it takes long, since only its Events tell.
 
 To ask is dear, for an API server reads all Events of the namespace to find those of one Pod. So only a Pod that has
-been starting for GRACE_SECONDS is asked about, and rarely again; there is one request at a time and one in a second at
-most, and the run goes first that has been served least lately. It changes what is shown, and nothing else: where the
-API server refuses or fails, what was shown stays, and nothing of that namespace is asked for a while.
+been starting for GRACE_SECONDS is asked about, and ever more rarely again; there is one request at a time and one in a
+second at most, and the run goes first that has been served least lately. It changes what is shown, and nothing else:
+where the API server refuses or fails, what was shown stays, and nothing of that namespace is asked for a while.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ _log = logging.getLogger(__name__)
 PAUSE_SECONDS = 1.0
 """Between two requests."""
 AGAIN_SECONDS = 60.0
-"""Until the same Pod is asked about again."""
+"""Until the same Pod is asked about again, once its Events have told something."""
+SILENT_SECONDS = 5.0
+"""The same while they tell nothing, doubled each time: a busy kubelet tells late."""
 REST_SECONDS = 300.0
 """Until anything of a namespace is asked for again whose Events may not be read, or cannot."""
 
@@ -42,6 +44,7 @@ class _Slow:
     live: LiveRun
     id: AttemptId
     due: float
+    again: float = SILENT_SECONDS  # until then, should its Events tell nothing
 
 
 class SlowStarts:
@@ -126,6 +129,8 @@ class SlowStarts:
             self._rest(namespace)
             _log.exception("cannot read the Events of Pod %s/%s", namespace, name)
         else:
+            if not cause:
+                slow.due, slow.again = now + slow.again, min(AGAIN_SECONDS, 2 * slow.again)
             if live.causes.get(slow.id) != cause:
                 live.causes[slow.id] = cause
                 live.look_at("Pod", name)

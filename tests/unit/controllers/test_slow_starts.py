@@ -35,6 +35,22 @@ async def test_so_it_does_when_it_is_given_up(rig: Rig) -> None:
     assert rig.api.all(PODS) == []
 
 
+async def test_a_kubelet_that_tells_late_is_asked_again_soon_and_then_more_and_more_rarely(rig: Rig) -> None:
+    await begun(rig, MOUNTS)
+    await rig.clock.advance(12)
+    report(rig, "FailedMount", SECRET)
+    await rig.clock.advance(20)
+    assert rig.first_node()["message"] == f"{STARTING}: {SECRET}"
+
+
+async def test_one_whose_events_never_say_anything_is_asked_about_after_5_10_20_40_60_60_seconds(rig: Rig) -> None:
+    at: list[float] = []
+    rig.api.before.append(lambda it: at.append(rig.clock.now()) if it.resource.plural == "events" else None)
+    await begun(rig, MOUNTS)
+    await rig.clock.advance(230)
+    assert [round(later - sooner) for sooner, later in pairwise(at)] == [5, 10, 20, 40, 60, 60]
+
+
 async def test_what_other_pods_events_say_is_not_its_cause(rig: Rig) -> None:
     await begun(rig, MOUNTS)
     report(rig, "FailedMount", SECRET, uid="another")
