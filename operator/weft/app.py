@@ -53,6 +53,7 @@ from weft.controllers.revisions import Revisions, revisions_named
 from weft.controllers.run_facts import deleted, finished, identity, parent_of, workflow_of
 from weft.controllers.runs import RunController
 from weft.controllers.slow_starts import SlowStarts
+from weft.controllers.thinning import Thinning
 from weft.controllers.workflows import Readiness
 from weft.controllers.writer import StatusWriter, Superseded
 from weft.engine.observation import LockAnswer, LockLost, Observation
@@ -191,7 +192,8 @@ class Operator:
             children=lambda live: self.catalog.child_runs(live.run_key),
             jobs_to_delete=self._jobs_to_delete,
         )
-        record = Record(writer, jobs, hooks=hooks, clock=clock)
+        self.thinning = Thinning(self.store, removal, clock=clock)
+        record = Record(writer, jobs, self.thinning, hooks=hooks, clock=clock)
         self.slow_starts = SlowStarts(
             self.client, self.store, find_live=lambda run: self.runs.live(run), wake=self._wake, clock=clock
         )
@@ -250,6 +252,7 @@ class Operator:
         self.leading = True
         self._tasks(self.recorder.run(), name="events")
         self._tasks(self.slow_starts.run(), name="slow starts")
+        self._tasks(self.thinning.run(), name="thinning")
         for part in self._working_parts():
             part.start()
         for run in self.catalog.runs:

@@ -90,6 +90,8 @@ class LiveRun:
     tasks: dict[AttemptId, asyncio.Task[None]] = field(default_factory=dict)  # http requests, watched resources
     objects: dict[AttemptId, Obj | None] = field(default_factory=dict)  # latest sight of watched resources
     manifests: dict[AttemptId, Obj] = field(default_factory=dict)  # what they were asked to be
+    ended_jobs: int = 0  # that stood when the oldest were last looked for, and stayed
+    surplus: frozenset[str] = frozenset()  # UIDs of those that did not: nobody wonders where they are
     written_at: float = float("-inf")  # monotonic
     written_bytes: int = 0
     refresh_at: float = float("inf")  # epoch seconds: when the duration shown is too old

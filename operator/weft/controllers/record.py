@@ -10,6 +10,7 @@ import asyncio
 from weft.controllers.hooks import Hooks
 from weft.controllers.jobs import Jobs
 from weft.controllers.live import LiveRun
+from weft.controllers.thinning import Thinning
 from weft.controllers.writer import StatusWriter
 from weft.engine.actions import Start
 from weft.kube.clock import Clock
@@ -25,9 +26,10 @@ Until then its Job and Pod alone tell it: should both be deleted while no operat
 class Record:
     """Writes statuses, and lets the Pods and Jobs go that they tell of."""
 
-    def __init__(self, writer: StatusWriter, jobs: Jobs, *, hooks: Hooks, clock: Clock) -> None:
+    def __init__(self, writer: StatusWriter, jobs: Jobs, thinning: Thinning, *, hooks: Hooks, clock: Clock) -> None:
         self._writer = writer
         self._jobs = jobs
+        self._thinning = thinning
         self._hooks = hooks
         self._clock = clock
 
@@ -88,6 +90,8 @@ class Record:
                 live.releases.append(release)
         if live.releases:
             raise next(result for result in done if isinstance(result, BaseException))
+        if not live.state.finished:
+            self._thinning.look(live)
 
     def until_due(self, live: LiveRun) -> float:
         """Seconds until the next progress may be written; what is less than a millisecond off is due."""

@@ -40,7 +40,7 @@ class Removal:
     async def remove(self, job: Obj) -> None:
         """Delete a Job whose attempt has ended, and its Pods before it. Raises ApiError."""
         if is_managed(job):  # else the built-in controller would make another Pod
-            await asyncio.gather(*(self._remove_pod(pod) for pod in self._store.pods_of(job) if _may_go(pod)))
+            await asyncio.gather(*(self._remove_pod(pod) for pod in self._store.pods_of(job) if may_go(pod)))
         await self._remove_job(job)
 
     async def remove_one_of_few(self, job: Obj) -> None:
@@ -67,6 +67,6 @@ class Removal:
             await self._client.delete(PODS, name, namespace=namespace, uid=uid_of(pod))
 
 
-def _may_go(pod: Obj) -> bool:
-    """Whether a Pod has ended and its result is on record."""
+def may_go(pod: Obj) -> bool:
+    """Say whether a Pod has ended, its result is on record, and nobody deletes it already."""
     return pod_fact(pod).ended and not is_tracked(pod) and "deletionTimestamp" not in pod["metadata"]

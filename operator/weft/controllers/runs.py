@@ -134,7 +134,8 @@ class RunController:
         Else its work would begin again, for a run that somebody has deleted. Where the run stands, the Job's Pods are
         asked for: one of them may have ended.
         """
-        gone = [job for (kind, _), job in live.touched.items() if kind == "Job" and job is not None]
+        jobs = (job for (kind, _), job in live.touched.items() if kind == "Job" and job is not None)
+        gone = [job for job in jobs if uid_of(job) not in live.surplus]
         if not gone or live.state.finished:
             return True
         found = await self._ask_for(run)

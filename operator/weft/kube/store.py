@@ -64,6 +64,10 @@ class ChildStore:
         orphans = tuple(pod for pod in self._pods_of_run.get(run, {}).values() if _job_uid(pod) not in known)
         return Children(jobs, orphans)
 
+    def job_count(self, namespace: str, run_uid: str) -> int:
+        """Give the number of the run's Jobs."""
+        return len(self._jobs_of_run.get(RunKey(namespace, run_uid), ()))
+
     def pods_of(self, job: Obj) -> tuple[Obj, ...]:
         """Give the Pods of a Job, whoever made and named them."""
         return tuple(self._pods_of_job.get(uid_of(job), {}).values())

@@ -33,7 +33,7 @@ from support.kubelet import Fate, Kubelet
 from support.replica import ProcessClock, Replica
 from support.storage import Event
 from weft.api.objects import Obj
-from weft.controllers import removal
+from weft.controllers import removal, thinning
 from weft.kube.resources import LEASES, WORKFLOW_RUNS
 from weft.kube.transport import Response as Reply
 from weft.metrics import Metrics
@@ -50,6 +50,7 @@ PLOT_SECONDS = 45.0
 OTHER_TROUBLE = 0.25
 """How much else happens where there is one."""
 FEW = removal.LEFT_AT_ONCE
+MANY = thinning.KEPT_JOBS, thinning.MORE_JOBS
 DISCOVERY = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 METRICS = Metrics()
 """Nobody reads it; making one for each process would be half of the time."""
@@ -167,6 +168,7 @@ class World:
         self._born = 0
         self._leaders = 0
         removal.LEFT_AT_ONCE = self._dice.of("removal").pick((0, FEW))  # 0: Weft deletes all the Pods
+        thinning.KEPT_JOBS, thinning.MORE_JOBS = self._dice.of("thinning").pick((MANY, (0, 1), (2, 3)))
         self._squatting = self._dice.of("squatters")
         self._tilt = self._dice.of("tilt").pick(TILTS) if knobs.hardships else ""
         self._absence = self._dice.of("absence")
