@@ -29,7 +29,8 @@ KEPT_JOBS = 1000
 """Ended Jobs, the newest, that stay with a run as long as it is active."""
 MORE_JOBS = 500
 """So many more have to have ended before the oldest are looked for; a quarter of what stays, where that is more."""
-AT_ONCE = 4
+AT_ONCE, MOST_AT_ONCE = 4, 32
+"""Deletions under way; one for each 32 that wait, between these: they are to keep pace, and crowd out no live run."""
 PAUSE_SECONDS = 1.0
 """After a deletion that has failed."""
 
@@ -67,7 +68,8 @@ class Thinning:
             if not self._surplus:
                 self._filled.clear()
                 await self._filled.wait()
-            some = [self._surplus.pop(uid) for uid in tuple(islice(self._surplus, AT_ONCE))]
+            at_once = min(MOST_AT_ONCE, max(AT_ONCE, len(self._surplus) // 32))
+            some = [self._surplus.pop(uid) for uid in tuple(islice(self._surplus, at_once))]
             if not all(await asyncio.gather(*map(self._remove, some))):
                 await self._clock.sleep(PAUSE_SECONDS)
 
