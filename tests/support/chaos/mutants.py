@@ -69,6 +69,10 @@ MUTANTS = (
         "a cluster ahead of the status is not waited for", "controllers/gather.py",
         "if unit is None and not settled(live.state, id_):", "if False:",
     ),
+    Mutant(
+        "surplus Jobs that still run", "controllers/thinning.py",
+        "if self._is_over(live, family)]", "]",
+    ),
     Mutant("no fence", "kube/fence.py", "if not may_leave():", "if False:"),
     Mutant("parallelism ignored", "engine/advance.py", "room = state.workflow.parallelism is None or", "room = True or"),
     Mutant(

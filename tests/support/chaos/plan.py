@@ -101,7 +101,8 @@ def plan_of(dice: Dice, *, hardships: bool) -> Plan:
         case.spec["historyLimits"] = {"succeeded": dice.below(2), "failed": dice.below(2)}
     if dice.chance(0.4):
         plan.documents.append(document_of("WorkflowQueue", "default", {"maxActiveRuns": 1 + dice.below(3)}))
-    plan.documents.append(document_of("Workflow", "witness", WITNESS))
+    kept = {"jobs": {"keep": dice.of("kept").pick(("Failed", "None"))}}
+    plan.documents.append(document_of("Workflow", "witness", {**WITNESS, **kept}))
     for number in range(2 if dice.chance(0.25) else 1):
         plan.runs.append((dice.between(0, 6), run_of(f"main-{number}", "main", dice)))
     plan.runs.append((dice.between(0, 6), run_of("witness", "witness", dice)))
