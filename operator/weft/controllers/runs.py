@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from weft.api.conditions import run_conditions
@@ -29,6 +30,7 @@ from weft.controllers.passes import Passes, count_ended
 from weft.controllers.record import Record
 from weft.controllers.refused import all_cancelled
 from weft.controllers.run_facts import at_rest, deleted, identity, rerun_asked, rerun_wanted
+from weft.controllers.seen import catching_up
 from weft.controllers.writer import Superseded, merge_patch
 from weft.engine import advance
 from weft.kube.client import Client
@@ -180,6 +182,7 @@ class RunController:
     async def _load(self, run: Obj) -> LiveRun | None:
         key = key_of(run)
         if at_rest(run):
+            await self._catch_up(run)
             return None
         loaded = await self._loader.load(run)
         if isinstance(loaded, Refusal):
@@ -231,15 +234,28 @@ class RunController:
         patch = merge_patch({k: v for k, v in old.items() if k in status}, status)
         namespace, name = key_of(run)
         if patch:
-            body = {"metadata": {"resourceVersion": run["metadata"]["resourceVersion"]}, "status": patch}
-            run = await self._client.patch_status(WORKFLOW_RUNS, name, body, namespace=namespace)
-            self._hooks.refresh(run)
+            run = await self._told(run, patch)
         if refusal.again_at is not None and self.queue is not None:
             self.queue.add_after(Key(namespace, name), refusal.again_at)
         if refusal.phase.ended:
             self._loader.forget(Key(namespace, name))
             self._hooks.refused(run, str(refusal.phase), refusal.message)
             self._metrics.run_ended(outcome=str(refusal.phase), seconds=None)
+
+    async def _catch_up(self, run: Obj) -> None:
+        """The run is over: what somebody has changed of its controls since is taken note of."""
+        patch = catching_up(run)
+        if patch is not None:
+            with suppress(NotFound):  # just deleted
+                await self._told(run, patch)
+
+    async def _told(self, run: Obj, patch: dict[str, Any]) -> Obj:
+        """Change the status of a run that is not in memory, if it still is as it was; gives the run as it is then."""
+        body = {"metadata": {"resourceVersion": run["metadata"]["resourceVersion"]}, "status": patch}
+        key = key_of(run)
+        run = await self._client.patch_status(WORKFLOW_RUNS, key.name, body, namespace=key.namespace)
+        self._hooks.refresh(run)
+        return run
 
     async def _finish(self, live: LiveRun) -> None:
         """The run is over: its end is written at once, its children are let go, others are told."""
