@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,9 @@ def test_it_refuses_what_weft_validate_would(cluster: Cluster, back: Operator, p
     assert "spec.parameters: " in refused(lambda: place.create_run({"workflowRef": {"name": "good"}}))
     changed = refused(lambda: cluster.api.patch(place._path("workflows") + "/good", {"spec": CYCLE}))
     assert "denied the request" in changed
+    patch = ["patch", "workflow", "good", "--type=merge", "-p", json.dumps({"spec": CYCLE})]
+    told = place.kubectl(*patch, check=False)
+    assert told.startswith('The Workflow "good" is invalid: spec.nodes[0].dependsOn: nodes wait for each other'), told
     place.kubectl("label", "workflow", "good", "a=b")
     place.create_run({"workflowRef": {"name": "good"}, "parameters": {"n": 3}}).finish()
 

@@ -1,17 +1,20 @@
 """AdmissionReview, the protocol between the API server and a webhook: what is asked, and what is answered."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from weft.admission.judge import Verdict
+from weft.api.base import GROUP
 from weft.api.objects import Obj
-from weft.api.problems import summary
+from weft.api.problems import Problem, summary
 from weft.kube.deep import parsed
 
 API_VERSION = "admission.k8s.io/v1"
+WHOLE = "object"
+"""The field of a problem that no field has: kubectl puts a colon after it."""
 MOST_PROBLEMS = 10
 """Problems told in one refusal: enough to mend a file in one go, few enough to read."""
 LONGEST_WARNING = 250
@@ -51,7 +54,25 @@ def answer(review: Review, verdict: Verdict) -> dict[str, Any]:
     response: dict[str, Any] = {"uid": review.uid, "allowed": not verdict.problems}
     if verdict.problems:
         message = summary(verdict.problems, MOST_PROBLEMS)
-        response["status"] = {"code": 422, "reason": "Invalid", "message": message}
+        details = _details(review.obj, verdict.problems)
+        response["status"] = {"code": 422, "reason": "Invalid", "message": message, "details": details}
     if verdict.warnings:
         response["warnings"] = [warning[:LONGEST_WARNING] for warning in verdict.warnings]
     return {"apiVersion": API_VERSION, "kind": "AdmissionReview", "response": response}
+
+
+def _details(obj: Obj, problems: Sequence[Problem]) -> dict[str, Any]:
+    """Say what is wrong as the API server does of its own checks, field by field.
+
+    `kubectl edit` shows these alone, and none of the message; `kubectl apply` leaves out the patch it has sent.
+    """
+    told = list(problems[:MOST_PROBLEMS])
+    if len(problems) > MOST_PROBLEMS:
+        told.append(Problem("", f"and {len(problems) - MOST_PROBLEMS} problems more"))
+    causes = [
+        {"reason": "FieldValueInvalid", "field": problem.path or WHOLE, "message": problem.message} for problem in told
+    ]
+    metadata = obj.get("metadata")
+    names = {"kind": obj.get("kind"), "name": metadata.get("name") if isinstance(metadata, Mapping) else None}
+    known = {key: value for key, value in names.items() if isinstance(value, str)}
+    return {"group": GROUP, **known, "causes": causes}
