@@ -151,7 +151,7 @@ async def _made(live: LiveRun, client: Client, resource: Resource, manifest: Obj
     metadata = manifest["metadata"]
     resource.path(namespace=live.key.namespace, name=metadata["name"])  # Invalid for a name that leads elsewhere
     try:
-        return await client.create(resource, manifest)
+        return await client.create(resource, manifest, strict=True)  # as kubectl asks, and as applying is
     except AlreadyExists:
         pass
     try:

@@ -141,16 +141,22 @@ class Client:
                     raise from_status(int(obj.get("code") or 500), obj)
                 yield kind, obj
 
-    async def create(self, resource: Resource, obj: Obj, *, priority: Priority = Priority.START) -> Obj:
-        """Create the object in its own namespace and give it as stored."""
+    async def create(
+        self, resource: Resource, obj: Obj, *, priority: Priority = Priority.START, strict: bool = False
+    ) -> Obj:
+        """Create the object in its own namespace and give it as stored.
+
+        A field that its kind does not have is dropped; when `strict`, BadRequest is raised.
+        """
         namespace = obj.get("metadata", {}).get("namespace", "")
+        validation = {"fieldValidation": "Strict"} if strict else {}
         return await self._sender.send(
             Call(
                 "create",
                 resource,
                 "POST",
                 resource.path(namespace=namespace),
-                {"fieldManager": FIELD_MANAGER},
+                {"fieldManager": FIELD_MANAGER, **validation},
                 orjson.dumps(obj),
                 "application/json",
                 replayable=bool(obj.get("metadata", {}).get("name")),

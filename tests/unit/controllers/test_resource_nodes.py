@@ -10,6 +10,7 @@ from support.transport import status
 from weft.api.objects import Obj, uid_of
 from weft.controllers.in_flight import OF_A_NAMESPACE
 from weft.kube.resources import CONFIG_MAPS, WORKFLOW_RUNS
+from weft.kube.transport import Response
 
 CORE = {"resources": [{"name": "configmaps", "kind": "ConfigMap", "namespaced": True}]}
 NODE = """
@@ -138,6 +139,26 @@ async def test_a_manifest_that_the_api_server_does_not_take_fails_the_node(rig: 
     rig.start("w")
     await rig.wait(rig.ended)
     assert rig.nodes() == {"a": "Failed(ResourceFailed)"}
+
+
+async def test_a_field_that_the_kind_does_not_have_fails_the_node(rig: Rig) -> None:
+    """Unless it is asked to be strict, the API server drops it without a word; kubectl asks, too."""
+
+    async def drop_or_refuse(asked: Asked) -> Response | None:
+        if asked.method != "POST" or asked.resource is not CONFIG_MAPS or "dataa" not in asked.body:
+            return None
+        if asked.params.get("fieldValidation") == "Strict":
+            return status(400, "BadRequest", 'strict decoding error: unknown field "dataa"')
+        del asked.body["dataa"]
+        return None
+
+    rig.api.before.append(drop_or_refuse)
+    rig.workflow("w2", NODE.replace("state: open}", "state: done}, dataa: {x: y}"))
+    await rig.up()
+    rig.start("w2")
+    await rig.wait(rig.ended)
+    assert rig.nodes() == {"a": "Failed(ResourceFailed)"}
+    assert 'unknown field "dataa"' in rig.first_node()["message"]
 
 
 async def test_of_a_refused_attempt_nothing_is_kept_while_the_run_goes_on(rig: Rig) -> None:
