@@ -4,7 +4,7 @@ Answers are kept: a kind does not move. A kind that was not there is asked for a
 installed at any moment.
 """
 
-from weft.api.objects import is_api_version
+from weft.api.objects import Objects, is_api_version
 from weft.kube.client import Client
 from weft.kube.errors import Invalid, NotFound
 from weft.kube.resources import Resource
@@ -28,8 +28,7 @@ class Discovery:
         wanted = (api_version, kind)
         if wanted not in self._known:
             group, _, version = api_version.rpartition("/")
-            listing = await self._client.get_path(f"/apis/{group}/{version}" if group else f"/api/{version}")
-            for entry in listing.get("resources") or ():
+            for entry in await self._listed(group, version):
                 if "/" not in entry["name"]:
                     self._known[api_version, entry["kind"]] = Resource(
                         group, version, entry["name"], entry["kind"], entry["namespaced"]
@@ -37,3 +36,12 @@ class Discovery:
         if wanted not in self._known:
             raise NotFound(f"the API server serves no kind {kind} in {api_version}", code=404, reason="NotFound")
         return self._known[wanted]
+
+    async def _listed(self, group: str, version: str) -> Objects:
+        """What is served of a group's version: nothing where the API server knows none, which it says by a bare 404."""
+        try:
+            listing = await self._client.get_path(f"/apis/{group}/{version}" if group else f"/api/{version}")
+        except NotFound:
+            return []
+        found: Objects = listing.get("resources") or []
+        return found

@@ -8,6 +8,7 @@ from weft.kube.discovery import Discovery
 from weft.kube.errors import Invalid, NotFound
 from weft.kube.limiter import Limiter
 from weft.kube.resources import Resource
+from weft.kube.transport import Response
 from weft.metrics import Metrics
 
 APPS = ok(
@@ -49,6 +50,15 @@ async def test_a_kind_that_is_not_served_is_asked_for_again_next_time():
     with pytest.raises(NotFound, match="serves no kind Deployment in apps/v1"):
         await known.resource("apps/v1", "Deployment")
     assert (await known.resource("apps/v1", "Deployment")).plural == "deployments"
+
+
+@pytest.mark.parametrize("version", ["nope.io/v1", "apps/v9"])
+async def test_a_group_or_version_that_is_not_served_is_told_like_a_kind(version):
+    """The API server answers with a text: `404 page not found`."""
+    known, _ = discovery(Response(404, b"404 page not found\n"), APPS)
+    with pytest.raises(NotFound, match=f"the API server serves no kind Deployment in {version}$"):
+        await known.resource(version, "Deployment")
+    assert (await known.resource(version, "Deployment")).plural == "deployments"
 
 
 async def test_a_subresources_kind_is_none_to_create():
