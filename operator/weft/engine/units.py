@@ -348,9 +348,10 @@ def stopped(step: Step, unit: Unit) -> None:
     unit.stop_reason = None
     if why == TIMEOUT:
         text = f"attempt {unit.attempt} {took_longer('timeoutSeconds', unit.node.timeout)}"
-        fail(step, unit, Reason.DeadlineExceeded, text + _lacking(unit))
+        fail(step, unit, Reason.DeadlineExceeded, text + _not_started(unit, "it") + _lacking(unit))
     elif why == DEADLINE:
-        text = f"{took_longer('deadlineSeconds', unit.node.deadline)} in all{_lacking(unit)}"
+        text = f"{took_longer('deadlineSeconds', unit.node.deadline)} in all"
+        text += _not_started(unit, f"attempt {unit.attempt}") + _lacking(unit)
         fail(step, unit, Reason.DeadlineExceeded, text, fatal=True)
     elif why == PENDING_TIMEOUT:
         limit = f"{unit.node.pending_timeout:g}"
@@ -362,6 +363,17 @@ def stopped(step: Step, unit: Unit) -> None:
         succeed(step, unit, unit.outputs)
     else:
         finish(step, unit, CANCELLED, why, "")
+
+
+def _not_started(unit: Unit, attempt: str) -> str:
+    """What an attempt that never ran has waited for to the end: with its Pod goes all that could still tell of it."""
+    reason = pending_reason(unit)
+    if reason is None:
+        return ""
+    words = [] if reason == Reason.WaitingForPod else [str(reason)]
+    if told := unit.message or unit.pending_text:
+        words.append(told)
+    return ": ".join([f"; {attempt} had not started", *words])
 
 
 def _lacking(unit: Unit) -> str:

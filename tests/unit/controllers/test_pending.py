@@ -78,6 +78,54 @@ async def test_a_pod_that_takes_long_is_told_of(rig: Rig, fate: Fate, said: str)
     assert said in message(rig)
 
 
+PULL = "ImagePullFailed: image i cannot be pulled: ErrImagePull"
+
+
+@pytest.mark.parametrize("crash", [False, True], ids=["calm", "after a crash"])
+@pytest.mark.parametrize(
+    ("fate", "waited"),
+    [
+        (Fate(bind=1e7), "the Pod waits for the scheduler"),
+        (Fate(waits="ErrImagePull", pending=1e7), PULL),
+        (Fate(waits="Unschedulable", pending=1e7), "Unschedulable: no cluster node can run the Pod: "),
+    ],
+    ids=["scheduler", "image", "unschedulable"],
+)
+@pytest.mark.parametrize(
+    ("field", "late"),
+    [
+        ("timeoutSeconds", "attempt 1 took longer than timeoutSeconds (15 s); it"),
+        ("deadlineSeconds", "took longer than deadlineSeconds (15 s) in all; attempt 1"),
+    ],
+)
+async def test_what_took_too_long_to_start_says_what_it_waited_for(
+    rig: Rig, field: str, late: str, fate: Fate, waited: str, crash: bool
+) -> None:
+    """Its Pod has gone by then: nobody can look at it any more."""
+    rig.behave = lambda node, attempt: fate
+    rig.workflow("w", f"nodes: [{{name: a, {field}: 15, job: {{image: i}}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.clock.advance(10)
+    if crash:
+        await rig.down()
+        await rig.up()
+    await rig.wait(rig.ended, seconds=30)
+    assert rig.nodes() == {"a": "Failed(DeadlineExceeded)"}
+    assert rig.first_node()["message"].startswith(f"{late} had not started: {waited}")
+
+
+@pytest.mark.parametrize("field", ["timeoutSeconds", "deadlineSeconds"])
+async def test_what_ran_and_took_too_long_says_no_more_than_that(rig: Rig, field: str) -> None:
+    rig.behave = lambda node, attempt: Fate(bind=2, pending=2, seconds=1e7)
+    rig.workflow("w", f"nodes: [{{name: a, {field}: 15, job: {{image: i}}}}]")
+    await rig.up()
+    rig.start("w")
+    await rig.wait(rig.ended, seconds=60)
+    assert rig.nodes() == {"a": "Failed(DeadlineExceeded)"}
+    assert rig.first_node()["message"].removesuffix(" in all").endswith(f"took longer than {field} (15 s)")
+
+
 async def test_nothing_is_told_of_it_once_it_runs(rig: Rig) -> None:
     rig.behave = lambda node, attempt: Fate(bind=40, seconds=60)
     rig.workflow("w", "nodes: [{name: a, job: {image: i}}]")

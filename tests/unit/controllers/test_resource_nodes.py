@@ -116,6 +116,18 @@ async def test_what_it_never_has_is_told_when_the_time_is_over(rig: Rig) -> None
     assert rig.first_node()["message"].startswith(told)
 
 
+async def test_what_it_was_not_allowed_to_be_is_told_when_the_time_is_over(rig: Rig) -> None:
+    refused = status(403, "Forbidden", 'configmaps is forbidden: User "x" cannot create resource "configmaps"')
+    rig.api.fail(refused, method="POST", plural="configmaps", times=20)
+    rig.workflow("w2", NODE + "  timeoutSeconds: 10\n")
+    await rig.up()
+    rig.start("w2")
+    await rig.wait(rig.ended, seconds=30)
+    assert rig.nodes() == {"a": "Failed(DeadlineExceeded)"}
+    late = "attempt 1 took longer than timeoutSeconds (10 s); it had not started: Forbidden: configmaps is forbidden"
+    assert rig.first_node()["message"].startswith(late)
+
+
 async def test_any_other_error_of_a_condition_fails_the_node(rig: Rig) -> None:
     with_conditions(rig, "int(object.data.state) > 0")
     await begin_with_conditions(rig)
