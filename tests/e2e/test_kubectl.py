@@ -34,6 +34,13 @@ def test_wait_for_conditions(shop: Place, good: Run, bad: Run) -> None:
     shop.kubectl("wait", "--for=condition=Ready", "workflow/good", "--timeout=10s")
 
 
+def test_wait_does_not_hang_on_what_was_changed_after_the_end(shop: Place, good: Run) -> None:
+    """kubectl passes over a condition of an older generation."""
+    good.finish()
+    good.edit(priority="High")
+    shop.kubectl("wait", "--for=condition=Finished", f"workflowrun/{good.name}", "--timeout=30s")
+
+
 def test_columns(shop: Place, good: Run, bad: Run) -> None:
     good.finish()
     bad.finish("Failed")
