@@ -7,6 +7,7 @@ broken, so that a join is decided without looking at its neighbours.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 
 from weft.engine import compensation, failure, loops, run, subgraphs
@@ -31,14 +32,17 @@ from weft.engine.units import before_its_stop, finish, stopped
 def cascade(step: Step) -> None:
     """Hand the work that policies left for each other on, until there is none."""
     while True:
-        if step.closes:
-            failure.close(step, *step.closes.popleft())
-        elif step.units:
+        if step.units:
             unit_ended(step, step.units.popleft())
         elif step.ended:
             _node_ended(step, *step.ended.popleft())
         elif step.joins:
             _join(step, *step.joins.popleft())
+        elif step.closes and (step.full or step.closes[0][0] <= -max(step.over, default=0)):
+            *_, frame, why, how = heapq.heappop(step.closes)
+            failure.close(step, frame, why, how)
+        elif step.over and not step.full:  # before a graph around it is closed: what is over is not stopped
+            _settle(step, step.over.pop(max(step.over)))
         elif step.ready:  # once all skips are known: they may make a failure one that lets nothing new start
             ready, step.ready = step.ready, deque()
             for frame, index in ready:  # all of them, before one that fails at once has its say
@@ -46,8 +50,7 @@ def cascade(step: Step) -> None:
         elif step.begun:
             _enter(step, step.begun.popleft())
         elif step.quiet and not step.full:
-            _, frame = step.quiet.popitem()
-            _settle(step, frame)
+            _settle(step, list(step.quiet.values()))
         else:
             return
 
@@ -81,6 +84,8 @@ def _node_ended(step: Step, frame: Frame, node: NodeState) -> None:
         edge_changed(step, frame, edge.target, value)
     failure.node_ended(step, frame, node)
     step.settle(frame)
+    if frame.ended == len(frame.nodes) and frame.parent is not None:
+        step.over.setdefault(frame.depth, []).append(frame)
 
 
 def edge_changed(step: Step, frame: Frame, target: int, value: str) -> None:
@@ -142,15 +147,20 @@ def _enter(step: Step, frame: Frame) -> None:
     step.settle(frame)
 
 
-def _settle(step: Step, frame: Frame) -> None:
-    failure.settle(step, frame)
-    if frame.ended < len(frame.nodes) or frame.end is not None or step.ended:
-        return
-    frame.end = step.now
-    if frame.parent is None:
-        run.frame_ended(step, frame)
-    else:
-        _graph_ended(step, frame, frame.parent)
+def _settle(step: Step, frames: list[Frame]) -> None:
+    """End those of these graphs that are over: each, before the failure of one can stop another that is over, too."""
+    for frame in frames:
+        step.quiet.pop(id(frame), None)
+        failure.settle(step, frame)
+    for frame in frames:
+        if step.full or step.ended:  # what has been skipped is told first
+            step.settle(frame)
+        elif frame.ended == len(frame.nodes) and frame.end is None:
+            frame.end = step.now
+            if frame.parent is None:
+                run.frame_ended(step, frame)
+            else:
+                _graph_ended(step, frame, frame.parent)
 
 
 def _graph_ended(step: Step, frame: Frame, unit: Unit) -> None:

@@ -66,7 +66,7 @@ def _judge(step: Step, frame: Frame, node: NodeState) -> None:
     judge_again(frame, node)
     if node.verdict == UNCAUGHT and frame.graph.failure_policy != "Continue":
         how = "Cancel" if frame.graph.failure_policy == "Cancel" else "Hold"
-        step.closes.append((frame, Reason.RunFailed, how))
+        step.close(frame, Reason.RunFailed, how)
 
 
 def judge_again(frame: Frame, node: NodeState) -> None:
@@ -189,7 +189,7 @@ def _stop_node(step: Step, node: NodeState, why: str, how: str) -> None:
 def _quiet_units(step: Step, node: NodeState, why: str) -> None:
     for unit in taken_up(node):
         if unit.stage == ACTIVE and unit.child is not None:
-            step.closes.append((unit.child, why, "Quiet"))
+            step.close(unit.child, why, "Quiet")
         elif not running(unit):
             stop_attempt(step, unit, why)
 

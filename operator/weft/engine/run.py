@@ -64,7 +64,7 @@ def nested_too_deep(name: str) -> str:
 def _stop(step: Step) -> None:
     state = step.state
     if state.stage == "Main":
-        step.closes.append((state.main, Reason.Stopped, "Quiet" if state.stop == "Drain" else "End"))
+        step.close(state.main, Reason.Stopped, "Quiet" if state.stop == "Drain" else "End")
     elif state.stop == "Terminate":
         state.outcome, state.reason = CANCELLED, Reason.Stopped
         state.message = message_for(Reason.Stopped, stop=state.stop)
@@ -78,7 +78,7 @@ def _abandon(step: Step, why: str) -> None:
     if state.compensating is not None:
         stop_attempt(step, state.compensating, why)
     if state.stage == "Finally" and state.final is not None:  # a rerun has one before it is entered
-        step.closes.append((state.final, why, "End"))
+        step.close(state.final, why, "End")
 
 
 def rearm(step: Step) -> None:
@@ -96,7 +96,7 @@ def timed_out(step: Step) -> None:
     state = step.state
     state.timed_out = True
     step.note("Warning", Reason.DeadlineExceeded, _late(state))
-    step.closes.append((state.main, Reason.DeadlineExceeded, "End"))
+    step.close(state.main, Reason.DeadlineExceeded, "End")
 
 
 def _late(state: RunState) -> str:
@@ -181,7 +181,7 @@ def compensated(step: Step) -> None:
         state.final = Frame(final, state.context.params, parent=None, prefix="", order=(), stage="Finally")
         state.size += len(final.nodes)
     if state.stop == "Terminate":  # it is closed before it is entered: all that is in it is skipped
-        step.closes.append((state.final, Reason.Stopped, "End"))
+        step.close(state.final, Reason.Stopped, "End")
     else:
         step.arm("final")
     step.begun.append(state.final)

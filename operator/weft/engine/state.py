@@ -259,6 +259,11 @@ class Frame:
             if edge.outcome == FAILED:
                 self.nodes[edge.source].handlers += 1
 
+    @property
+    def depth(self) -> int:
+        """How far in it is: more than any graph around it."""
+        return len(self.order)
+
 
 @dataclass(slots=True)
 class RunContext:

@@ -29,7 +29,7 @@ class Step:
 
     __slots__ = (
         "actions", "again", "begun", "closes", "ended", "entered", "finished", "joins", "later", "limited", "now",
-        "quiet", "ready", "stale", "state", "units",
+        "over", "quiet", "ready", "stale", "state", "units",
     )  # fmt: skip
 
     def __init__(self, state: RunState, now: float, *, limited: bool = False) -> None:
@@ -46,9 +46,10 @@ class Step:
         self.joins = deque((frame, node.node.index) for node, frame in state.later.items())  # an edge has changed
         self.ready: deque[tuple[Frame, int]] = deque()  # their joins let them run; see `cascade`
         self.later: dict[NodeState, Frame] = {}  # are left to the next step
-        self.closes: deque[tuple[Frame, str, str]] = deque()  # are to be closed: (frame, why, how); see `closing`
+        self.closes: list[tuple[int, int, Frame, str, str]] = []  # are to be closed; see `close`
         self.entered: dict[NodeState, Frame] = {}  # were let run in this step; see `failure.hold_back`
         self.begun: deque[Frame] = deque()  # have been entered; their first nodes are to be started
+        self.over: dict[int, list[Frame]] = {}  # subgraphs whose nodes have all ended, by depth; they are quiet, too
         self.quiet = state.unsettled  # may have nothing left to run (by id: frames have no order)
 
     def act(self, action: Action) -> None:
@@ -62,6 +63,11 @@ class Step:
     def settle(self, frame: Frame) -> None:
         """Have the frame looked at once everything else has calmed down."""
         self.quiet[id(frame)] = frame
+
+    def close(self, frame: Frame, why: str, how: str) -> None:
+        """Have the graph closed, after those within it: what they have come to in this instant comes first."""
+        self.state.sequence += 1
+        heapq.heappush(self.closes, (-frame.depth, self.state.sequence, frame, why, how))
 
     def arm(self, kind: str, unit: Unit | None = None) -> None:
         """Start a timer. What it is due at is computed again when it rings."""

@@ -33,17 +33,28 @@ def end_waits(step: Step) -> None:
 
 
 def ring_due(step: Step) -> None:
-    """Ring the timers that are due, each once all that follows from the one before has been done."""
+    """Ring the timers that are due, each once all that follows from those before has been done.
+
+    Those of one kind and one instant ring together: none of what is late is stopped because another is late, too.
+    """
     state = step.state
+    rung: tuple[float, str] | None = None
     while state.timers and state.timers[0][0] <= step.now and not step.full:
-        *_, kind, unit = heapq.heappop(state.timers)
+        *_, kind, unit = state.timers[0]
         when = due(state, kind, unit)
+        if rung is not None and when is not None and rung != (when, kind):
+            cascade(step)
+            rung = None
+            continue  # what is next may be another now
+        heapq.heappop(state.timers)
         if when is None:
             continue  # off, or its clock stands still: `run.control` arms it again
         if when > step.now:
             step.arm(kind, unit)
             continue
         _ring(step, kind, unit)
+        rung = when, kind
+    if rung is not None:
         cascade(step)
 
 

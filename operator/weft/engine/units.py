@@ -300,7 +300,7 @@ def stop_attempt(step: Step, unit: Unit, why: str) -> None:
         step.act(Stop(unit.id, kind, why))
     elif unit.stage == ACTIVE and unit.child is not None:
         unit.stage, unit.reason = STOPPING, Reason.Stopping
-        step.closes.append((unit.child, Reason.DeadlineExceeded if why in OVERDUE else why, "End"))
+        step.close(unit.child, Reason.DeadlineExceeded if why in OVERDUE else why, "End")
     else:
         stopped(step, unit)
 

@@ -270,3 +270,49 @@ def test_a_subgraph_fails_by_its_own_policy() -> None:
     )
     assert ran.nodes["sub/slow"] == "Cancelled(RunFailed) 0-1"
     assert ran.nodes["other"] == "Succeeded 0-4"
+
+
+ALIKE = """
+failurePolicy: Cancel
+nodes:
+- {name: a, BODY}
+- {name: b, BODY}
+- {name: handler, dependsOn: ["WHOSE:Failed"], job: J}
+graphs:
+- {name: g, nodes: [{name: x, job: J}, {name: y, dependsOn: [x], job: J}]}
+- {name: deep, nodes: [{name: x, graph: {name: g}}]}
+"""
+WAYS_TO_FAIL = [  # body, events
+    ("job: J", "{node: a, exitCode: 1}, {node: b, exitCode: 1}"),
+    ("graph: {name: g}", "{node: a/x, exitCode: 1}, {node: b/x, exitCode: 1}"),
+    ("graph: {name: deep}", "{node: a/x/x, exitCode: 1}, {node: b/x/x, exitCode: 1}"),
+    ("timeoutSeconds: 1, job: J", "{node: a, durationSeconds: 5}, {node: b, durationSeconds: 5}"),
+    ("timeoutSeconds: 1, graph: {name: g}", "{node: a/x, durationSeconds: 5}, {node: b/x, durationSeconds: 5}"),
+    ("deadlineSeconds: 1, wait: {seconds: 5}", ""),
+]
+
+
+@pytest.mark.parametrize("whose", ["a", "b"])
+@pytest.mark.parametrize(("body", "events"), WAYS_TO_FAIL)
+def test_of_two_that_fail_in_one_instant_neither_is_stopped_for_the_other(body: str, events: str, whose: str) -> None:
+    ran = simulate(ALIKE.replace("BODY", body).replace("WHOSE", whose), f"events: [{events}]")
+    assert ran.nodes["a"].startswith("Failed(")
+    assert ran.nodes["b"].startswith("Failed(")
+    assert ran.nodes["handler"] == "Succeeded 1-2"
+
+
+@pytest.mark.parametrize("order", [("shallow", "deep"), ("deep", "shallow")])
+def test_however_deep_in_a_graph_a_failure_is_it_is_one_of_its_instant(order: tuple[str, str]) -> None:
+    nodes = {"shallow": "{name: shallow, job: J}", "deep": "{name: deep, graph: {name: deep}}"}
+    ran = simulate(
+        f"""
+        failurePolicy: Cancel
+        nodes: [{", ".join(nodes[name] for name in order)}, {{name: handler, dependsOn: ["deep:Failed"], job: J}}]
+        graphs:
+        - {{name: g, nodes: [{{name: x, job: J}}, {{name: y, dependsOn: [x], job: J}}]}}
+        - {{name: deep, nodes: [{{name: x, graph: {{name: g}}}}]}}
+        """,
+        "events: [{node: shallow, exitCode: 1}, {node: deep/x/x, exitCode: 1}]",
+    )
+    assert ran.nodes["deep"] == "Failed(GraphFailed) 0-1"
+    assert ran.nodes["handler"] == "Succeeded 1-2"

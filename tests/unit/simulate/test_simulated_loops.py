@@ -1,5 +1,6 @@
 """forEach and while of design section 3."""
 
+import pytest
 from support.simulation import simulate
 
 
@@ -162,3 +163,28 @@ def test_an_item_may_loop_inside_its_graph() -> None:
     assert [(job["index"], job["iteration"], job["start"], job["end"]) for job in ran.report["jobs"]] == [
         (0, 0, 0, 1), (1, 0, 0, 1), (0, 1, 1, 2), (1, 1, 1, 8),
     ]  # fmt: skip
+
+
+ALIKE = [  # body, events
+    ("job: J", "{node: each, exitCode: 1}"),
+    ("graph: {name: g}", "{node: each/x, exitCode: 1}"),
+    ("timeoutSeconds: 1, graph: {name: g}", "{node: each/x, durationSeconds: 5}"),
+    ("graph: {name: cut}", "{node: each/bad, exitCode: 1}"),
+]
+
+
+@pytest.mark.parametrize(("body", "events"), ALIKE)
+def test_items_that_fail_in_one_instant_have_all_failed(body: str, events: str) -> None:
+    """Whatever they do: a graph has come to its end in that instant as much as a Job has."""
+    ran = simulate(
+        f"""
+        nodes: [{{name: each, forEach: {{range: 3, maxFailed: 1}}, {body}}}]
+        graphs:
+        - {{name: g, nodes: [{{name: x, job: J}}, {{name: y, dependsOn: [x], job: J}}]}}
+        - {{name: cut, failurePolicy: Cancel, nodes: [{{name: bad, job: J}}, {{name: slow, expr: {{x: "1"}},
+             dependsOn: [long]}}, {{name: long, wait: {{seconds: 5}}}}]}}
+        """,
+        f"events: [{events}]",
+    )
+    assert ran.items("each") == ["Failed 0-1"] * 3
+    assert "3 of 3 items failed (maxFailed 1); item 0:" in ran.message()
