@@ -1,8 +1,8 @@
 """Rerun: a finished run goes on, with new attempts for some of its nodes.
 
     Failed  every node that is not Succeeded or skipped by its condition (of a forEach only the items
-            that did not succeed), the handlers of those nodes (whole, if they Succeeded), all
-            compensations, and finally
+            that did not succeed), the handlers of those nodes (whole, if they Succeeded) and the
+            handlers of these, all compensations, and finally
     Nodes   the nodes named and all that depend on them, and finally
     All     everything
 
@@ -93,11 +93,23 @@ def reset_frame(frame: Frame, mode: str) -> None:
     chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
     # A handler of what is done again has nothing to handle any more. One that had done all of it has all of it to do
     # should the failure come back: what it did was for another one.
-    whole = {e.target for i in chosen for e in frame.nodes[i].node.outgoing if e.outcome == "Failed"} - chosen
+    whole = _handlers(frame, chosen)
     chosen |= whole
     for index in chosen | services_of(frame, chosen):
         _reset_node(frame, frame.nodes[index], FROM_ALL if index in whole else mode)
     recount(frame)
+
+
+def _handlers(frame: Frame, chosen: Collection[int]) -> set[int]:
+    """The other nodes that asked for a failure of these, and those that asked for a failure of such."""
+    found: set[int] = set()
+    stack = list(chosen)
+    while stack:
+        for edge in frame.nodes[stack.pop()].node.outgoing:
+            if edge.outcome == "Failed" and edge.target not in chosen and edge.target not in found:
+                found.add(edge.target)
+                stack.append(edge.target)
+    return found
 
 
 def _unfinished(node: NodeState) -> bool:

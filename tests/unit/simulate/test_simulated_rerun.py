@@ -227,3 +227,26 @@ def test_a_rerun_of_a_suspended_run_waits_for_the_resume() -> None:
         """,
     )
     assert ran.jobs == ["a#1 0-1", "a#2 20-21"]
+
+
+def test_the_handler_of_a_handler_that_is_done_again_is_done_again_too() -> None:
+    """What it did was for an earlier failure, or for none: it must not catch the next one unasked."""
+    ran = simulate(
+        """
+        nodes:
+        - {name: bad, allowFailure: true, job: J}
+        - {name: other, job: J}
+        - {name: handler, dependsOn: ["bad:Failed"], job: J}
+        - {name: second, dependsOn: ["handler:Failed", other], join: Any, job: J}
+        """,
+        """
+        events:
+        - {node: bad, exitCode: 1}
+        - {node: handler, attempt: 2, exitCode: 1}
+        - {node: second, attempt: 2, exitCode: 1}
+        actions: [{at: 50, rerun: Failed}]
+        """,
+    )
+    assert ran.nodes["handler"] == "Failed(Error) 51-52 x2"
+    assert ran.nodes["second"] == "Failed(Error) 50-51 x2"
+    assert ran.report["outcome"] == "Failed"
