@@ -157,14 +157,14 @@ def _reset_node(frame: Frame, node: NodeState, mode: str, *, keep_children: bool
         if mode == FROM_FAILED and not keep_children and unit.index is not None and succeeded:
             node.units[index] = unit
             continue
-        child = unit.child if mode == FROM_FAILED and node.node.loop is None else None
+        child = unit.child if node.node.loop is None else None
         again = _again(frame, node, unit, child)
         if mode == FROM_FAILED:
             again.done, again.lost = unit.done, unit.lost  # rounds that nobody has undone
         if unit.index is None or not again.untouched:
             node.units[index] = again
         if child is not None and not keep_children:
-            reset_frame(child, FROM_ALL if unit.phase == COMPENSATED else FROM_FAILED)
+            reset_frame(child, FROM_ALL if unit.phase == COMPENSATED else mode)
 
 
 def _again(frame: Frame, node: NodeState, unit: Unit, child: Frame | None) -> Unit:

@@ -229,6 +229,40 @@ def test_a_rerun_of_a_suspended_run_waits_for_the_resume() -> None:
     assert ran.jobs == ["a#1 0-1", "a#2 20-21"]
 
 
+GRAPHS = """
+graphs:
+- {name: g, nodes: [{name: x, retry: {limit: 2, backoff: {initialSeconds: 0}}, job: J}, {name: y, job: J},
+    {name: each, forEach: {range: 2}, job: J}]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("workflow", "rerun"),
+    [
+        ("nodes: [{name: sub, graph: {name: g}}]", "All"),
+        ("nodes: [{name: sub, graph: {name: g}}]", "Nodes, nodes: [sub]"),
+        ("nodes: [{name: bad, job: J}, {name: sub, dependsOn: ['bad:Failed'], graph: {name: g}}]", "Failed"),
+        ("nodes: [{name: bad, job: J}]\nfinally: [{name: sub, graph: {name: g}}]", "Failed"),
+    ],
+)
+def test_what_is_done_again_in_a_graph_counts_the_attempts_that_were_made(workflow: str, rerun: str) -> None:
+    """Not those of its neighbours: a Job of the graph that was tried three times does not make them three of all."""
+    ran = simulate(
+        workflow + GRAPHS,
+        f"""
+        events:
+        - {{node: bad, exitCode: 1}}
+        - {{node: sub/x, attempt: 1, exitCode: 1}}
+        - {{node: sub/x, attempt: 2, exitCode: 1}}
+        actions: [{{at: 50, rerun: {rerun}}}]
+        """,
+    )
+    made = {name: sum(job["node"] == name for job in ran.report["jobs"]) for name in ("sub/x", "sub/y", "sub/each")}
+    assert made == {"sub/x": 4, "sub/y": 2, "sub/each": 4}
+    assert {name: ran.report["nodes"][name]["attempts"] for name in made} == made
+    assert [item["attempts"] for item in ran.report["nodes"]["sub/each"]["items"]] == [2, 2]
+
+
 def test_the_handler_of_a_handler_that_is_done_again_is_done_again_too() -> None:
     """What it did was for an earlier failure, or for none: it must not catch the next one unasked."""
     ran = simulate(
