@@ -8,7 +8,6 @@ broken, so that a join is decided without looking at its neighbours.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 
 from weft.engine import compensation, failure, loops, run, subgraphs
 from weft.engine.edges import BROKEN, MET, OPEN, edge_value
@@ -43,16 +42,21 @@ def cascade(step: Step) -> None:
             failure.close(step, frame, why, how)
         elif step.over and not step.full:  # before a graph around it is closed: what is over is not stopped
             _settle(step, step.over.pop(max(step.over)))
-        elif step.ready:  # once all skips are known: they may make a failure one that lets nothing new start
-            ready, step.ready = step.ready, deque()
-            for frame, index in ready:  # all of them, before one that fails at once has its say
-                _begin(step, frame, index)
         elif step.begun:
             _enter(step, step.begun.popleft())
+        elif step.ready and (step.full or max(step.ready) >= _depth(step.quiet)):
+            # Skips, and what has ended within, are known by now: they may let nothing new start.
+            _begin_all(step, step.ready.pop(max(step.ready)))
         elif step.quiet and not step.full:
-            _settle(step, list(step.quiet.values()))
+            depth = _depth(step.quiet)
+            _settle(step, [frame for frame in step.quiet.values() if frame.depth == depth])
         else:
             return
+
+
+def _depth(quiet: dict[int, Frame]) -> int:
+    """How deep the innermost of these graphs is."""
+    return max((frame.depth for frame in quiet.values()), default=0)
 
 
 def unit_ended(step: Step, unit: Unit) -> None:
@@ -111,7 +115,7 @@ def _join(step: Step, frame: Frame, index: int) -> None:
         return
     verdict = _verdict(node)
     if verdict == RUN:
-        step.ready.append((frame, index))
+        step.ready.setdefault(frame.depth, []).append((frame, index))
     elif verdict != WAIT:
         loops.end_node(step, frame, node, SKIPPED, verdict, "")
 
@@ -121,6 +125,12 @@ def _verdict(node: NodeState) -> str:
     return decide(
         join_any=compiled.join_any, open=node.open, met=node.met, broken=node.broken, total=len(compiled.incoming)
     )
+
+
+def _begin_all(step: Step, ready: list[tuple[Frame, int]]) -> None:
+    """Let nodes run whose joins said so: all of them, before one that fails at once has its say."""
+    for frame, index in ready:
+        _begin(step, frame, index)
 
 
 def _begin(step: Step, frame: Frame, index: int) -> None:

@@ -44,7 +44,7 @@ class Step:
         self.units: deque[Unit] = deque()  # have ended; their node is to be told
         self.ended: deque[tuple[Frame, NodeState]] = deque()  # have ended; their dependents are to be told
         self.joins = deque((frame, node.node.index) for node, frame in state.later.items())  # an edge has changed
-        self.ready: deque[tuple[Frame, int]] = deque()  # their joins let them run; see `cascade`
+        self.ready: dict[int, list[tuple[Frame, int]]] = {}  # their joins let them run, by depth; see `cascade`
         self.later: dict[NodeState, Frame] = {}  # are left to the next step
         self.closes: list[tuple[int, int, Frame, str, str]] = []  # are to be closed; see `close`
         self.entered: dict[NodeState, Frame] = {}  # were let run in this step; see `failure.hold_back`

@@ -316,3 +316,24 @@ def test_however_deep_in_a_graph_a_failure_is_it_is_one_of_its_instant(order: tu
     )
     assert ran.nodes["deep"] == "Failed(GraphFailed) 0-1"
     assert ran.nodes["handler"] == "Succeeded 1-2"
+
+
+def test_nothing_new_starts_in_the_instant_in_which_a_graph_fails_that_skips_what_it_held_back() -> None:
+    ran = simulate(
+        """
+        nodes:
+        - {name: sub, graph: {name: g}}
+        - {name: slow, job: J}
+        - {name: next, dependsOn: [slow], job: J}
+        graphs:
+        - name: g
+          nodes:
+          - {name: bad, job: J}
+          - {name: slow, job: J}
+          - {name: held, dependsOn: [slow], job: J}
+        """,
+        "{default: {durationSeconds: 2}, events: [{node: sub/bad, durationSeconds: 1, exitCode: 1}]}",
+    )
+    assert ran.nodes["sub/held"] == "Skipped(RunFailed)"
+    assert ran.nodes["sub"] == "Failed(GraphFailed) 0-2"
+    assert ran.nodes["next"] == "Skipped(RunFailed)"
