@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from weft.api.conditions import Reason
+from weft.engine import size
 from weft.engine.loops import block, end_node, taken_up
 from weft.engine.state import (
     ACTIVE,
@@ -166,9 +167,11 @@ def hold(step: Step, frame: Frame, node: NodeState) -> None:
     if node.begun and not node.node.service:
         frame.active -= 1
     node.begun, node.held = False, True
+    counted = size.of_items(node)
     if node.items is not None:
         node.units = {index: unit for index, unit in node.units.items() if not unit.untouched}
     node.items, node.next_item, node.running_items = None, 0, 0
+    step.state.size += size.of_items(node) - counted
     node.phase, node.reason, node.message = PENDING, None, ""
 
 

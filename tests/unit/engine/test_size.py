@@ -146,3 +146,18 @@ def test_ten_thousand_items_of_a_graph_of_ten_nodes_fit() -> None:
     spec = {"nodes": [{"name": "a", "forEach": {"range": 10_000, "maxParallel": 2}, "graph": {"name": "g"}}]}
     run = drive({**spec, "graphs": [graph]})
     assert (run.state.main.nodes[0].phase, run.state.size) == ("Running", 110_001)
+
+
+def test_items_that_are_taken_back_and_let_run_later_are_counted_once(few: None) -> None:
+    ran = simulate(
+        """
+        parallelism: 2
+        nodes:
+        - {name: first, job: J}
+        - {name: slow, job: J}
+        - {name: bad, dependsOn: [first], job: J}
+        - {name: each, dependsOn: [bad, "slow:Failed", first], join: Any, forEach: {range: 60}, job: J}
+        """,
+        "events: [{node: bad, exitCode: 1}, {node: slow, durationSeconds: 3, exitCode: 1}]",
+    )
+    assert ran.nodes["each"] == "Succeeded 3-33 x60"
