@@ -16,6 +16,9 @@ from weft.engine.state import RunState, Unit
 from weft.engine.step import Step, push_timer
 from weft.engine.units import DEADLINE, PENDING_TIMEOUT, TIMEOUT, enqueue, stop_attempt, succeed
 
+_LIMITS = {"attempt": TIMEOUT, "deadline": DEADLINE, "pending": PENDING_TIMEOUT}
+"""Why a unit is stopped whose timer has rung."""
+
 
 def end_waits(step: Step) -> None:
     """End the waits that are over: nothing that is seen now comes before that, and work that is done is not stopped."""
@@ -35,14 +38,14 @@ def end_waits(step: Step) -> None:
 def ring_due(step: Step) -> None:
     """Ring the timers that are due, each once all that follows from those before has been done.
 
-    Those of one kind and one instant ring together: none of what is late is stopped because another is late, too.
+    Limits that are passed in one instant ring together: none of what is late is stopped because another is late, too.
     """
     state = step.state
     rung: tuple[float, str] | None = None
     while state.timers and state.timers[0][0] <= step.now and not step.full:
         *_, kind, unit = state.timers[0]
         when = due(state, kind, unit)
-        if rung is not None and when is not None and rung != (when, kind):
+        if rung is not None and when is not None and rung != (when, _sort(kind)):
             cascade(step)
             rung = None
             continue  # what is next may be another now
@@ -53,9 +56,14 @@ def ring_due(step: Step) -> None:
             step.arm(kind, unit)
             continue
         _ring(step, kind, unit)
-        rung = when, kind
+        rung = when, _sort(kind)
     if rung is not None:
         cascade(step)
+
+
+def _sort(kind: str) -> str:
+    """What timers ring together with one of this kind."""
+    return "limit" if kind in _LIMITS else kind
 
 
 def _ring(step: Step, kind: str, unit: Unit | None) -> None:
@@ -76,7 +84,7 @@ def _ring(step: Step, kind: str, unit: Unit | None) -> None:
     elif kind == "approval":
         approvals.timed_out(step, unit)
     else:
-        stop_attempt(step, unit, {"attempt": TIMEOUT, "deadline": DEADLINE, "pending": PENDING_TIMEOUT}[kind])
+        stop_attempt(step, unit, _LIMITS[kind])
 
 
 def wake_at(state: RunState) -> float | None:

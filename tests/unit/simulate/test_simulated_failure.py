@@ -301,6 +301,13 @@ def test_of_two_that_fail_in_one_instant_neither_is_stopped_for_the_other(body: 
     assert ran.nodes["handler"] == "Succeeded 1-2"
 
 
+def test_nor_is_one_that_has_come_to_another_limit() -> None:
+    limits = ("deadlineSeconds", "timeoutSeconds")
+    nodes = ", ".join(f"{{name: {limit.lower()}, {limit}: 1, wait: {{seconds: 5}}}}" for limit in limits)
+    ran = simulate(f"{{failurePolicy: Cancel, nodes: [{nodes}]}}")
+    assert set(ran.nodes.values()) == {"Failed(DeadlineExceeded) 0-1"}
+
+
 @pytest.mark.parametrize("order", [("shallow", "deep"), ("deep", "shallow")])
 def test_however_deep_in_a_graph_a_failure_is_it_is_one_of_its_instant(order: tuple[str, str]) -> None:
     nodes = {"shallow": "{name: shallow, job: J}", "deep": "{name: deep, graph: {name: deep}}"}
