@@ -177,7 +177,7 @@ def _pod_seen(
         live.forget(id_)
         return (_ended(id_, fact, now, stopped=annotation(pod, STOP_ANNOTATION)),)
     live.unheard.pop(id_, None)
-    if is_starting(pod):
+    if is_starting(pod, fact):
         live.starting.setdefault(id_, now + GRACE_SECONDS)
     else:
         live.starting.pop(id_, None)

@@ -23,7 +23,7 @@ from weft.kube.errors import ApiError
 from weft.kube.resources import EVENTS
 from weft.kube.store import ChildStore, RunKey
 from weft.render.hindrance import hindrance
-from weft.render.observe import is_starting
+from weft.render.observe import is_starting, pod_fact
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class SlowStarts:
             return None
         job = job_of(live, self._store, slow.id)
         pods = self._store.pods_of(job) if job is not None else ()
-        return next((pod for pod in pods if is_starting(pod)), None)
+        return next((pod for pod in pods if is_starting(pod, pod_fact(pod))), None)
 
     async def _look_into(self, slow: _Slow, pod: Obj) -> None:
         """Ask, and have the run look at its Pod anew if there is something else to tell."""

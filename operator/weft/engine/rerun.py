@@ -13,7 +13,7 @@ resets the subgraph the same way as `Failed`: what succeeded is not done twice.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from weft.api.conditions import Reason
 from weft.api.paths import segment_name
@@ -93,20 +93,19 @@ def reset_frame(frame: Frame, mode: str) -> None:
     chosen = {n.node.index for n in frame.nodes if mode == FROM_ALL or _unfinished(n)}
     # A handler of what is done again has nothing to handle any more. One that had done all of it has all of it to do
     # should the failure come back: what it did was for another one.
-    whole = _handlers(frame, chosen)
+    whole = _reached(frame, chosen, chosen, by="Failed") - chosen
     chosen |= whole
     for index in chosen | services_of(frame, chosen):
         _reset_node(frame, frame.nodes[index], FROM_ALL if index in whole else mode)
     recount(frame)
 
 
-def _handlers(frame: Frame, chosen: Collection[int]) -> set[int]:
-    """The other nodes that asked for a failure of these, and those that asked for a failure of such."""
-    found: set[int] = set()
-    stack = list(chosen)
+def _reached(frame: Frame, start: Iterable[int], known: Collection[int], *, by: str | None = None) -> set[int]:
+    """Those known, and all that come after the start: by any edge, or by edges that ask for one outcome alone."""
+    found, stack = set(known), list(start)
     while stack:
         for edge in frame.nodes[stack.pop()].node.outgoing:
-            if edge.outcome == "Failed" and edge.target not in chosen and edge.target not in found:
+            if by in (None, edge.outcome) and edge.target not in found:
                 found.add(edge.target)
                 stack.append(edge.target)
     return found
@@ -132,12 +131,7 @@ def _reset_named(frame: Frame, paths: list[tuple[str, ...]]) -> None:
     for path in paths:
         if len(path) > 1:
             inside.setdefault(frame.graph.by_name[segment_name(path[0])], []).append(path[1:])
-    stack, chosen = [*whole, *inside], set(whole)
-    while stack:
-        for edge in frame.nodes[stack.pop()].node.outgoing:
-            if edge.target not in chosen:
-                chosen.add(edge.target)
-                stack.append(edge.target)
+    chosen = _reached(frame, [*whole, *inside], whole)
     for index in chosen | services_of(frame, chosen | inside.keys()):
         _reset_node(frame, frame.nodes[index], FROM_ALL)
     for index in inside.keys() - chosen:

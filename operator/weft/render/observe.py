@@ -109,9 +109,10 @@ def _pending(pod: Obj, status: Mapping[str, Any]) -> PodFact:
     return PodFact(PodState.Pending, Reason.WaitingForPod, message)
 
 
-def is_starting(pod: Obj) -> bool:
+def is_starting(pod: Obj, fact: PodFact) -> bool:
     """Say whether a Pod has a cluster node, none of its containers has begun, and its status does not tell why not.
 
+    `fact` is what its status tells (`pod_fact`).
     One that has its volumes and its network waits for its image: the status tells of that.
     """
     status: dict[str, Any] = pod.get("status") or {}
@@ -121,7 +122,7 @@ def is_starting(pod: Obj) -> bool:
         return False
     containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     begun = any("waiting" not in state for each in containers if (state := each.get("state")))
-    return not begun and pod_fact(pod).reason == Reason.WaitingForPod
+    return not begun and fact.reason == Reason.WaitingForPod
 
 
 class JobState(StrEnum):

@@ -478,10 +478,11 @@ def test_a_pod_is_starting_until_a_container_begins_or_says_why_it_cannot(
     containers: tuple[dict[str, Any], ...], starting: bool
 ) -> None:
     it = pod("Pending", *containers)
-    assert is_starting(it) is starting
+    assert is_starting(it, pod_fact(it)) is starting
     ready = pod("Pending", *containers)
     ready["status"].setdefault("conditions", []).append({"type": "PodReadyToStartContainers", "status": "True"})
-    assert not is_starting(ready)
+    assert not is_starting(ready, pod_fact(ready))
     del it["spec"]["nodeName"]
-    assert not is_starting(it)
-    assert not is_starting(pod("Running", *containers))
+    assert not is_starting(it, pod_fact(it))
+    running = pod("Running", *containers)
+    assert not is_starting(running, pod_fact(running))
